@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Read events with the standard library: `urllib.request`, and responses of `http.client`.
+
+    with connect(None, "GET", "https://example.org/events", timeout=60) as stream:
+        for event in stream:
+            print(event.data)
+
+Known to this client, and raised as its own exception after all completed events: a body shorter than its Content-Length or
+broken off inside a chunk (`http.client.IncompleteRead`), a reset (`ConnectionResetError`), silence longer than `timeout`
+(`TimeoutError`). Known to no client: the cut of a body that ends with the connection. Nothing is decompressed; none is asked
+to compress.
+"""
+
+from __future__ import annotations
+
+from ..handshake import (
+    MAX_BODY_SIZE,
+    ResponseError,
+    is_event_stream,
+    prepare_decoder,
+    request_headers,
+    response_error,
+    shown_url,
+)
+from ..streams import EventStream, Opening
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+    from urllib.request import OpenerDirector
+
+    from ..decoder import SSEDecoder
+
+__all__ = ["connect", "iter_events"]
+
+_REDIRECTS = "urllib follows redirects of GET and HEAD, and some of POST, by itself; send this request to its Location"
+
+
+def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+    """Iterate over the events of an open response of `urlopen`, an opener, or `http.client`.
+
+    decoder: an SSEDecoder with options of one's own.
+    check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
+
+    Raises TypeError for what is no such response, ValueError for one that has been read or closed, ResponseError for a
+    Content-Encoding, which this client cannot decode. The response is closed in every case.
+    """
+    if not hasattr(response, "read1") or not hasattr(response, "isclosed"):
+        raise TypeError(
+            f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response).__name__}"
+        )
+    status, headers, url = response.status, response.headers, getattr(response, "url", None) or ""
+    used_up = response.length == 0 and headers.get("Content-Length", "0").strip("0 ")
+    if response.isclosed() or used_up:
+        raise ValueError("this response has been read or closed already; pass it before anything is read")
+    stream = EventStream(_read(response), decoder=decoder, response=response)
+    try:
+        if check and not is_event_stream(status, headers.get("Content-Type")):
+            raise response_error(status, headers.items(), url, _read_body(response), redirects=_REDIRECTS)
+        encoding = headers.get("Content-Encoding", "identity")
+        if encoding.strip().lower() not in ("", "identity"):
+            hint = "which urllib does not decode; ask for Accept-Encoding: identity, or use another client"
+            message = f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}"
+            raise ResponseError(message, status, headers, url)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def connect(
+    client: OpenerDirector | None,
+    method: str,
+    url: str,
+    *,
+    decoder: SSEDecoder | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    headers: Any = None,
+    data: Any = None,
+    timeout: float | None = None,
+) -> Opening:
+    """Open a stream: a context manager that sends the request on entering and releases the connection on leaving.
+
+    client:  an OpenerDirector, or None for `urlopen`.
+    method, url: of the request; http or https, else a ValueError.
+    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
+    check:   as in `iter_events`.
+    headers, data: of the request, as `urllib.request.Request` takes them.
+    timeout: seconds without a byte after which TimeoutError is raised; None: never.
+
+    Entering raises `urllib.error.URLError` if there is no connection, StatusError where urllib has HTTPError.
+    """
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    if url.partition(":")[0].lower() not in ("http", "https"):
+        raise ValueError(f"the URL must begin with http:// or https://, not {shown_url(url)!r}")
+    decoder = prepare_decoder(decoder, last_event_id)
+    fields = dict(request_headers(headers, decoder.last_event_id))
+    request = Request(url, data=data, headers=fields, method=method)
+    open_url = urlopen if client is None else client.open
+
+    def open_stream() -> EventStream:
+        try:
+            response = open_url(request, timeout=timeout)
+        except HTTPError as error:
+            response = error
+        return iter_events(response, decoder=decoder, check=check)
+
+    return Opening(open_stream)
+
+
+def _read(response: Any) -> Iterator[bytes]:
+    while chunk := response.read1(65536):
+        yield chunk
+    if response.length:  # what is missing of the Content-Length, if there was one; http.client does not look
+        from http.client import IncompleteRead
+
+        raise IncompleteRead(b"", response.length)
+
+
+def _read_body(response: Any) -> bytes:
+    body = b""
+    try:
+        while len(body) < MAX_BODY_SIZE and (chunk := response.read1(MAX_BODY_SIZE - len(body))):
+            body += chunk
+    except Exception:  # the body broke off: the error that it belongs to matters more
+        pass
+    return body

@@ -1,0 +1,564 @@
+# SPDX-License-Identifier: MIT
+"""Decode an event stream: bytes in, events out.
+
+This file is sections 9.2.5 (parsing) and 9.2.6 (interpretation) of the WHATWG HTML standard, with two documented options:
+what becomes of an event that the stream's end cuts off, and a bound on the size of one event. It does no I/O, needs
+nothing but the standard library, and works when it is copied alone into another tool.
+
+Strategy: `bytes.splitlines` finds the line ends of a chunk (CRLF, LF, CR and nothing else, as the standard has it). CR, LF
+and ASCII never occur inside a UTF-8 sequence, so field names are compared as bytes and only values are decoded, the data
+once for each event. `feed` holds the hot loop; it hands everything but data lines to the plain path below it, which follows
+the standard clause by clause and measures each line against the bound.
+
+Cost: linear in the bytes fed, however they are cut and however many lines an event has. Between two calls an unfinished
+event is held once, in buffers that grow by an eighth.
+
+Origin: sse_stream 0.1.0.dev0, module `decoder`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import namedtuple
+
+TYPE_CHECKING = False  # what type checkers take for true; `typing` costs more to import than all of this package
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal, NamedTuple, Union
+
+    Chunk = Union[bytes, bytearray, memoryview]
+
+__all__ = ["EventTooLargeError", "IncompleteEventError", "SSEDecoder", "SSEError", "ServerSentEvent"]
+
+if TYPE_CHECKING:
+
+    class _Fields(NamedTuple):
+        event: str = "message"
+        data: str = ""
+        id: str = ""
+        retry: int | None = None
+
+else:
+    _Fields = namedtuple("_Fields", ("event", "data", "id", "retry"), defaults=("message", "", "", None))
+
+
+class ServerSentEvent(_Fields):
+    """One dispatched event: an immutable, hashable, picklable tuple of (event, data, id, retry).
+
+    event: the event type, "message" if the stream named none.
+    data:  the data lines joined with LF.
+    id:    the last event ID in force when the event was dispatched, "" for none; it persists from event to event.
+    retry: the reconnection time in milliseconds, if this event's own lines carried a valid one, else None.
+    """
+
+    __slots__ = ()
+
+    def json(self, loads: Callable[[str], Any] | None = None) -> Any:
+        """Parse `data` with `loads`, by default `json.loads`; its errors pass through."""
+        if loads is None:
+            import json  # here, not above: who never parses JSON does not load the parser
+
+            loads = json.loads
+        return loads(self.data)
+
+
+class SSEError(Exception):
+    """Base of every error that this package defines."""
+
+
+class EventTooLargeError(SSEError):
+    """An event grew beyond `max_event_size`.
+
+    limit: the bound that was in force, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the stream sent an event larger than max_event_size={limit} bytes; to accept it, raise max_event_size "
+            '(None: no bound), or pass on_oversize="skip" to drop such events and read on'
+        )
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type[EventTooLargeError], tuple[int]]:
+        return type(self), (self.limit,)
+
+
+class IncompleteEventError(SSEError):
+    """The stream ended inside an event, and `incomplete="raise"` was asked for.
+
+    event: the event as far as it came, or None if it had no data yet.
+    """
+
+    def __init__(self, event: ServerSentEvent | None = None) -> None:
+        super().__init__(
+            "the stream ended inside an event, before its blank line: the server or the connection broke off; what came "
+            "of the event is in .event"
+        )
+        self.event = event
+
+    def __reduce__(self) -> tuple[type[IncompleteEventError], tuple[ServerSentEvent | None]]:
+        return type(self), (self.event,)
+
+
+_BOM = b"\xef\xbb\xbf"
+_COLON = 0x3A
+_LF = 0x0A
+_CR = 0x0D
+
+# A longer chunk is taken in pieces of this many bytes, so that what is held for its lines stays small beside its event.
+_PIECE = 1 << 20
+# int() takes no more digits by default (and would take quadratic time).
+_MAX_RETRY_DIGITS = 4300
+# A longer unfinished line is not copied to be looked at together with its end.
+_SMALL = 1 << 16
+
+# What stands before the next chunk. All but _OPEN lead `feed` through `_enter`.
+_OPEN, _AT_START, _AFTER_CR, _TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED = range(7)
+
+
+class SSEDecoder:
+    """Decode one event stream incrementally (WHATWG HTML 9.2.5 and 9.2.6).
+
+    last_event_id: the ID to start from, as a str; "" for none.
+    max_event_size: how many bytes one event may take, None for no bound. Measured at each line: the bytes of the data values
+        so far with the LFs that join them, and the bytes of this line without its end. More than that is too large.
+    on_oversize: "raise" raises EventTooLargeError from that call, or from the next if this one has completed events to
+        return, and from every later one; "skip" drops the block up to its blank line, while its IDs, `retry` and
+        comments that fit still count.
+    incomplete: what `close` does with an event whose blank line never came. "dispatch": treat it as if LF LF had
+        followed; "discard": drop it, as the standard does; "raise": raise IncompleteEventError.
+    on_comment: called with each comment's text, less one leading space, when its line ends. What it raises passes through
+        `feed` or `close` and ends the decoder: a later `feed` is refused, and `close` returns the events which that
+        chunk had completed before.
+
+    TypeError and ValueError are raised for options of the wrong kind.
+    """
+
+    __slots__ = (
+        "_block_retry",
+        "_data",
+        "_discarding",
+        "_ended_inside",
+        "_event_type",
+        "_full_room",
+        "_gate",
+        "_id_buffer",
+        "_in_block",
+        "_incomplete",
+        "_kept",
+        "_last_event_id",
+        "_limit",
+        "_line",
+        "_on_comment",
+        "_on_oversize",
+        "_retry",
+        "_room",
+        "_skipped",
+        "_skipping",
+        "_unheld",
+    )
+
+    def __init__(
+        self,
+        *,
+        last_event_id: str = "",
+        max_event_size: int | None = 64 * 1024 * 1024,
+        on_oversize: Literal["raise", "skip"] = "raise",
+        incomplete: Literal["dispatch", "discard", "raise"] = "dispatch",
+        on_comment: Callable[[str], object] | None = None,
+    ) -> None:
+        if not isinstance(last_event_id, str):
+            raise TypeError(f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}')
+        if max_event_size is not None and not isinstance(max_event_size, int):
+            raise TypeError(f"max_event_size must be an int or None, not {type(max_event_size).__name__}")
+        if max_event_size is not None and max_event_size < 1:
+            raise ValueError(f"max_event_size must be at least 1 byte, or None for no bound, not {max_event_size}")
+        if on_oversize not in ("raise", "skip"):
+            raise ValueError(f'on_oversize must be "raise" or "skip", not {on_oversize!r}')
+        if incomplete not in ("dispatch", "discard", "raise"):
+            raise ValueError(f'incomplete must be "dispatch", "discard" or "raise", not {incomplete!r}')
+        if on_comment is not None and not callable(on_comment):
+            raise TypeError(f"on_comment must be callable or None, not {type(on_comment).__name__}")
+        self._limit = sys.maxsize if max_event_size is None else max_event_size
+        self._on_oversize = on_oversize
+        self._incomplete = incomplete
+        self._on_comment = on_comment
+
+        # 9.2.5: the buffers of the stream.
+        self._gate = _AT_START
+        self._line = bytearray()  # the line that has not ended
+        self._unheld = 0  # bytes of it that were measured but not kept
+        self._discarding = False  # the rest of it is dropped, too
+        # 9.2.6: the buffers of the block.
+        self._data: bytearray | None = None  # None until the first data field; the LF after the last value is left out
+        self._event_type = ""
+        self._id_buffer = self._last_event_id = last_event_id
+        self._retry: int | None = None
+        self._block_retry: int | None = None
+        self._in_block = False  # a field line of this block has ended
+        self._skipping = False  # this block is too large
+        self._skipped = 0
+        # So many bytes may come before a line has to be measured, at the least; and when nothing is held.
+        self._room = self._full_room = min(_PIECE, self._limit)
+        self._kept: list[ServerSentEvent] = []
+        self._ended_inside: bool | None = None
+
+    @property
+    def last_event_id(self) -> str:
+        """The last event ID string, what to resume from; "" means: send no header.
+
+        Moved by a blank line, also by that of a block without data; never by a block that is unfinished or discarded.
+        """
+        return self._last_event_id
+
+    @property
+    def retry(self) -> int | None:
+        """The stream's reconnection time in milliseconds, or None; set when its line is read."""
+        return self._retry
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a field line has begun whose block's blank line has not come; after `close`: whether the stream ended so.
+
+        Comments and a byte order mark alone do not count.
+        """
+        if self._ended_inside is not None:
+            return self._ended_inside
+        in_field_line = bool(self._line) and self._line[0] != _COLON and self._gate != _AT_START
+        return self._in_block or self._data is not None or in_field_line
+
+    @property
+    def skipped(self) -> int:
+        """How many oversized events `on_oversize="skip"` has dropped."""
+        return self._skipped
+
+    def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
+        """Take the next bytes of the stream, cut anywhere, and return the events that they complete.
+
+        An empty chunk is allowed and changes nothing; the chunk is not kept. Raises EventTooLargeError as `max_event_size`
+        says, TypeError for anything but bytes, ValueError after `close`, RuntimeError within `on_comment`.
+        """
+        # One function, longer than others: a call for each event would cost as much as the rest of the work on it.
+        if self._gate:
+            chunk = self._enter(chunk)
+        elif type(chunk) is not bytes:
+            chunk = _as_bytes(chunk)
+        if len(chunk) > self._room:
+            return self._feed_measured(chunk)
+        if _CR in chunk:
+            chunk = self._end_lines_with_lf(chunk)
+        if _LF not in chunk:
+            self._line += chunk
+            self._room -= len(chunk)
+            return []
+        events: list[ServerSentEvent] = []
+        size = len(chunk)
+        try:
+            if self._in_block or len(self._line) > _SMALL:
+                # The block that earlier chunks began ends with the next blank line.
+                end = chunk.find(b"\n\n") + 2
+                if end < 2 or end == len(chunk):
+                    self._feed_lines(chunk, events)
+                    chunk = b""
+                else:
+                    self._feed_lines(chunk[:end], events)
+                    chunk = chunk[end:]
+            elif self._line:
+                chunk = bytes(self._line) + chunk
+                self._line.clear()
+                self._unheld = 0
+            if chunk:
+                # Blocks that are whole in this chunk are decoded and split as text, which is searched faster.
+                blocks = chunk.decode("utf-8", "replace").split("\n\n")
+                rest = blocks.pop()
+                for block in blocks:
+                    if block[:6] == "data: " and "\n" not in block:
+                        events.append(_new_event(ServerSentEvent, ("message", block[6:], self._last_event_id, None)))
+                    else:
+                        self._interpret_block(block, events)
+                if rest:
+                    self._feed_lines(chunk[chunk.rfind(b"\n\n") + 2 :] if blocks else chunk, events)
+        except BaseException:
+            self._break(events)
+            raise
+        if self._in_block or self._line:
+            self._room -= size
+        else:
+            self._room = self._full_room
+        return events
+
+    def close(self) -> list[ServerSentEvent]:
+        """End the stream and return what its end completes; called again, return [].
+
+        What happens to an unfinished event is the option `incomplete`. Raises IncompleteEventError (once),
+        EventTooLargeError if that was raised or is due, RuntimeError within `on_comment`. `last_event_id`, `retry`,
+        `incomplete` and `skipped` stay readable.
+        """
+        if self._gate == _IN_CALLBACK:
+            raise RuntimeError("close() was called from within on_comment; call it after feed() has returned")
+        if self._gate == _TOO_LARGE:
+            raise EventTooLargeError(self._limit)
+        events = self._salvage()
+        if self._gate in (_BROKEN, _CLOSED):
+            self._gate = _CLOSED
+            return events
+        if self._gate == _AT_START:  # what looked like the first bytes of a byte order mark is a line
+            start, self._line, self._gate = bytes(self._line), bytearray(), _OPEN
+            if start:
+                self._extend_line(start)
+        self._ended_inside = self.incomplete
+        try:
+            if self._incomplete == "dispatch":
+                self._finish(events)
+            elif self._incomplete == "raise" and self._ended_inside:
+                raise IncompleteEventError(self._peek())
+        finally:
+            self._gate = _CLOSED
+            self._free()
+        return events
+
+    # The way in: what is not the plain case of the next chunk of an open stream.
+
+    def _enter(self, chunk: Chunk) -> bytes:
+        """Refuse the chunk if the decoder takes no more; else strip what precedes its first line."""
+        if self._gate == _TOO_LARGE:
+            raise EventTooLargeError(self._limit)
+        if self._gate == _CLOSED:
+            raise ValueError("feed() was called after close(): a decoder serves one stream, make a new one for the next")
+        if self._gate == _BROKEN:
+            raise ValueError("feed() was called after an exception had ended this decoder: make a new one")
+        if self._gate == _IN_CALLBACK:
+            raise RuntimeError("feed() was called from within on_comment; a decoder takes one chunk at a time")
+        chunk = _as_bytes(chunk)
+        if not chunk:
+            return chunk
+        if self._gate == _AFTER_CR:
+            self._gate = _OPEN
+            return chunk[1:] if chunk[0] == _LF else chunk  # the LF of a CRLF
+        # 9.2.5: one leading byte order mark is ignored. Its first bytes wait for the rest in `_line`.
+        chunk = bytes(self._line) + chunk
+        if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+            self._line = bytearray(chunk)
+            return b""
+        self._gate = _OPEN
+        self._line = bytearray()
+        return chunk.removeprefix(_BOM)
+
+    def _end_lines_with_lf(self, chunk: bytes) -> bytes:
+        """9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it."""
+        if chunk[-1:] == b"\r":
+            self._gate = _AFTER_CR
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    # The plain path: every line of every stream could go this way.
+
+    def _feed_measured(self, chunk: bytes) -> list[ServerSentEvent]:
+        """Feed a chunk that is long, or in which a line may be too large."""
+        events: list[ServerSentEvent] = []
+        view = memoryview(chunk)
+        try:
+            for start in range(0, len(chunk), _PIECE):
+                piece = bytes(view[start : start + _PIECE])
+                if self._on_comment is None and self._line.startswith(b":"):
+                    self._unheld += len(self._line) - 1  # nobody will read it: keep the colon
+                    del self._line[1:]
+                self._room = self._free_room()
+                if len(piece) <= self._room:
+                    events += SSEDecoder.feed(self, piece)
+                else:
+                    if self._gate:
+                        piece = self._enter(piece)
+                    self._feed_lines_measured(self._end_lines_with_lf(piece), events)
+                    self._room = self._free_room()
+        except BaseException:
+            if self._gate == _TOO_LARGE and events:
+                return events  # the error comes from the next call
+            self._break(events)
+            raise
+        return events
+
+    def _feed_lines(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Feed a chunk whose lines end with LF, and in which none can be too large."""
+        lines: list[bytes | bytearray] = [*chunk.split(b"\n")]
+        self._line += lines[0]
+        if len(lines) > 1:
+            lines[0] = self._line
+            self._line = bytearray(lines.pop())
+            self._unheld = 0
+            for line in lines:
+                self._process_line(line, events)
+
+    def _feed_lines_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            self._extend_line(line)
+            self._end_line(events)
+        self._extend_line(rest)
+
+    def _interpret_block(self, block: str, events: list[ServerSentEvent]) -> None:
+        """Process the lines of a whole block and the blank line after it."""
+        values: list[str] = []
+        for line in block.split("\n"):
+            if line[:6] == "data: ":
+                values.append(line[6:])
+            elif line[:7] == "event: ":
+                self._event_type = line[7:]
+            elif line[:5] == "data:" or line == "data":
+                values.append(line[5:])
+            elif line:
+                self._interpret(line)
+        self._last_event_id = self._id_buffer
+        if values:
+            data = values[0] if len(values) == 1 else "\n".join(values)
+            fields = (self._event_type or "message", data, self._last_event_id, self._block_retry)
+            events.append(_new_event(ServerSentEvent, fields))
+        self._event_type = ""
+        self._block_retry = None
+        self._in_block = False
+
+    def _free_room(self) -> int:
+        if self._skipping:
+            return -1
+        return min(_PIECE, self._limit - self._size_of_data() - self._unheld - len(self._line))
+
+    def _size_of_data(self) -> int:
+        return 0 if self._data is None else len(self._data)
+
+    def _extend_line(self, content: bytes) -> None:
+        """Add to the unfinished line, and measure it."""
+        if self._discarding:
+            return
+        size = self._unheld + len(self._line) + len(content)
+        if self._size_of_data() + size > self._limit:
+            is_field = (self._line or content)[0] != _COLON
+            if self._on_oversize == "raise":
+                self._ended_inside = self.incomplete or is_field
+                self._gate = _TOO_LARGE
+                self._free()
+                raise EventTooLargeError(self._limit)
+            if not self._skipping:
+                self._skipping = True
+                self._skipped += 1
+                self._in_block = self._in_block or self._data is not None
+                self._data = None
+            if size > self._limit:
+                self._in_block = self._in_block or is_field
+                self._discarding = True
+                self._line.clear()
+                return
+        self._line += content
+
+    def _end_line(self, events: list[ServerSentEvent]) -> None:
+        line, self._line, self._unheld = self._line, bytearray(), 0
+        if self._discarding:
+            self._discarding = False
+        else:
+            self._process_line(line, events)
+
+    def _process_line(self, line: bytes | bytearray, events: list[ServerSentEvent]) -> None:
+        """Process a line that has ended (9.2.6)."""
+        if not line:
+            self._dispatch(events)
+        elif line[:5] == b"data:" or line == b"data":
+            self._in_block = True
+            start = 6 if line[5:6] == b" " else 5
+            if self._skipping:
+                pass
+            elif self._data is not None:
+                self._data += b"\n"
+                self._data += line[start:]
+            elif isinstance(line, bytearray):
+                del line[:start]  # in place: a large line is not copied
+                self._data = line
+            else:
+                self._data = bytearray(line[start:])
+        else:
+            self._interpret(line.decode("utf-8", "replace"))
+
+    def _interpret(self, line: str) -> None:
+        """Process a line that is neither blank nor a data field (9.2.6)."""
+        # "If the line starts with a colon, ignore the line."
+        if line[0] == ":":
+            if self._on_comment is not None:
+                gate, self._gate = self._gate, _IN_CALLBACK
+                self._on_comment(line[2:] if line[:2] == ": " else line[1:])
+                self._gate = gate
+            return
+        # The name is what precedes the first colon; one space after it is not part of the value.
+        self._in_block = True
+        name, _, value = line.partition(":")
+        if value[:1] == " ":
+            value = value[1:]
+        if name == "event":
+            self._event_type = value
+        elif name == "id":
+            if "\0" not in value:
+                self._id_buffer = value
+        elif name == "retry" and value.isascii() and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+            try:
+                self._retry = self._block_retry = int(value)
+            except ValueError:  # the interpreter was told to take fewer digits
+                pass
+        # "Otherwise, the field is ignored."
+
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        """Dispatch the event (9.2.6)."""
+        # 1. The last event ID is set first, whether or not there is an event.
+        self._last_event_id = self._id_buffer
+        # 2. No data field: no event. (The buffer leaves out the last LF, so step 3 is done.)
+        if self._data is not None:
+            data = self._data.decode("utf-8", "replace")
+            self._data = None
+            fields = (self._event_type or "message", data, self._last_event_id, self._block_retry)
+            events.append(_new_event(ServerSentEvent, fields))
+        self._event_type = ""
+        self._block_retry = None
+        self._in_block = self._skipping = False
+
+    # The end.
+
+    def _finish(self, events: list[ServerSentEvent]) -> None:
+        """End the stream as if LF LF had followed."""
+        if self._line or self._discarding:
+            self._end_line(events)
+        self._end_line(events)
+
+    def _peek(self) -> ServerSentEvent | None:
+        """Return the unfinished event as far as it came; nothing else of the unfinished block counts."""
+        kept = self._last_event_id, self._retry
+        self._on_comment = None
+        events: list[ServerSentEvent] = []
+        self._finish(events)
+        self._last_event_id, self._retry = kept
+        return events[0] if events else None
+
+    def _break(self, events: list[ServerSentEvent]) -> None:
+        """End the decoder by an exception: keep what is complete for `close`."""
+        if self._gate != _TOO_LARGE:
+            self._gate = _BROKEN
+        self._kept = events + self._kept
+        self._ended_inside = self.incomplete
+        self._free()
+
+    def _salvage(self) -> list[ServerSentEvent]:
+        """Return, once, the events of the chunk whose decoding an exception ended."""
+        events, self._kept = self._kept, []
+        return events
+
+    def _has_failed(self) -> bool:
+        return self._gate == _TOO_LARGE
+
+    def _free(self) -> None:
+        self._line, self._data = bytearray(), None
+
+
+# A NamedTuple's own constructor takes twice the time.
+_new_event: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _as_bytes(chunk: Chunk) -> bytes:
+    if isinstance(chunk, (bytes, bytearray, memoryview)):
+        return bytes(chunk)
+    if isinstance(chunk, str):
+        raise TypeError("feed() takes bytes, not str: pass the bytes as they came, or text.encode() if there is only text")
+    raise TypeError(f"feed() takes bytes, bytearray or memoryview, not {type(chunk).__name__}")

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""What every client needs and no client owns: the headers of the request, and the check of the response.
+
+Pure functions on plain values, and the errors of the check. The adapters do the I/O between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .decoder import SSEDecoder, SSEError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+__all__ = [
+    "MAX_BODY_SIZE",
+    "ContentTypeError",
+    "Headers",
+    "ResponseError",
+    "StatusError",
+    "header_value",
+    "is_event_stream",
+    "prepare_decoder",
+    "request_headers",
+    "response_error",
+    "shown_url",
+]
+
+#: How many bytes of an error's body are read, at most.
+MAX_BODY_SIZE = 64 * 1024
+
+_SHOWN_BODY = 500  # characters of it in the message
+
+
+class Headers(Mapping[str, str]):
+    """A read-only mapping of header fields that ignores the case of their names; repeated fields are joined with ", "."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._fields: dict[str, tuple[str, str]] = {}
+        for name, value in fields:
+            earlier = self._fields.get(name.lower())
+            self._fields[name.lower()] = (earlier[0], f"{earlier[1]}, {value}") if earlier else (name, value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._fields[name.lower()][1]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._fields.values())
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._fields.values())!r})"
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[list[tuple[str, str]]]]:
+        return type(self), (list(self._fields.values()),)
+
+
+class ResponseError(SSEError):
+    """The response is not an event stream that can be read.
+
+    status:  the status code.
+    headers: the response's header fields, a mapping that ignores case.
+    url:     the URL that answered, whole; the message shows it without user info and query.
+    body:    the body's first 64 KiB as bytes, or what came of it.
+    """
+
+    def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers.items())
+        self.url = url
+        self.body = body
+
+    def __reduce__(self) -> tuple[type[ResponseError], tuple[str, int, Headers, str, bytes]]:
+        return type(self), (str(self), self.status, self.headers, self.url, self.body)
+
+
+class StatusError(ResponseError):
+    """The status is outside 2xx (WHATWG HTML 9.2.3 asks for 200)."""
+
+
+class ContentTypeError(ResponseError):
+    """The media type is not text/event-stream (WHATWG HTML 9.2.3)."""
+
+
+def prepare_decoder(decoder: SSEDecoder | None, last_event_id: str) -> SSEDecoder:
+    """Return the decoder of a connection, whose `last_event_id` is the ID to send.
+
+    Raises ValueError for a closed decoder and for a decoder together with an ID, TypeError for what is no decoder or no ID.
+    """
+    if decoder is None:
+        return SSEDecoder(last_event_id=last_event_id)
+    if not isinstance(decoder, SSEDecoder):
+        raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {type(decoder).__name__}")
+    if last_event_id:
+        raise ValueError("pass either decoder or last_event_id: SSEDecoder(last_event_id=...) starts a decoder from an ID")
+    decoder.feed(b"")  # a ValueError if it is closed
+    return decoder
+
+
+def header_value(last_event_id: str) -> bytes | None:
+    """Return the value of a Last-Event-ID header: UTF-8 (WHATWG HTML 9.2.4), or None if it cannot be one.
+
+    An empty ID, one with a control character other than TAB, and one that begins or ends with a blank are not sent: they
+    would be changed on the way, or forge a header (RFC 9110, 5.5).
+    """
+    if last_event_id != last_event_id.strip(" \t"):
+        return None
+    if any((c < " " and c != "\t") or c == "\x7f" for c in last_event_id):
+        return None
+    try:
+        return last_event_id.encode() or None
+    except UnicodeEncodeError:  # a lone surrogate
+        return None
+
+
+def request_headers(headers: Any = None, last_event_id: str = "") -> list[tuple[str, Any]]:
+    """Return the caller's header fields with those that the request for an event stream has.
+
+    headers:       a mapping, an iterable of pairs, or None; it is not changed, and its values stay as they are.
+    last_event_id: if it can be sent, it replaces the caller's Last-Event-ID; as bytes (see `header_value`).
+
+    `Accept` and `Cache-Control` are as browsers send them, unless the caller set them.
+    """
+    pairs = headers.items() if hasattr(headers, "items") else headers or ()
+    fields = [(name.decode("latin-1") if isinstance(name, bytes) else name, value) for name, value in pairs]
+    value = header_value(last_event_id)
+    if value is not None:
+        fields = [(name, old) for name, old in fields if name.lower() != "last-event-id"]
+        fields.append(("Last-Event-ID", value))
+    given = {name.lower() for name, _ in fields}
+    defaults = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
+    return [(name, text) for name, text in defaults if name.lower() not in given] + fields
+
+
+def is_event_stream(status: int, content_type: str | None) -> bool:
+    """Whether a response is an event stream: 2xx with the media type text/event-stream, or 204, which has no events."""
+    if status == 204:
+        return True
+    essence = (content_type or "").partition(";")[0].strip(" \t\r\n")
+    return 200 <= status < 300 and essence.lower() == "text/event-stream"
+
+
+def response_error(
+    status: int, headers: Iterable[tuple[str, str]], url: str, body: bytes, *, redirects: str = ""
+) -> ResponseError:
+    """Return the error for a response that is no event stream.
+
+    body:      what was read of it, at most MAX_BODY_SIZE bytes.
+    redirects: how this client follows redirects, for the message of a 3xx.
+    """
+    fields = Headers(headers)
+    kind: type[ResponseError]
+    if 200 <= status < 300:
+        kind = ContentTypeError
+        got = repr(fields["Content-Type"]) if "Content-Type" in fields else "none"
+        message = f"{shown_url(url)} sent no event stream: the Content-Type is {got}, not text/event-stream"
+    else:
+        kind = StatusError
+        message = f"{shown_url(url)} answered with status {_status(status)}"
+        if 300 <= status < 400 and redirects:
+            message += f" ({redirects})"
+    shown = _printable(body)
+    return kind(f"{message}: {shown}" if shown else message, status, fields, url, body)
+
+
+def shown_url(url: str) -> str:
+    """Return a URL as messages and logs show it: without user info, query and fragment."""
+    scheme, separator, rest = url.partition("#")[0].partition("?")[0].rpartition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme + separator + authority.rpartition("@")[2] + slash + path
+
+
+def _status(status: int) -> str:
+    from http import HTTPStatus  # only errors need it
+
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _printable(body: bytes) -> str:
+    text = " ".join(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace").split())
+    text = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return text if len(text) <= _SHOWN_BODY else text[:_SHOWN_BODY] + " ..."

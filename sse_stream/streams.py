@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: MIT
+"""Turn any iterable of bytes into an iterator of events, and let go of what it came from.
+
+EventStream and AsyncEventStream are the decoder with a loop round it. They add three promises: completed events come before
+the error that follows them; `last_event_id` never runs ahead of the consumer; and however the stream ends, the iterator and
+the response are released. The async side is a class with `__anext__`, so that it can be closed and cancelled at any point,
+on asyncio, trio or anything else.
+
+Cost: that of the decoder; the events of one chunk are held until they are handed out.
+"""
+
+from __future__ import annotations
+
+from operator import length_hint
+
+from .decoder import SSEDecoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+    from types import TracebackType
+    from typing import Any
+
+    from .decoder import Chunk, ServerSentEvent
+
+__all__ = ["AsyncEventStream", "EventStream"]
+
+
+class _Stream:
+    """What both streams share: the events of the chunk at hand, and what becomes of the stream after them."""
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_decoder",
+        "_ended",
+        "_error",
+        "_event",
+        "_events",
+        "_frozen_id",
+        "_id_before_chunk",
+        "_response",
+        "_response_to_close",
+    )
+
+    def __init__(self, decoder: SSEDecoder | None, response: Any) -> None:
+        if decoder is None:
+            decoder = SSEDecoder()
+        elif not isinstance(decoder, SSEDecoder):
+            raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
+        decoder.feed(b"")  # a ValueError if it is closed
+        self._decoder = decoder
+        self._response = self._response_to_close = response
+        self._events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
+        self._event: ServerSentEvent | None = None  # the one handed out last
+        self._error: Exception | None = None  # raised after `_events`
+        self._id_before_chunk: str | None = None  # set while a chunk is decoded
+        self._frozen_id: str | None = None  # set by close
+        self._ended = False  # nothing more will be read
+        self._closed = False
+
+    @property
+    def decoder(self) -> SSEDecoder:
+        """The decoder that was passed, or a new one with the default options."""
+        return self._decoder
+
+    @property
+    def response(self) -> Any:
+        """The client's response, if one was passed: for its status and headers."""
+        return self._response
+
+    @property
+    def last_event_id(self) -> str:
+        """The ID to resume from after the event handed out last, "" for none."""
+        if self._frozen_id is not None:
+            return self._frozen_id
+        if self._id_before_chunk is not None:
+            return self._id_before_chunk
+        if self._event is not None and length_hint(self._events):
+            return self._event.id
+        return self._decoder.last_event_id
+
+    @property
+    def retry(self) -> int | None:
+        """The stream's reconnection time in milliseconds, or None."""
+        return self._decoder.retry
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "ended" if self._ended else "open"
+        return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
+
+    def _decode(self, chunk: Chunk) -> list[ServerSentEvent]:
+        self._id_before_chunk = self._decoder.last_event_id
+        events = self._decoder.feed(chunk)
+        if not events:
+            self._id_before_chunk = None
+        return events
+
+    def _abandon(self) -> None:
+        """End the stream by an exception that nothing may hold up."""
+        self._ended = True
+        self._hand_out(self._decoder._salvage())
+
+    def _end(self, error: Exception | None = None) -> list[ServerSentEvent]:
+        """End the stream; return the events that come before the end, or before `error`."""
+        self._ended = True
+        if error is None:
+            self._id_before_chunk = self._decoder.last_event_id
+            try:
+                return self._decoder.close()
+            except Exception as fault:
+                error = fault
+        if not self._closed:  # a closed stream ends in silence
+            self._error = error
+        return self._decoder._salvage()
+
+    def _hand_out(self, events: list[ServerSentEvent]) -> None:
+        self._id_before_chunk = None
+        self._events = iter([] if self._closed else events)
+
+    def _mark_closed(self) -> None:
+        if not self._closed:
+            self._frozen_id = self.last_event_id
+            self._events = iter([])
+            self._error = None
+            self._ended = self._closed = True
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error  # no cycle of the error and this frame
+
+
+class EventStream(_Stream):
+    """Iterate over the events in an iterable of bytes. An iterator and a context manager.
+
+    chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass through, after the events
+              completed before them; the event they cut off is never dispatched.
+    decoder:  an SSEDecoder with options of one's own. Its errors pass through likewise.
+    response: what to close together with `chunks`; see `.response`.
+
+    The stream owns what it is given. Exhausting it, an error and `close` call the `close` of `chunks` and of `response`,
+    where they have one. TypeError for what is not an iterable of bytes, ValueError for a closed decoder.
+    """
+
+    __slots__ = ("_chunks",)
+
+    def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
+        _refuse_other_than_chunks(chunks)
+        if not hasattr(chunks, "__iter__"):
+            if hasattr(chunks, "__aiter__"):
+                raise TypeError(f"EventStream iterates with `for`; pass this {_name(chunks)} to AsyncEventStream")
+            raise TypeError(f"EventStream takes an iterable of bytes, not {_name(chunks)}")
+        super().__init__(decoder, response)
+        self._chunks: Iterator[Chunk] | None = iter(chunks)
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> ServerSentEvent:
+        while True:
+            for event in self._events:
+                self._event = event
+                return event
+            if self._ended:
+                self._raise_error()
+                raise StopIteration
+            self._hand_out(self._read())
+
+    def _read(self) -> list[ServerSentEvent]:
+        """Return the events of the next chunks that complete any; at the end, those that the end completes."""
+        try:
+            if self._decoder._has_failed():
+                self._decoder.feed(b"")
+            for chunk in self._chunks or ():
+                if self._closed:
+                    break
+                events = self._decode(chunk)
+                if events:
+                    return events
+        except Exception as error:
+            events = self._end(error)
+        except BaseException:
+            self._abandon()
+            try:
+                self._release()
+            except Exception:
+                pass
+            raise
+        else:
+            events = [] if self._closed else self._end()
+        try:
+            self._release()
+        except Exception as error:
+            self._error = self._error or error
+        return events
+
+    def close(self) -> None:
+        """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
+        self._mark_closed()
+        self._release()
+
+    def _release(self) -> None:
+        chunks = self._chunks
+        response, self._response_to_close = self._response_to_close, None
+        if getattr(chunks, "gi_running", False):
+            chunks = None  # closed from within or from another thread: `_read` releases it when it has returned
+        else:
+            self._chunks = None
+        try:
+            _close(chunks)
+        finally:
+            _close(response)
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncEventStream(_Stream):
+    """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
+
+    All that EventStream says holds, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`.
+    While another task waits for an event, `aclose` closes the response, and the wait ends with StopAsyncIteration; without
+    a response it ends with the next chunk at the latest. Cancellation releases, then goes on. If a waiting coroutine is closed
+    or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
+    """
+
+    __slots__ = ("_chunks", "_waiting")
+
+    def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
+        _refuse_other_than_chunks(chunks)
+        if not hasattr(chunks, "__aiter__"):
+            if hasattr(chunks, "__iter__"):
+                raise TypeError(f"AsyncEventStream iterates with `async for`; pass this {_name(chunks)} to EventStream")
+            raise TypeError(f"AsyncEventStream takes an async iterable of bytes, not {_name(chunks)}")
+        super().__init__(decoder, response)
+        self._chunks: Any = chunks.__aiter__()
+        self._waiting = False
+
+    def __aiter__(self) -> AsyncEventStream:
+        return self
+
+    async def __anext__(self) -> ServerSentEvent:
+        while True:
+            for event in self._events:
+                self._event = event
+                return event
+            if self._ended:
+                self._raise_error()
+                raise StopAsyncIteration
+            self._hand_out(await self._read())
+
+    async def _read(self) -> list[ServerSentEvent]:
+        """As EventStream._read."""
+        if self._waiting:
+            raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
+        self._waiting = True
+        try:
+            if self._decoder._has_failed():
+                self._decoder.feed(b"")
+            async for chunk in self._chunks:
+                if self._closed:
+                    break
+                events = self._decode(chunk)
+                if events:
+                    return events
+        except Exception as error:
+            events = self._end(error)
+        except GeneratorExit:
+            self._abandon()  # the coroutine was closed or collected: nothing can be awaited
+            raise
+        except BaseException:  # cancellation
+            self._abandon()
+            try:
+                await self._release()
+            except Exception:
+                pass
+            raise
+        else:
+            events = [] if self._closed else self._end()
+        finally:
+            self._waiting = False
+        try:
+            await self._release()
+        except Exception as error:
+            self._error = self._error or error
+        return events
+
+    async def aclose(self) -> None:
+        """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
+        self._mark_closed()
+        await self._release()
+
+    async def _release(self) -> None:
+        chunks = self._chunks
+        response, self._response_to_close = self._response_to_close, None
+        if getattr(chunks, "ag_running", False):
+            chunks = None  # another task waits in it: that task's `_read` releases it
+        else:
+            self._chunks = None
+        try:
+            await _aclose(chunks)
+        finally:
+            await _aclose(response)
+
+    async def __aenter__(self) -> AsyncEventStream:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc_type is not None and issubclass(exc_type, GeneratorExit):
+            self._ended = True  # as in `_read`
+        else:
+            await self.aclose()
+
+
+class Opening:
+    """Context manager that opens an EventStream on entering and closes it on leaving: what every `connect` returns."""
+
+    def __init__(self, open_stream: Callable[[], EventStream]) -> None:
+        self._open_stream = open_stream
+
+    def __enter__(self) -> EventStream:
+        self._stream = self._open_stream()
+        return self._stream
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stream.__exit__(exc_type, exc, traceback)
+
+
+class AsyncOpening:
+    """Async context manager that opens an AsyncEventStream: what every `aconnect` returns."""
+
+    def __init__(self, open_stream: Callable[[], Awaitable[AsyncEventStream]]) -> None:
+        self._open_stream = open_stream
+
+    async def __aenter__(self) -> AsyncEventStream:
+        self._stream = await self._open_stream()
+        return self._stream
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stream.__aexit__(exc_type, exc, traceback)
+
+
+def _name(value: object) -> str:
+    return type(value).__name__
+
+
+def _refuse_other_than_chunks(chunks: object) -> None:
+    """Raise TypeError for what is taken for an iterable of bytes by mistake."""
+    name = _name(chunks)
+    if isinstance(chunks, (bytes, bytearray, memoryview)):
+        raise TypeError(f"{name} is one chunk; pass an iterable of chunks: [data]")
+    if isinstance(chunks, str):
+        raise TypeError("str is not an iterable of bytes; pass [text.encode()], or an iterator over the bytes")
+    if hasattr(chunks, "headers") or hasattr(chunks, "status_code"):
+        raise TypeError(
+            f"{name} is a response, and how to read its bytes as they come depends on the client; pass it to "
+            "iter_events or aiter_events of the client's adapter, or pass an iterator over its bytes"
+        )
+
+
+def _close(resource: Any) -> None:
+    close = getattr(resource, "close", None)
+    if close is not None:
+        close()
+
+
+async def _aclose(resource: Any) -> None:
+    close = getattr(resource, "aclose", None) or getattr(resource, "close", None)
+    if close is not None:
+        closing = close()
+        if hasattr(closing, "__await__"):
+            await closing
