@@ -400,10 +400,13 @@ class SSEDecoder:
         values: list[str] = []
         for line in block.split("\n"):
             if line[:6] == "data: ":
+                self._in_block = True
                 values.append(line[6:])
             elif line[:7] == "event: ":
+                self._in_block = True
                 self._event_type = line[7:]
             elif line[:5] == "data:" or line == "data":
+                self._in_block = True
                 values.append(line[5:])
             elif line:
                 self._interpret(line)

@@ -176,7 +176,9 @@ def response_error(
 
 def shown_url(url: str) -> str:
     """Return a URL as messages and logs show it: without user info, query and fragment."""
-    scheme, separator, rest = url.partition("#")[0].partition("?")[0].rpartition("://")
+    scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
+    if not separator:
+        scheme, rest = "", scheme
     authority, slash, path = rest.partition("/")
     return scheme + separator + authority.rpartition("@")[2] + slash + path
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Outcome:
-    events: list[tuple[str, str, str, int | None]] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
+    events: list[tuple[str, str, str, int | None]] = field(default_factory=list[tuple[str, str, str, "int | None"]])
+    comments: list[str] = field(default_factory=list[str])
     last_event_id: str = ""
     retry: int | None = None
     incomplete: bool = False
@@ -23,7 +23,8 @@ class Outcome:
 
 def lines_of(text: str) -> tuple[list[str], str]:
     """Return the lines that ended, and the rest."""
-    lines, line, i = [], "", 0
+    lines: list[str] = []
+    line, i = "", 0
     while i < len(text):
         if text[i] == "\r":
             lines.append(line)

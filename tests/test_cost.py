@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""What decoding costs: time in proportion to the bytes, and memory in proportion to the event that is held.
+
+No figure here is a speed. Time is judged by its growth, fourfold work against the time of the single one, with a margin
+that lets a noisy machine pass and nothing quadratic (which would take sixteen times as long). Memory is what
+tracemalloc counts.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sse_stream.decoder import SSEDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIB = 1 << 20
+
+
+def pieces(stream: bytes, size: int) -> Iterator[bytes]:
+    view = memoryview(stream)
+    return (bytes(view[start : start + size]) for start in range(0, len(stream), size))
+
+
+def consume(chunks: Iterator[bytes]) -> int:
+    decoder = SSEDecoder(max_event_size=None)
+    count = sum(len(decoder.feed(chunk)) for chunk in chunks)
+    return count + len(decoder.close())
+
+
+def one_event(size: int) -> bytes:
+    return b"data: " + b"x" * size + b"\n\n"
+
+
+def data_lines(number: int) -> bytes:
+    return b"data: 0123456789\n" * number + b"\n"
+
+
+def comments(number: int) -> bytes:
+    return b": 0123456789\n" * number
+
+
+def events(number: int) -> bytes:
+    return b"data: 0123456789\n\n" * number
+
+
+def blank_lines(number: int) -> bytes:
+    return b"\n" * number
+
+
+def crs(number: int) -> bytes:
+    return b"data: 0123456789\r\r" * number
+
+
+def one_comment(size: int) -> bytes:
+    return b":" + b"x" * size
+
+
+def invalid_utf8(size: int) -> bytes:
+    return b"data: " + b"\xff\xe2\x82" * (size // 3) + b"\n\n"
+
+
+@pytest.mark.parametrize("chunk_size", [16, 1024, 65536, 1 << 30], ids=lambda size: f"{size} B")
+@pytest.mark.parametrize(
+    ("make", "number"),
+    [
+        (one_event, MIB),
+        (one_comment, MIB),
+        (invalid_utf8, MIB),
+        (data_lines, 25_000),
+        (comments, 25_000),
+        (events, 25_000),
+        (blank_lines, 100_000),
+        (crs, 25_000),
+    ],
+)
+def test_time_grows_with_the_bytes(make: Callable[[int], bytes], number: int, chunk_size: int) -> None:
+    def best(stream: bytes) -> float:
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            consume(pieces(stream, chunk_size))
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    small, large = make(number), make(4 * number)
+    assert best(large) < 10 * best(small) + 0.01
+
+
+def memory(stream: bytes, chunk_size: int, size: int) -> tuple[float, float]:
+    """Return what is held between calls and the peak, at the most, as multiples of the event's data."""
+    chunks = pieces(stream, chunk_size)
+    decoder = SSEDecoder(max_event_size=None)
+    held = 0
+    tracemalloc.start()
+    try:
+        for chunk in chunks:
+            before = tracemalloc.get_traced_memory()[0] - len(chunk)
+            held = max(held, before)
+            decoder.feed(chunk)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return held / size, peak / size
+
+
+SHAPES: list[tuple[Callable[[int], bytes], int]] = [(one_event, 1), (data_lines, 11)]
+
+
+@pytest.mark.parametrize("chunk_size", [16, 1024, 65536])
+@pytest.mark.parametrize(("make", "data_size"), SHAPES)
+def test_memory_of_an_event(make: Callable[[int], bytes], data_size: int, chunk_size: int) -> None:
+    size = 8 * MIB
+    held, peak = memory(make(size // data_size), chunk_size, size)
+    assert held < 1.5
+    assert peak < 3
+
+
+def test_memory_of_an_event_in_one_chunk() -> None:
+    size = 8 * MIB
+    held, peak = memory(one_event(size), 1 << 30, size)
+    assert held < 1.5
+    assert peak < 1 + 3  # the chunk itself, and the event
+
+
+def test_a_comment_that_nobody_hears_is_not_held() -> None:
+    held, peak = memory(one_comment(16 * MIB), 65536, 16 * MIB)
+    assert held < 0.2
+    assert peak < 0.3
+
+
+def test_nothing_is_held_after_an_event() -> None:
+    decoder = SSEDecoder()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for chunk in pieces(one_event(4 * MIB), 1024):
+            decoder.feed(chunk)
+        assert tracemalloc.get_traced_memory()[0] - before < 65536
+    finally:
+        tracemalloc.stop()
+
+
+# The full sizes, once, in CI: pytest -m large
+
+
+@pytest.mark.large
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("chunk_size", [16, 1024, 65536])
+def test_64_mib(chunk_size: int) -> None:
+    held, peak = memory(one_event(64 * MIB), chunk_size, 64 * MIB)
+    assert held < 1.5
+    assert peak < 3
+
+
+@pytest.mark.large
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("chunk_size", [16, 1024, 65536])
+def test_500_000_data_lines(chunk_size: int) -> None:
+    held, peak = memory(data_lines(500_000), chunk_size, 500_000 * 11)
+    assert held < 1.5
+    assert peak < 3
+
+
+@pytest.mark.large
+@pytest.mark.timeout(600)
+def test_a_million_comments_and_a_million_events() -> None:
+    assert consume(pieces(comments(1_000_000), 1 << 30)) == 0
+    assert consume(pieces(comments(1_000_000), 16)) == 0
+    assert len(SSEDecoder().feed(events(1_000_000))) == 1_000_000

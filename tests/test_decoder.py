@@ -1,0 +1,635 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import sys
+import weakref
+from bisect import bisect_right
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError
+from tests import reference, vectors
+
+Mode = Literal["dispatch", "discard", "raise"]
+
+NAMED = [*vectors.load("wpt.json"), *vectors.load("services.json")]
+BROWSER = vectors.load("browser.json.gz")
+FAMILIES = sorted({case.family for case in BROWSER})
+
+
+def fields(events: list[ServerSentEvent]) -> list[tuple[str, str, str]]:
+    return [event[:3] for event in events]
+
+
+def decode(stream: bytes, **options: Any) -> list[ServerSentEvent]:
+    decoder = SSEDecoder(**options)
+    return decoder.feed(stream) + decoder.close()
+
+
+# What browsers made of the recorded streams.
+
+
+def check_case(case: vectors.Case) -> None:
+    offsets = vectors.completions(case.stream)
+    modes: list[tuple[Mode, vectors.Expected]] = [("discard", case.discard), ("dispatch", case.flush)]
+    for chunks in vectors.cuttings(case.stream):
+        for mode, expected in modes:
+            decoder = SSEDecoder(incomplete=mode)
+            events: list[ServerSentEvent] = []
+            fed = 0
+            for chunk in chunks:
+                events += decoder.feed(chunk)
+                fed += len(chunk)
+                assert len(events) == bisect_right(offsets, fed), f"{case.name}: not prompt in {chunks}"
+            events += decoder.close()
+            outcome = vectors.Expected(fields(events), decoder.retry, decoder.last_event_id)
+            assert outcome == expected, f"{case.name}: {mode} of {chunks}"
+
+
+@pytest.mark.parametrize("case", NAMED, ids=lambda case: case.name)
+def test_recorded_streams(case: vectors.Case) -> None:
+    check_case(case)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_browser_streams(family: str) -> None:
+    for case in BROWSER:
+        if case.family == family:
+            check_case(case)
+
+
+@pytest.mark.parametrize("case", [*NAMED, *BROWSER[::25]], ids=lambda case: case.name)
+def test_the_reference_agrees_with_browsers(case: vectors.Case) -> None:
+    for flush, expected in ((False, case.discard), (True, case.flush)):
+        outcome = reference.decode(case.stream, flush=flush)
+        assert [event[:3] for event in outcome.events] == expected.events
+        assert (outcome.retry, outcome.last_event_id) == expected[1:]
+
+
+# Properties, against the slow transcription of the standard.
+
+TOKENS = [
+    b"data: ", b"data:", b"data", b"data : ", b"DATA: x", b"id: ", b"id:", b"id", b"event: ", b"event", b"retry: ", b"retry:5",
+    b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\n\r\n", b": ", b":", b" ", b"\t", b"\0", b"7", b"abc", b"{}",
+    b"\xef\xbb\xbf", b"\xef", b"\xbb", b"\xe2\x82\xac", b"\xe2\x82", b"\xf0\x9f\x9a\x80", b"\xf0\x9f", b"\xc0\x80",
+    b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b", b"\x0c", b"\x1c", b"\xd9\xa1", "\N{SUPERSCRIPT TWO}".encode(),
+]  # fmt: skip
+streams = st.one_of(st.lists(st.sampled_from(TOKENS), max_size=24).map(b"".join), st.binary(max_size=40))
+cut_points = st.lists(st.integers(0, 60), max_size=6)
+limits = st.one_of(st.none(), st.integers(1, 40))
+
+
+class Plain(SSEDecoder):
+    """A decoder without fast paths: every line goes the plain, measured way."""
+
+    __slots__ = ()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._room = self._full_room = -1
+
+    def _free_room(self) -> int:
+        return -1
+
+
+def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) -> reference.Outcome:
+    events: list[ServerSentEvent] = []
+    too_large = False
+    try:
+        for chunk in chunks:
+            events += decoder.feed(chunk)
+        events += decoder.close()
+    except EventTooLargeError:
+        too_large = True
+    return reference.Outcome(
+        [(event.event, event.data, event.id, event.retry) for event in events],
+        comments,
+        decoder.last_event_id,
+        decoder.retry,
+        decoder.incomplete,
+        decoder.skipped,
+        too_large,
+    )
+
+
+@given(streams, cut_points, limits, st.sampled_from(["raise", "skip"]), st.booleans(), st.booleans())
+@example(b"\xef\xbb", [1], 1, "raise", True, True)
+@example(b": long\ndata: a\n\ndata: b\n\n", [3], 5, "skip", False, True)
+@example(b"data: 1234\nid: 7\n\n", [], 8, "skip", False, False)
+def test_any_stream_at_any_cut(
+    stream: bytes, cuts: list[int], limit: int | None, on_oversize: Any, flush: bool, plain: bool
+) -> None:
+    if limit is None:
+        expected = reference.decode(stream, flush=flush)
+    else:
+        expected = reference.decode_bounded(stream, limit, on_oversize=on_oversize, flush=flush)
+    comments: list[str] = []
+    decoder = (Plain if plain else SSEDecoder)(
+        max_event_size=limit,
+        on_oversize=on_oversize,
+        incomplete="dispatch" if flush else "discard",
+        on_comment=comments.append,
+    )
+    assert outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments) == expected
+
+
+@given(streams, cut_points)
+def test_listening_to_comments_changes_nothing_else(stream: bytes, cuts: list[int]) -> None:
+    chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
+    for limit in (None, 9):
+        deaf = outcome_of(SSEDecoder(max_event_size=limit), chunks, [])
+        listening = outcome_of(SSEDecoder(max_event_size=limit, on_comment=lambda _: None), chunks, [])
+        assert deaf == listening
+
+
+@given(streams)
+def test_incomplete_at_every_byte(stream: bytes) -> None:
+    decoder = SSEDecoder()
+    for length in range(1, len(stream) + 1):
+        decoder.feed(stream[length - 1 : length])
+        begun = stream[:length]
+        undecided = begun in (b"\xef", b"\xef\xbb")  # may still become a byte order mark
+        assert decoder.incomplete == (reference.decode(begun).incomplete and not undecided)
+    decoder.close()
+    assert decoder.incomplete == reference.decode(stream).incomplete
+
+
+@given(streams, cut_points)
+def test_raise_tells_what_dispatch_would_have_delivered(stream: bytes, cuts: list[int]) -> None:
+    expected, flushed = reference.decode(stream), reference.decode(stream, flush=True)
+    decoder = SSEDecoder(incomplete="raise")
+    events: list[ServerSentEvent] = []
+    for chunk in vectors.cut(stream, [min(c, len(stream)) for c in cuts]):
+        events += decoder.feed(chunk)
+    if expected.incomplete:
+        with pytest.raises(IncompleteEventError) as info:
+            decoder.close()
+        came = [tuple(info.value.event)] if info.value.event is not None else []
+        assert came == flushed.events[len(expected.events) :]
+    assert decoder.close() == []
+    assert [tuple(event) for event in events] == expected.events
+    assert (decoder.last_event_id, decoder.retry) == (expected.last_event_id, expected.retry)
+    assert decoder.incomplete == expected.incomplete
+
+
+@given(st.lists(st.binary(max_size=8)), st.sampled_from([bytes, bytearray, memoryview]))
+def test_every_kind_of_chunk(chunks: list[bytes], kind: Any) -> None:
+    expected = reference.decode(b"".join(chunks), flush=True)
+    decoder = SSEDecoder()
+    events = [event for chunk in chunks for event in decoder.feed(kind(chunk))]
+    assert [tuple(event) for event in events + decoder.close()] == expected.events
+
+
+# Chunks.
+
+
+def test_a_chunk_is_not_kept() -> None:
+    chunk = bytearray(b"data: ab")
+    decoder = SSEDecoder()
+    decoder.feed(chunk)
+    chunk[:] = b"XXXXXXXX"
+    assert decoder.feed(b"\n\n") == [ServerSentEvent(data="ab")]
+
+
+def test_a_memoryview_that_is_not_contiguous() -> None:
+    assert SSEDecoder().feed(memoryview(b"d.a.t.a.:.a.\n.\n.")[::2]) == [ServerSentEvent(data="a")]
+
+
+def test_a_subclass_of_bytes() -> None:
+    class Chunk(bytes):
+        pass
+
+    assert SSEDecoder().feed(Chunk(b"data: a\n\n")) == [ServerSentEvent(data="a")]
+
+
+def test_one_line_at_a_time() -> None:
+    decoder = SSEDecoder()
+    lines = [b"event: a", b"data: 1", b"", b"data: 2", b""]
+    assert [len(decoder.feed(line + b"\n")) for line in lines] == [0, 0, 1, 0, 1]
+
+
+def test_a_cr_ends_its_line_at_once() -> None:
+    decoder = SSEDecoder()
+    assert decoder.feed(b"data: a\r") == []
+    assert decoder.feed(b"\r") == [ServerSentEvent(data="a")]
+    assert decoder.feed(b"\ndata: b\r\n\r") == [ServerSentEvent(data="b")]
+    assert decoder.feed(b"") == []
+    assert decoder.feed(b"\n") == []
+    assert decoder.close() == []
+
+
+@pytest.mark.parametrize("wrong", ["data: a\n\n", 5, None, [b"data"], {}, 1.5])
+def test_what_is_not_bytes_is_refused(wrong: Any) -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"data: a\n")
+    with pytest.raises(TypeError, match=r"feed\(\) takes bytes"):
+        decoder.feed(wrong)
+    assert decoder.feed(b"\n") == [ServerSentEvent(data="a")]  # and does no harm
+
+
+def test_text_is_told_to_be_encoded() -> None:
+    with pytest.raises(TypeError, match=r"text\.encode\(\)"):
+        SSEDecoder().feed("data: a\n\n")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# Fields.
+
+
+def test_state_persists_as_the_standard_says() -> None:
+    decoder = SSEDecoder()
+    assert decoder.feed(b"id: 7\nretry: 50\n") == []
+    assert (decoder.last_event_id, decoder.retry) == ("", 50)  # retry at its line, the ID at the blank line
+    assert decoder.feed(b"\n") == []
+    assert decoder.last_event_id == "7"
+    assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a", id="7")]
+    assert decoder.feed(b"retry: 60\nid\ndata: b\n\n") == [ServerSentEvent(data="b", id="", retry=60)]
+    assert (decoder.last_event_id, decoder.retry) == ("", 60)
+
+
+def test_the_id_to_start_from() -> None:
+    decoder = SSEDecoder(last_event_id="41")
+    assert decoder.last_event_id == "41"
+    assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a", id="41")]
+
+
+def test_an_id_of_a_discarded_block_does_not_count() -> None:
+    decoder = SSEDecoder(last_event_id="1", incomplete="discard")
+    decoder.feed(b"id: 2\ndata: a\n")
+    assert decoder.close() == []
+    assert decoder.last_event_id == "1"
+
+
+def test_a_retry_too_long_for_int_is_ignored() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"retry: 5\nretry: " + b"9" * 4301 + b"\n\n")
+    assert decoder.retry == 5
+    decoder.feed(b"retry: " + b"9" * 4300 + b"\n\n")
+    assert decoder.retry == int("9" * 4300)
+
+
+@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="this Python's int() has no limit to be lowered")
+def test_a_retry_beyond_a_lowered_limit_is_ignored() -> None:
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        decoder = SSEDecoder()
+        decoder.feed(b"retry: " + b"9" * 700 + b"\n\ndata: a\n\n")
+        assert decoder.retry is None
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+# Comments.
+
+
+def test_comments_are_heard_when_their_line_ends() -> None:
+    heard: list[str] = []
+    decoder = SSEDecoder(on_comment=heard.append)
+    decoder.feed(b": a\n:b\n:  c\n:\n: d")
+    assert heard == ["a", "b", " c", ""]
+    decoder.feed("é\r".encode())
+    assert heard[4:] == ["dé"]
+
+
+def test_an_unfinished_comment_is_heard_only_if_the_end_is_flushed() -> None:
+    modes: list[tuple[Mode, list[str]]] = [("dispatch", ["a"]), ("discard", []), ("raise", [])]
+    for mode, expected in modes:
+        heard: list[str] = []
+        decoder = SSEDecoder(incomplete=mode, on_comment=heard.append)
+        decoder.feed(b": a")
+        assert decoder.close() == []
+        assert heard == expected
+        assert not decoder.incomplete
+
+
+class Fault(Exception):
+    pass
+
+
+def fail(comment: str) -> None:
+    raise Fault(comment)
+
+
+@pytest.mark.parametrize("limit", [None, 12], ids=["fast", "measured"])
+def test_an_exception_of_the_callback_ends_the_decoder_and_loses_nothing(limit: int | None) -> None:
+    decoder = SSEDecoder(on_comment=fail, max_event_size=limit)
+    with pytest.raises(Fault, match="boom"):
+        decoder.feed(b"id: 1\ndata: a\n\n: boom\ndata: b\n\n")
+    with pytest.raises(ValueError, match="make a new one"):
+        decoder.feed(b"data: c\n\n")
+    assert decoder.last_event_id == "1"
+    assert not decoder.incomplete
+    assert decoder.close() == [ServerSentEvent(data="a", id="1")]
+    assert decoder.close() == []
+    with pytest.raises(ValueError, match="make a new one"):
+        decoder.feed(b"")
+
+
+def test_an_exception_of_the_callback_inside_an_event() -> None:
+    decoder = SSEDecoder(on_comment=fail)
+    with pytest.raises(Fault):
+        decoder.feed(b"data: a\n: boom\n\n")
+    assert decoder.incomplete
+    assert decoder.close() == []
+
+
+def test_an_exception_of_the_callback_late_in_a_long_chunk() -> None:
+    decoder = SSEDecoder(on_comment=fail)
+    with pytest.raises(Fault):
+        decoder.feed(b"data: a\n\n" * 300_000 + b": boom\n\n")
+    assert decoder.close() == [ServerSentEvent(data="a")] * 300_000
+
+
+def test_an_exception_of_the_callback_in_close() -> None:
+    decoder = SSEDecoder(on_comment=fail)
+    decoder.feed(b": boom")
+    with pytest.raises(Fault):
+        decoder.close()
+    assert decoder.close() == []
+
+
+@pytest.mark.parametrize("call", ["feed", "close"])
+def test_the_decoder_cannot_be_used_from_within_the_callback(call: str) -> None:
+    def reenter(comment: str) -> None:
+        with pytest.raises(RuntimeError, match="on_comment"):
+            decoder.feed(b"data: x\n\n") if call == "feed" else decoder.close()
+
+    decoder = SSEDecoder(on_comment=reenter)
+    assert decoder.feed(b": a\r") == []
+    assert decoder.feed(b"\ndata: a\n\n: b\ndata: c\n\n") == [ServerSentEvent(data="a"), ServerSentEvent(data="c")]
+
+
+def test_an_error_of_another_decoder_in_the_callback_is_not_ours() -> None:
+    def relay(comment: str) -> None:
+        raise EventTooLargeError(3)
+
+    decoder = SSEDecoder(on_comment=relay, max_event_size=20)
+    with pytest.raises(EventTooLargeError):
+        decoder.feed(b"data: a\n\n: boom\n\n" + b"data: b\n\n" * 3)
+    with pytest.raises(ValueError, match="make a new one"):
+        decoder.feed(b"")
+    assert decoder.close() == [ServerSentEvent(data="a")]
+
+
+@pytest.mark.parametrize("step", [1, 4, 100])
+def test_the_callback_sees_the_state_at_its_line(step: int) -> None:
+    stream = b": 1\ndata: a\n: 2\nid: 7\nretry: 5\n: 3\n\n: 4\n"
+    seen: list[tuple[bool, str, int | None]] = []
+    decoder = SSEDecoder(on_comment=lambda _: seen.append((decoder.incomplete, decoder.last_event_id, decoder.retry)))
+    for i in range(0, len(stream), step):
+        decoder.feed(stream[i : i + step])
+    assert seen == [(False, "", None), (True, "", None), (True, "", 5), (False, "7", 5)]
+
+
+# The bound.
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_the_bound_is_exact(ending: bytes, step: int) -> None:
+    # "12" + LF + "345", and a line of 7 bytes: 6 + 7
+    stream = b"\xef\xbb\xbf" + ending.join([b"data: 12", b"data:345", b": 34567", b"", b""])
+    for limit, fits in ((13, True), (12, False)):
+        decoder = SSEDecoder(max_event_size=limit)
+        chunks = [stream[i : i + step] for i in range(0, len(stream), step)]
+        if fits:
+            assert [e for chunk in chunks for e in decoder.feed(chunk)] == [ServerSentEvent(data="12\n345")]
+        else:
+            with pytest.raises(EventTooLargeError) as info:
+                for chunk in chunks:
+                    decoder.feed(chunk)
+            assert info.value.limit == 12
+            assert decoder.incomplete
+
+
+def test_an_unfinished_line_is_measured() -> None:
+    decoder = SSEDecoder(max_event_size=5)
+    decoder.feed(b"abcde")
+    with pytest.raises(EventTooLargeError):
+        decoder.feed(b"f")
+
+
+def test_comments_do_not_add_up() -> None:
+    decoder = SSEDecoder(max_event_size=8)
+    assert decoder.feed(b": 345678\n" * 1000 + b"data: 78\n\n") == [ServerSentEvent(data="78")]
+    assert decoder.skipped == 0
+
+
+def test_too_large_after_completed_events() -> None:
+    decoder = SSEDecoder(max_event_size=9)
+    assert decoder.feed(b"id: 1\ndata: a\n\ndata: 0123456789\n\ndata: b\n\n") == [ServerSentEvent(data="a", id="1")]
+    for _ in range(2):
+        with pytest.raises(EventTooLargeError):
+            decoder.feed(b"")
+        with pytest.raises(EventTooLargeError):
+            decoder.close()
+    assert decoder.last_event_id == "1"
+    assert decoder.incomplete
+
+
+def test_a_large_comment_is_no_event() -> None:
+    decoder = SSEDecoder(max_event_size=5)
+    with pytest.raises(EventTooLargeError):
+        decoder.feed(b": 123456\n")
+    assert not decoder.incomplete
+
+
+def test_skip() -> None:
+    heard: list[str] = []
+    decoder = SSEDecoder(max_event_size=10, on_oversize="skip", on_comment=heard.append)
+    stream = b"id: 1\ndata: 0123456789\nretry: 7\n: c\ndata: x\nid: 123456789\n\ndata: ok\n\n"
+    events = [event for i in range(len(stream)) for event in decoder.feed(stream[i : i + 1])]
+    assert events == [ServerSentEvent(data="ok", id="1")]  # the retry was not this event's own; the long ID did not fit
+    assert (decoder.retry, decoder.skipped, heard) == (7, 1, ["c"])
+
+
+def test_skip_and_the_end_of_the_stream() -> None:
+    expectations: list[tuple[Mode, str]] = [("dispatch", "9"), ("discard", "")]
+    for mode, last_event_id in expectations:
+        decoder = SSEDecoder(max_event_size=9, on_oversize="skip", incomplete=mode)
+        assert decoder.feed(b"id: 9\ndata: 0123456789") == []
+        assert decoder.incomplete
+        assert decoder.close() == []
+        assert (decoder.last_event_id, decoder.skipped, decoder.incomplete) == (last_event_id, 1, True)
+    decoder = SSEDecoder(max_event_size=9, on_oversize="skip", incomplete="raise")
+    decoder.feed(b"id: 9\ndata: 0123456789")
+    with pytest.raises(IncompleteEventError) as info:
+        decoder.close()
+    assert info.value.event is None
+
+
+# The end.
+
+
+def test_the_three_ends() -> None:
+    stream = b"id: 1\nretry: 5\ndata: a\nretry: 6"
+    decoder = SSEDecoder()
+    decoder.feed(stream)
+    assert decoder.incomplete
+    assert decoder.close() == [ServerSentEvent(data="a", id="1", retry=6)]
+    assert (decoder.last_event_id, decoder.retry, decoder.incomplete) == ("1", 6, True)
+    decoder = SSEDecoder(incomplete="discard")
+    decoder.feed(stream)
+    assert decoder.close() == []
+    assert (decoder.last_event_id, decoder.retry, decoder.incomplete) == ("", 5, True)
+    decoder = SSEDecoder(incomplete="raise")
+    decoder.feed(stream)
+    with pytest.raises(IncompleteEventError) as info:
+        decoder.close()
+    assert info.value.event == ServerSentEvent(data="a", id="1", retry=6)
+    assert (decoder.last_event_id, decoder.retry, decoder.incomplete) == ("", 5, True)
+
+
+def test_after_close() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"id: 1\nretry: 2\ndata: a")
+    assert len(decoder.close()) == 1
+    assert decoder.close() == []
+    for chunk in (b"", b"data: b\n\n"):
+        with pytest.raises(ValueError, match="one stream"):
+            decoder.feed(chunk)
+    assert (decoder.last_event_id, decoder.retry, decoder.incomplete, decoder.skipped) == ("1", 2, True, 0)
+
+
+@pytest.mark.parametrize("mode", ["dispatch", "discard", "raise"])
+@pytest.mark.parametrize("stream", [b"", b"\xef\xbb\xbf", b": ping\n", b"\n\n", b"data: a\n\n", b"\xef\xbb\xbf: a"])
+def test_a_clean_end(stream: bytes, mode: Mode) -> None:
+    decoder = SSEDecoder(incomplete=mode)
+    decoder.feed(stream)
+    assert decoder.close() == []
+    assert not decoder.incomplete
+
+
+@pytest.mark.parametrize("stream", [b"\xef", b"\xef\xbb"])
+def test_half_a_byte_order_mark_is_a_line(stream: bytes) -> None:
+    decoder = SSEDecoder()
+    decoder.feed(stream)
+    assert not decoder.incomplete  # it may still become one
+    assert decoder.close() == []
+    assert decoder.incomplete
+
+
+# Options.
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"last_event_id": b"7"}, TypeError),
+        ({"last_event_id": None}, TypeError),
+        ({"max_event_size": "1 MiB"}, TypeError),
+        ({"max_event_size": 1e6}, TypeError),
+        ({"max_event_size": 0}, ValueError),
+        ({"max_event_size": -1}, ValueError),
+        ({"on_oversize": "drop"}, ValueError),
+        ({"incomplete": "flush"}, ValueError),
+        ({"incomplete": True}, ValueError),
+        ({"on_comment": "print"}, TypeError),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(options))):
+        SSEDecoder(**options)
+
+
+def test_options_have_names() -> None:
+    with pytest.raises(TypeError):
+        SSEDecoder("7")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+# Events and errors.
+
+
+def test_an_event_is_a_named_tuple() -> None:
+    event = ServerSentEvent("delta", '{"a": 1}', "7", 50)
+    assert tuple(event) == ("delta", '{"a": 1}', "7", 50)
+    assert tuple(ServerSentEvent()) == ("message", "", "", None)
+    assert repr(event) == "ServerSentEvent(event='delta', data='{\"a\": 1}', id='7', retry=50)"
+    assert hash(event) == hash(ServerSentEvent("delta", '{"a": 1}', "7", 50))
+    assert event._replace(id="8").id == "8"
+    assert pickle.loads(pickle.dumps(event)) == event == copy.deepcopy(event)
+    assert type(pickle.loads(pickle.dumps(event))) is ServerSentEvent
+    with pytest.raises(AttributeError):
+        event.data = ""  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(AttributeError):
+        event.other = ""  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    match event:
+        case ServerSentEvent("delta", data=data, id="7"):
+            assert data == '{"a": 1}'
+        case _:
+            pytest.fail("no match")
+
+
+def test_decoded_events_are_of_the_class() -> None:
+    for event in decode(b"data: a\n\nevent: b\ndata: c\n\ndata: d"):
+        assert type(event) is ServerSentEvent
+
+
+def test_json() -> None:
+    event = ServerSentEvent(data='{"a": 1.5}')
+    assert event.json() == {"a": 1.5}
+    assert event.json(str.upper) == '{"A": 1.5}'
+    assert event.json(lambda text: json.loads(text, parse_float=str)) == {"a": "1.5"}
+    with pytest.raises(json.JSONDecodeError):
+        ServerSentEvent(data="{").json()
+
+
+@pytest.mark.parametrize(
+    "error", [EventTooLargeError(5), IncompleteEventError(ServerSentEvent(data="a")), IncompleteEventError()]
+)
+def test_errors_are_picklable(error: SSEError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+    assert isinstance(error, SSEError)
+
+
+def test_errors_say_what_to_do() -> None:
+    assert "max_event_size=5 bytes" in str(EventTooLargeError(5))
+    assert 'on_oversize="skip"' in str(EventTooLargeError(5))
+    assert ".event" in str(IncompleteEventError())
+
+
+def test_a_decoder_is_freed_without_the_collector() -> None:
+    class Referable(SSEDecoder):  # without slots, so that it can be referred to weakly
+        pass
+
+    decoder = Referable()
+    decoder.feed(b"data: a\n\ndata: b")
+    reference_ = weakref.ref(decoder)
+    del decoder
+    assert reference_() is None
+
+
+# The one file.
+
+
+def test_the_file_works_alone(tmp_path: Path) -> None:
+    import subprocess
+
+    source = Path(sys.modules["sse_stream.decoder"].__file__ or "").read_text()
+    (tmp_path / "my_decoder.py").write_text(source)
+    program = (
+        "import my_decoder, sys\n"
+        "decoder = my_decoder.SSEDecoder(max_event_size=9)\n"
+        "assert decoder.feed(b'data: a\\n\\n') == [my_decoder.ServerSentEvent(data='a')]\n"
+        "try: decoder.feed(b'data: 0123456789')\n"
+        "except my_decoder.SSEError as error: print(error)\n"
+        "assert not any(name.startswith('sse_stream') for name in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("the stream sent an event larger than max_event_size=9 bytes")
+
+
+def test_the_file_names_its_version_and_origin() -> None:
+    import sse_stream
+    import sse_stream.decoder
+
+    assert f"sse_stream {sse_stream.__version__}," in (sse_stream.decoder.__doc__ or "")

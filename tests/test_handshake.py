@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_stream.decoder import SSEDecoder, SSEError
+from sse_stream.handshake import (
+    ContentTypeError,
+    Headers,
+    ResponseError,
+    StatusError,
+    header_value,
+    is_event_stream,
+    prepare_decoder,
+    request_headers,
+    response_error,
+    shown_url,
+)
+from tests import vectors
+
+BROWSER_HEADERS = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
+
+
+@pytest.mark.parametrize("headers", [None, {}, [], ()])
+def test_the_headers_of_a_browser(headers: Any) -> None:
+    assert request_headers(headers) == BROWSER_HEADERS
+    assert request_headers(headers, "7") == [*BROWSER_HEADERS, ("Last-Event-ID", b"7")]
+
+
+def test_the_callers_headers_stay() -> None:
+    headers = {"Authorization": "secret", "ACCEPT": "*/*", "last-event-id": "1"}
+    before = dict(headers)
+    assert request_headers(headers) == [BROWSER_HEADERS[1], *headers.items()]
+    assert dict(request_headers(headers, "2"))["Last-Event-ID"] == b"2"
+    assert [name.lower() for name, _ in request_headers(headers, "2")].count("last-event-id") == 1
+    assert headers == before
+    assert request_headers([(b"Accept", b"x"), ("A", "1"), ("A", "2")]) == [
+        BROWSER_HEADERS[1],
+        ("Accept", b"x"),
+        ("A", "1"),
+        ("A", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "value"),
+    [
+        ("", None),
+        ("7", b"7"),
+        ("a b\tc", b"a b\tc"),
+        ("é€🚀", "é€🚀".encode()),
+        ("\x80", b"\xc2\x80"),
+        (" 7", None),
+        ("7 ", None),
+        ("\t7", None),
+        ("7\r\nX-Forged: 1", None),
+        ("7\n", None),
+        ("7\0", None),
+        ("\x1b[31m", None),
+        ("7\x7f", None),
+        ("\ud800", None),
+    ],
+)
+def test_an_id_that_cannot_be_a_header_value_is_not_sent(last_event_id: str, value: bytes | None) -> None:
+    assert header_value(last_event_id) == value
+    sent = dict(request_headers({}, last_event_id)).get("Last-Event-ID")
+    assert sent == value
+
+
+@given(st.text())
+def test_no_id_forges_a_header(last_event_id: str) -> None:
+    value = header_value(last_event_id)
+    if value is not None:
+        assert value.strip() == value
+        assert not any(byte < 32 and byte != 9 for byte in value)
+        assert value.decode() == last_event_id
+
+
+def test_the_decoder_of_a_connection() -> None:
+    assert prepare_decoder(None, "").last_event_id == ""
+    assert prepare_decoder(None, "7").last_event_id == "7"
+    decoder = SSEDecoder(last_event_id="8")
+    assert prepare_decoder(decoder, "") is decoder
+    with pytest.raises(ValueError, match="either decoder or last_event_id"):
+        prepare_decoder(decoder, "7")
+    decoder.close()
+    with pytest.raises(ValueError, match="one stream"):
+        prepare_decoder(decoder, "")
+    for wrong in (SSEDecoder, "7", 7):
+        with pytest.raises(TypeError, match="such as SSEDecoder"):
+            prepare_decoder(wrong, "")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="last_event_id must be a str"):
+        prepare_decoder(None, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+CONTENT_TYPES = json.loads((vectors.DATA / "wpt.json").read_text())["content_types"]
+
+
+@pytest.mark.parametrize("case", CONTENT_TYPES, ids=lambda case: case["name"])
+def test_content_types_of_the_platform_tests(case: dict[str, str]) -> None:
+    assert is_event_stream(200, case["content_type"]) == (case["connection"] == "opens")
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "expected"),
+    [
+        (200, " text/event-stream\t;charset=utf-8", True),
+        (201, "text/event-stream", True),
+        (204, None, True),
+        (204, "text/html", True),
+        (200, None, False),
+        (200, "", False),
+        (200, "text/event-stream2", False),
+        (301, "text/event-stream", False),
+        (199, "text/event-stream", False),
+        (500, "text/event-stream", False),
+    ],
+)
+def test_status_and_media_type(status: int, content_type: str | None, expected: bool) -> None:
+    assert is_event_stream(status, content_type) == expected
+
+
+URL = "https://user:secret@example.org:8443/v1/chat?key=secret#secret"
+
+
+def test_a_status_error() -> None:
+    body = json.dumps({"error": {"message": "no\ncredit é"}}, ensure_ascii=False).encode()
+    error = response_error(429, [("Retry-After", "5"), ("Content-Type", "application/json")], URL, body)
+    assert type(error) is StatusError
+    assert isinstance(error, ResponseError)
+    assert isinstance(error, SSEError)
+    assert (error.status, error.url, error.body) == (429, URL, body)
+    assert error.headers["retry-after"] == "5"
+    assert str(error) == (
+        'https://example.org:8443/v1/chat answered with status 429 Too Many Requests: {"error": {"message": "no\\ncredit é"}}'
+    )
+
+
+def test_a_redirect_says_how_to_follow() -> None:
+    message = str(response_error(307, [], URL, b"", redirects="pass follow=True"))
+    assert message.endswith("307 Temporary Redirect (pass follow=True)")
+    assert "pass follow" not in str(response_error(404, [], URL, b"", redirects="pass follow=True"))
+
+
+def test_an_unknown_status() -> None:
+    assert str(response_error(799, [], "http://h/", b"")) == "http://h/ answered with status 799"
+
+
+def test_a_content_type_error() -> None:
+    error = response_error(200, [("content-type", "text/html")], URL, b"<p>\x1b[31m hello\0 " + b"x" * 3000)
+    assert type(error) is ContentTypeError
+    message = str(error)
+    assert "the Content-Type is 'text/html', not text/event-stream: <p>\ufffd[31m hello\ufffd xxx" in message
+    assert message.endswith("xxx ...")
+    assert len(message) < 700
+    assert "the Content-Type is none, not" in str(response_error(200, [], URL, b""))
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_errors_are_picklable(status: int) -> None:
+    error = response_error(status, [("A", "1"), ("a", "2")], URL, b"body")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert (again.status, again.url, again.body) == (error.status, error.url, error.body)
+    assert dict(again.headers) == dict(error.headers) == {"A": "1, 2"}
+
+
+def test_an_error_takes_any_mapping() -> None:
+    assert ResponseError("message", 200, {"A": "1"}, "").headers["a"] == "1"
+
+
+def test_headers() -> None:
+    headers = Headers([("Content-Type", "a"), ("X", "1"), ("x", "2")])
+    assert headers["content-TYPE"] == "a"
+    assert headers["X"] == "1, 2"
+    assert headers.get("Y") is None
+    assert "x" in headers
+    assert not headers.__contains__(5)
+    assert list(headers) == ["Content-Type", "X"]
+    assert len(headers) == 2
+    assert repr(headers) == "Headers([('Content-Type', 'a'), ('X', '1, 2')])"
+    with pytest.raises(TypeError):
+        headers["X"] = "3"  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (URL, "https://example.org:8443/v1/chat"),
+        ("http://h", "http://h"),
+        ("http://h?q=a/b@c", "http://h"),
+        ("http://a@b@c/d@e", "http://c/d@e"),
+        ("/path?q", "/path"),
+        ("user@host/path", "host/path"),
+        ("", ""),
+        ("https://a:b@h/to/https://x/", "https://h/to/https://x/"),
+    ],
+)
+def test_shown_urls(url: str, shown: str) -> None:
+    assert shown_url(url) == shown

@@ -1,0 +1,842 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import io
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
+from sse_stream.streams import AsyncEventStream, AsyncOpening, EventStream, Opening
+from tests import vectors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+
+A, B, C = (ServerSentEvent(data=data) for data in "abc")
+ABC = b"data: a\n\ndata: b\n\ndata: c\n\n"
+
+
+class Resource:
+    """Something with a close, which counts how often it was called."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncResource:
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.closed += 1
+
+
+class Chunks(Resource):
+    """An iterator over chunks that raises what it finds among them."""
+
+    def __init__(self, *chunks: Any) -> None:
+        super().__init__()
+        self.chunks = iter(chunks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        chunk: Any = next(self.chunks)
+        if isinstance(chunk, BaseException):
+            raise chunk
+        return chunk  # type: ignore[no-any-return]
+
+
+class AsyncChunks(Chunks):
+    """The same for `async for`, without waiting."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        self.close()
+
+
+async def generate(*chunks: Any) -> AsyncGenerator[bytes, None]:
+    for chunk in chunks:
+        await asyncio.sleep(0)
+        if isinstance(chunk, BaseException):
+            raise chunk
+        yield chunk
+
+
+async def collect(stream: AsyncEventStream, events: list[ServerSentEvent] | None = None) -> list[ServerSentEvent]:
+    events = [] if events is None else events
+    async for event in stream:
+        events.append(event)
+    return events
+
+
+# What may be passed.
+
+
+def test_one_shot() -> None:
+    assert list(EventStream([ABC])) == [A, B, C]
+    assert list(EventStream([])) == []
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [[ABC], (ABC[:9], ABC[9:]), {ABC: 1}, iter([b"", ABC]), (ABC[i : i + 1] for i in range(len(ABC))), io.BytesIO(ABC)],
+    ids=["list", "tuple", "dict", "iterator", "generator", "file"],
+)
+def test_any_iterable(chunks: Iterable[bytes]) -> None:
+    assert list(EventStream(chunks)) == [A, B, C]
+
+
+def test_other_kinds_of_chunk() -> None:
+    assert list(EventStream([bytearray(ABC[:9]), memoryview(ABC)[9:]])) == [A, B, C]
+
+
+class Response(Resource):
+    headers = {"Content-Type": "text/event-stream"}  # noqa: RUF012
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise AssertionError("was iterated")
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise AssertionError("was iterated")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "advice"),
+    [
+        (ABC, r"\[data\]"),
+        (bytearray(ABC), r"\[data\]"),
+        (memoryview(ABC), r"\[data\]"),
+        (ABC.decode(), r"\[text\.encode\(\)\]"),
+        (Response(), "iter_events"),
+        (5, "iterable of bytes"),
+        (None, "iterable of bytes"),
+    ],
+)
+def test_what_is_not_chunks_is_refused(chunks: Any, advice: str) -> None:
+    for kind in (EventStream, AsyncEventStream):
+        with pytest.raises(TypeError, match=advice):
+            kind(chunks)
+
+
+def test_the_other_side_is_named() -> None:
+    with pytest.raises(TypeError, match="pass this list to EventStream"):
+        AsyncEventStream([ABC])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    chunks: object = generate(ABC)
+    with pytest.raises(TypeError, match="pass this async_generator to AsyncEventStream"):
+        EventStream(chunks)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_text_chunks_are_refused() -> None:
+    response = Resource()
+    stream = EventStream([ABC.decode()], response=response)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="bytes, not str"):
+        next(stream)
+    assert response.closed == 1
+
+
+def test_decoders() -> None:
+    decoder = SSEDecoder(last_event_id="7", incomplete="discard")
+    stream = EventStream([b"data: a\n\ndata: b"], decoder=decoder)
+    assert stream.decoder is decoder
+    assert list(stream) == [ServerSentEvent(data="a", id="7")]
+    for kind in (EventStream, AsyncEventStream):
+        with pytest.raises(ValueError, match="one stream"):
+            kind([], decoder=decoder) if kind is EventStream else kind(generate(), decoder=decoder)
+        with pytest.raises(TypeError, match="such as SSEDecoder"):
+            kind([] if kind is EventStream else generate(), decoder=SSEDecoder)  # type: ignore[arg-type]  # pyright: ignore
+
+
+def test_a_stream_is_its_iterator() -> None:
+    stream = EventStream([ABC])
+    assert iter(stream) is stream
+    assert next(stream) == A
+    assert list(stream) == [B, C]
+    assert list(stream) == []
+    async_stream = AsyncEventStream(generate(ABC))
+    assert async_stream.__aiter__() is async_stream
+    asyncio.run(async_stream.aclose())
+
+
+def test_repr() -> None:
+    stream = EventStream([b"id: 7\n" + ABC])
+    assert repr(stream) == "<EventStream open, last_event_id=''>"
+    list(stream)
+    assert repr(stream) == "<EventStream ended, last_event_id='7'>"
+    stream.close()
+    assert repr(stream) == "<EventStream closed, last_event_id='7'>"
+
+
+# Ends and errors: the same table for both sides.
+
+LARGE = b"data: " + b"x" * 100 + b"\n\n"
+Table = list[tuple[tuple[Any, ...], "dict[str, Any]", list[ServerSentEvent], "type[BaseException] | None"]]
+ENDS: Table = [
+    ((ABC,), {}, [A, B, C], None),
+    ((ABC, b"data: a"), {}, [A, B, C, A], None),
+    ((ABC, b"data: a"), {"incomplete": "discard"}, [A, B, C], None),
+    ((ABC, b"data: a"), {"incomplete": "raise"}, [A, B, C], IncompleteEventError),
+    ((ABC, b"data: a", OSError("reset")), {}, [A, B, C], OSError),
+    ((OSError("reset"),), {}, [], OSError),
+    ((ABC + LARGE, AssertionError("read on")), {"max_event_size": 50}, [A, B, C], EventTooLargeError),
+    ((LARGE, AssertionError("read on")), {"max_event_size": 50}, [], EventTooLargeError),
+    ((LARGE, ABC), {"max_event_size": 50, "on_oversize": "skip"}, [A, B, C], None),
+    ((ABC, "text"), {}, [A, B, C], TypeError),
+    ((ABC, KeyboardInterrupt()), {}, [A, B, C], KeyboardInterrupt),
+]
+
+
+@pytest.mark.parametrize(("chunks", "options", "expected", "error"), ENDS)
+def test_ends(
+    chunks: tuple[Any, ...], options: dict[str, Any], expected: list[ServerSentEvent], error: type[BaseException] | None
+) -> None:
+    source, response = Chunks(*chunks), Resource()
+    stream = EventStream(source, decoder=SSEDecoder(**options), response=response)
+    events: list[ServerSentEvent] = []
+    if error is None:
+        events += stream
+    else:
+        with pytest.raises(error):
+            for event in stream:
+                events.append(event)
+    assert events == expected
+    assert (source.closed, response.closed) == (1, 1)
+    assert next(stream, None) is None  # an error is raised once
+    stream.close()
+    assert (source.closed, response.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, trio.run])
+@pytest.mark.parametrize(("chunks", "options", "expected", "error"), ENDS)
+def test_async_ends(
+    run: Callable[..., Any],
+    chunks: tuple[Any, ...],
+    options: dict[str, Any],
+    expected: list[ServerSentEvent],
+    error: type[BaseException] | None,
+) -> None:
+    async def main() -> None:
+        source, response = AsyncChunks(*chunks), Resource()
+        stream = AsyncEventStream(source, decoder=SSEDecoder(**options), response=response)
+        events: list[ServerSentEvent] = []
+        if error is None:
+            await collect(stream, events)
+        else:
+            with pytest.raises(error):
+                await collect(stream, events)
+        assert events == expected
+        assert (source.closed, response.closed) == (1, 1)
+        assert await collect(stream) == []
+        await stream.aclose()
+        assert (source.closed, response.closed) == (1, 1)
+
+    run(main) if run is trio.run else run(main())
+
+
+def test_a_failing_generator() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"data: a\n\ndata: b"
+        raise ConnectionResetError("gone")
+
+    stream = EventStream(chunks())
+    assert next(stream) == A
+    with pytest.raises(ConnectionResetError, match="gone"):
+        next(stream)
+    assert stream.decoder.incomplete
+    assert list(stream) == []
+
+
+class Fault(Exception):
+    pass
+
+
+def fail(comment: str) -> None:
+    raise Fault(comment)
+
+
+def test_an_exception_of_the_comment_callback_comes_after_completed_events() -> None:
+    source = Chunks(b"id: 1\ndata: a\n\n: boom\ndata: b\n\n")
+    stream = EventStream(source, decoder=SSEDecoder(on_comment=fail))
+    assert next(stream).data == "a"
+    assert stream.last_event_id == "1"
+    with pytest.raises(Fault, match="boom"):
+        next(stream)
+    assert source.closed == 1
+
+
+def test_an_interrupt_in_the_comment_callback_holds_nothing_up_and_loses_nothing() -> None:
+    def interrupt(comment: str) -> None:
+        raise KeyboardInterrupt
+
+    source = Chunks(b"data: a\n\n: boom\ndata: b\n\n")
+    stream = EventStream(source, decoder=SSEDecoder(on_comment=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+    assert source.closed == 1
+    assert list(stream) == [A]
+
+
+# Closing.
+
+
+def test_close_while_never_started() -> None:
+    source, response = Chunks(ABC), Resource()
+    with EventStream(source, response=response):
+        pass
+    assert (source.closed, response.closed) == (1, 1)
+
+
+def test_leaving_early() -> None:
+    finished = []
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            while True:
+                yield ABC
+        finally:
+            finished.append(True)
+
+    response = Resource()
+    with EventStream(chunks(), response=response) as stream:
+        for event in stream:
+            if event == B:
+                break
+    assert finished == [True]
+    assert response.closed == 1
+    assert list(stream) == []
+    stream.close()
+    assert response.closed == 1
+
+
+def test_an_error_in_the_consumer() -> None:
+    source = Chunks(ABC)
+    with pytest.raises(Fault), EventStream(source) as stream:
+        next(stream)
+        raise Fault
+    assert source.closed == 1
+
+
+def test_a_response_is_closed_although_the_iterator_fails_to() -> None:
+    class Stuck(Chunks):
+        def close(self) -> None:
+            raise Fault("stuck")
+
+    response = Resource()
+    stream = EventStream(Stuck(ABC), response=response)
+    with pytest.raises(Fault, match="stuck"):
+        stream.close()
+    assert response.closed == 1
+    stream.close()
+
+    stream = EventStream(Stuck(ABC))
+    assert [next(stream), next(stream), next(stream)] == [A, B, C]
+    with pytest.raises(Fault, match="stuck"):
+        next(stream)
+
+    stream = EventStream(Stuck(OSError("first")))
+    with pytest.raises(OSError, match="first"):
+        next(stream)
+
+    stream = EventStream(Stuck(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+
+
+@pytest.mark.parametrize("where", ["source", "comment", "comment of the end"])
+def test_close_from_within(where: str) -> None:
+    def close(comment: str) -> None:
+        stream.close()
+
+    def chunks() -> Generator[bytes, None, None]:
+        yield b"id: 1\n" + ABC
+        if where == "source":
+            stream.close()
+        yield b"id: 2\ndata: x\n\n"
+        if where == "comment":
+            yield b"id: 3\ndata: y\n\n: c\n"
+        yield b": c"
+
+    source = chunks()
+    response = Resource()
+    stream = EventStream(source, decoder=SSEDecoder(on_comment=close), response=response)
+    ids = [event.id for event in stream]
+    assert ids == {"source": ["1"] * 3, "comment": ["1"] * 3 + ["2"], "comment of the end": ["1"] * 3 + ["2"]}[where]
+    assert stream.last_event_id == ids[-1]
+    assert response.closed == 1
+    assert inspect.getgeneratorstate(source) == inspect.GEN_CLOSED
+
+
+def test_close_from_another_thread_ends_a_blocked_read() -> None:
+    class Pipe(Resource):
+        def __init__(self) -> None:
+            super().__init__()
+            self.woken = threading.Event()
+            self.blocked = threading.Event()
+
+        def close(self) -> None:
+            super().close()
+            self.woken.set()
+
+        def read(self) -> Iterator[bytes]:
+            yield b"data: a\n\n"
+            self.blocked.set()
+            self.woken.wait(10)
+            raise OSError("closed")
+
+    pipe = Pipe()
+    stream = EventStream(pipe.read(), response=pipe)
+    events: list[ServerSentEvent] = []
+    reader = threading.Thread(target=events.extend, args=(stream,))
+    reader.start()
+    assert pipe.blocked.wait(10)
+    stream.close()
+    reader.join(10)
+    assert not reader.is_alive()
+    assert events == [A]
+    assert pipe.closed == 1
+
+
+# The ID to resume from.
+
+
+def test_last_event_id_follows_the_consumer() -> None:
+    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\n\n", b"id: 4\n\n", b"data: c\n\nid: 5\ndata"])
+    seen = [stream.last_event_id]
+    for _ in stream:
+        seen.append(stream.last_event_id)  # noqa: PERF401
+    # After b the whole first chunk is handed out, and its block with an ID alone counts.
+    assert seen == ["", "1", "3", "4", "5"]
+    assert stream.last_event_id == "5"
+
+
+def test_last_event_id_is_frozen_by_close() -> None:
+    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"])
+    next(stream)
+    stream.close()
+    assert stream.last_event_id == "1"
+    assert stream.decoder.last_event_id == "2"
+
+
+def test_last_event_id_in_the_comment_callback() -> None:
+    seen: list[str] = []
+    decoder = SSEDecoder(on_comment=lambda _: seen.append(stream.last_event_id))
+    stream = EventStream([b"id: 1\n\n: c\n", b"id: 2\ndata: a\n\n: c\n", b": c\n"], decoder=decoder)
+    assert [event.id for event in stream] == ["2"]
+    assert seen == ["", "1", "2"]
+
+
+def test_retry() -> None:
+    stream = EventStream([b"retry: 5\n"])
+    assert stream.retry is None
+    assert list(stream) == []
+    assert stream.retry == 5
+
+
+blocks = st.lists(st.sampled_from(["event", "id only", "comment"]), min_size=1, max_size=12)
+
+
+def numbered(kinds: list[str]) -> list[bytes]:
+    texts = {"event": b"id: %d\ndata: x\n\n", "id only": b"id: %d\n\n", "comment": b": %d\n\n"}
+    return [texts[kind] % number for number, kind in enumerate(kinds, 1)]
+
+
+@given(blocks, st.lists(st.integers(0, 200), max_size=8), st.lists(st.integers(0, 3), min_size=1, max_size=6))
+def test_stopping_anywhere_and_resuming_loses_and_doubles_nothing(kinds: list[str], cuts: list[int], stops: list[int]) -> None:
+    wire = numbered(kinds)
+    expected = [str(number) for number, kind in enumerate(kinds, 1) if kind == "event"]
+    received: list[str] = []
+    last_event_id = ""
+    for stop in [*stops, len(kinds)]:
+        stream_bytes = b"".join(wire[int(last_event_id or 0) :])
+        chunks = vectors.cut(stream_bytes, [min(c, len(stream_bytes)) for c in cuts])
+        with EventStream(chunks, decoder=SSEDecoder(last_event_id=last_event_id)) as stream:
+            for event in stream:
+                received.append(event.id)
+                stop -= 1
+                if stop <= 0:
+                    break
+        last_event_id = stream.last_event_id
+    with EventStream([b"".join(wire[int(last_event_id or 0) :])]) as stream:
+        received += [event.id for event in stream]
+    assert received == expected
+
+
+# The async side.
+
+
+def on_both(main: Callable[[], Awaitable[None]]) -> None:
+    async def awaited() -> None:
+        await main()
+
+    asyncio.run(awaited())
+    trio.run(awaited)
+    gc.collect()
+
+
+def test_async_generators() -> None:
+    async def main() -> None:
+        assert await collect(AsyncEventStream(AsyncChunks(ABC[:3], b"", ABC[3:]))) == [A, B, C]
+
+    on_both(main)
+    assert asyncio.run(collect(AsyncEventStream(generate(ABC[:3], b"", ABC[3:])))) == [A, B, C]
+
+
+def test_async_leaving_early() -> None:
+    async def main() -> None:
+        source, response = AsyncChunks(ABC, ABC), Resource()
+        async with AsyncEventStream(source, response=response) as stream:
+            async for event in stream:
+                if event == B:
+                    break
+        assert (source.closed, response.closed) == (1, 1)
+        assert stream.last_event_id == ""
+        assert await collect(stream) == []
+        with pytest.raises(Fault):
+            async with AsyncEventStream(AsyncChunks(ABC), response=response) as stream:
+                await stream.__anext__()
+                raise Fault
+        assert response.closed == 2
+
+    on_both(main)
+
+
+def test_async_close_of_a_generator() -> None:
+    async def main() -> None:
+        source = generate(ABC, ABC)
+        response = AsyncResource()
+        async with AsyncEventStream(source, response=response) as stream:
+            assert await stream.__anext__() == A
+        assert response.closed == 1
+        with pytest.raises(StopAsyncIteration):
+            await source.__anext__()
+        await stream.aclose()
+        assert response.closed == 1
+        never_started = AsyncEventStream(generate(ABC), response=response)
+        await never_started.aclose()
+        assert response.closed == 2
+
+    asyncio.run(main())
+
+
+class Source(AsyncResource):
+    """Chunks that come when they are put, and a response whose close wakes who waits for them."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.event = trio.Event() if in_trio() else asyncio.Event()
+        self.error = error
+        self.waiting = False
+        self.chunks_closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        self.event.set()
+
+    async def read(self) -> AsyncIterator[bytes]:
+        try:
+            yield b"id: 1\ndata: a\n\n"
+            self.waiting = True
+            await self.event.wait()
+            if self.error is not None:
+                raise self.error
+            yield b"id: 2\ndata: b\n\n"
+        finally:
+            self.chunks_closed += 1
+
+
+def in_trio() -> bool:
+    try:
+        trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def pause() -> None:
+    await (trio.sleep(0) if in_trio() else asyncio.sleep(0))
+
+
+@pytest.mark.parametrize("error", [None, OSError("closed")])
+def test_aclose_while_another_task_waits(error: Exception | None) -> None:
+    async def check(start: Callable[[Callable[[], Awaitable[None]]], Any]) -> None:
+        source = Source(error)
+        stream = AsyncEventStream(source.read(), response=source)
+        events: list[ServerSentEvent] = []
+        done: list[bool] = []
+
+        async def read() -> None:
+            await collect(stream, events)
+            done.append(True)
+
+        start(read)
+        while not source.waiting:
+            await pause()
+        await stream.aclose()
+        while not done:
+            await pause()
+        assert [event.data for event in events] == ["a"]
+        assert stream.last_event_id == "1"
+        assert (source.closed, source.chunks_closed) == (1, 1)
+
+    async def on_asyncio() -> None:
+        tasks: list[asyncio.Task[None]] = []
+        await check(lambda read: tasks.append(asyncio.ensure_future(read())))
+        await asyncio.gather(*tasks)
+
+    async def on_trio() -> None:
+        async with trio.open_nursery() as nursery:
+            await check(nursery.start_soon)
+
+    asyncio.run(on_asyncio())
+    trio.run(on_trio)
+
+
+def test_aclose_while_another_task_waits_in_a_class() -> None:
+    async def main() -> None:
+        class Queue(AsyncChunks):
+            def __init__(self) -> None:
+                super().__init__()
+                self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+            async def __anext__(self) -> bytes:
+                chunk = await self.queue.get()
+                if chunk is None:
+                    raise StopAsyncIteration
+                return chunk
+
+            async def aclose(self) -> None:
+                self.close()
+                self.queue.put_nowait(None)
+
+        source = Queue()
+        stream = AsyncEventStream(source)
+        reading = asyncio.ensure_future(collect(stream))
+        source.queue.put_nowait(b"data: a\n\ndata: b")
+        await asyncio.sleep(0.01)
+        await stream.aclose()
+        assert await reading == [A]
+        assert source.closed == 1
+
+    asyncio.run(main())
+
+
+def test_two_tasks_cannot_wait_at_once() -> None:
+    async def main() -> None:
+        source = Source()
+        async with AsyncEventStream(source.read(), response=source) as stream:
+            assert (await stream.__anext__()).data == "a"
+            waiting = asyncio.ensure_future(collect(stream))
+            while not source.waiting:
+                await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="two tasks"):
+                await stream.__anext__()
+            source.event.set()
+            assert [event.data for event in await waiting] == ["b"]
+
+    asyncio.run(main())
+
+
+def test_cancellation_releases_then_goes_on() -> None:
+    async def main() -> None:
+        source = Source()
+        stream = AsyncEventStream(source.read(), response=source)
+        reading = asyncio.ensure_future(collect(stream))
+        while not source.waiting:
+            await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert (source.closed, source.chunks_closed) == (1, 1)
+        assert stream.last_event_id == "1"
+        assert await collect(stream) == []
+
+    asyncio.run(main())
+
+
+def test_cancellation_on_trio() -> None:
+    async def main() -> None:
+        source = Source()
+        stream = AsyncEventStream(source.read(), response=source)
+        events: list[ServerSentEvent] = []
+        with trio.move_on_after(0.01) as scope:
+            await collect(stream, events)
+        assert scope.cancelled_caught
+        assert len(events) == 1
+        assert (source.closed, source.chunks_closed) == (1, 1)
+        assert await collect(stream) == []  # the cancellation does not come again
+
+    trio.run(main)
+
+
+def test_a_response_that_fails_to_close_does_not_hide_the_cancellation() -> None:
+    async def main() -> None:
+        class Stuck(Source):
+            async def aclose(self) -> None:
+                await super().aclose()
+                raise Fault("stuck")
+
+        source = Stuck()
+        stream = AsyncEventStream(source.read(), response=source)
+        reading = asyncio.ensure_future(collect(stream))
+        while not source.waiting:
+            await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert source.closed == 1
+
+        stream = AsyncEventStream(AsyncChunks(ABC), response=Stuck())
+        assert [(await stream.__anext__()).data for _ in "abc"] == ["a", "b", "c"]
+        with pytest.raises(Fault, match="stuck"):
+            await stream.__anext__()
+
+    asyncio.run(main())
+
+
+def test_a_timeout_is_terminal() -> None:
+    async def main() -> None:
+        source = Source()
+        stream = AsyncEventStream(source.read(), response=source)
+        assert (await stream.__anext__()).data == "a"
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(stream.__anext__(), 0.01)
+        assert source.closed == 1
+        with pytest.raises(StopAsyncIteration):
+            await stream.__anext__()
+
+    asyncio.run(main())
+
+
+def step(coroutine: Any) -> None:
+    """Run a coroutine to its first wait, without an event loop."""
+    coroutine.send(None)
+
+
+class Wait:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+def test_a_waiting_coroutine_that_is_closed_awaits_nothing_more() -> None:
+    response = AsyncResource()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield ABC[:9]
+        await Wait()
+
+    async def consume() -> None:
+        async with stream:
+            await collect(stream)
+
+    stream = AsyncEventStream(chunks(), response=response)
+    coroutine = consume()
+    step(coroutine)
+    coroutine.close()  # a RuntimeError if it awaited
+    assert response.closed == 0
+
+    async def after() -> None:
+        assert await collect(stream) == []
+        await stream.aclose()
+        await stream.aclose()
+
+    asyncio.run(after())
+    assert response.closed == 1
+
+
+def test_a_waiting_coroutine_that_is_collected() -> None:
+    response = AsyncResource()
+    source = AsyncChunks()
+
+    async def wait() -> bytes:
+        await Wait()
+        raise AssertionError
+
+    source.__class__ = type("Waiting", (AsyncChunks,), {"__anext__": lambda self: wait()})
+    stream = AsyncEventStream(source, response=response)
+    coroutine = stream.__anext__()
+    step(coroutine)
+    del coroutine
+    gc.collect()
+    assert response.closed == 0
+    with pytest.raises(StopAsyncIteration):
+        asyncio.run(collect_one(stream))
+
+
+async def collect_one(stream: AsyncEventStream) -> ServerSentEvent:
+    return await stream.__anext__()
+
+
+def test_async_close_from_the_comment_callback() -> None:
+    async def main() -> None:
+        closing: list[asyncio.Task[None]] = []
+
+        def close(comment: str) -> None:
+            closing.append(asyncio.ensure_future(stream.aclose()))
+
+        source = Source()
+        source.event.set()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield ABC + b": c\n"
+            await asyncio.sleep(0.01)
+            yield b"data: x\n\n"
+
+        stream = AsyncEventStream(chunks(), decoder=SSEDecoder(on_comment=close), response=source)
+        assert await collect(stream) == [A, B, C]
+        await closing[0]
+        assert source.closed == 1
+
+    asyncio.run(main())
+
+
+# What connect returns.
+
+
+def test_opening() -> None:
+    response = Resource()
+    opening = Opening(lambda: EventStream([ABC], response=response))
+    with opening as stream:
+        assert next(stream) == A
+    assert response.closed == 1
+    with pytest.raises(Fault), Opening(lambda: EventStream([ABC], response=response)):
+        raise Fault
+    assert response.closed == 2
+
+
+def test_async_opening() -> None:
+    async def main() -> None:
+        response = Resource()
+
+        async def open_stream() -> AsyncEventStream:
+            return AsyncEventStream(AsyncChunks(ABC), response=response)
+
+        async with AsyncOpening(open_stream) as stream:
+            assert await stream.__anext__() == A
+        assert response.closed == 1
+        with pytest.raises(Fault):
+            async with AsyncOpening(open_stream):
+                raise Fault
+        assert response.closed == 2
+
+    on_both(main)
