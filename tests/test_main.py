@@ -300,10 +300,11 @@ def test_the_demo() -> None:
     assert "6 events" in out
 
 
-def test_the_demo_fails_if_an_event_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_fails_if_an_event_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sse_stream.__main__._DEMO_EVENTS", 7)
-    assert main(["--demo"]) == 1
-    assert "6 events" in capsys.readouterr().out
+    for stdout in (io.StringIO(), io.TextIOWrapper(io.BytesIO(), "ascii")):
+        with contextlib.redirect_stdout(stdout):
+            assert main(["--demo"]) == 1
 
 
 def test_help_and_version() -> None:
@@ -342,6 +343,12 @@ def test_in_process(monkeypatch: pytest.MonkeyPatch, arguments: list[str], termi
     standard = Standard(monkeypatch, b"event: x\nid: 7\nretry: 5\ndata: a\n\ndata: \x1b\n\n", terminal)
     assert main(arguments) == 0
     assert standard.output.getvalue().decode() == expected
+
+
+def test_an_event_without_an_id_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    standard = Standard(monkeypatch, b"event: x\ndata: a\n\n", True)
+    assert main(["-"]) == 0
+    assert standard.output.getvalue() == b"[x]\na\n"
 
 
 def test_requests_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path) -> None:

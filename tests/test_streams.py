@@ -161,15 +161,21 @@ def test_decoders() -> None:
     stream = EventStream([b"data: a\n\ndata: b"], decoder=decoder)
     assert stream.decoder is decoder
     assert list(stream) == [ServerSentEvent(data="a", id="7")]
-    for kind in (EventStream, AsyncEventStream):
-        with pytest.raises(ValueError, match="one stream"):
-            kind([], decoder=decoder) if kind is EventStream else kind(generate(), decoder=decoder)
-        with pytest.raises(TypeError, match="such as SSEDecoder"):
-            kind([] if kind is EventStream else generate(), decoder=SSEDecoder)  # type: ignore[arg-type]  # pyright: ignore
+    with pytest.raises(ValueError, match="one stream"):
+        EventStream([], decoder=decoder)
+    with pytest.raises(ValueError, match="one stream"):
+        AsyncEventStream(generate(), decoder=decoder)
+    wrong: Any = SSEDecoder
+    with pytest.raises(TypeError, match="such as SSEDecoder"):
+        EventStream([], decoder=wrong)
+    with pytest.raises(TypeError, match="such as SSEDecoder"):
+        AsyncEventStream(generate(), decoder=wrong)
 
 
 def test_a_stream_is_its_iterator() -> None:
-    stream = EventStream([ABC])
+    response = Resource()
+    stream = EventStream([ABC], response=response)
+    assert stream.response is response
     assert iter(stream) is stream
     assert next(stream) == A
     assert list(stream) == [B, C]
