@@ -112,8 +112,8 @@ _MAX_RETRY_DIGITS = 4300
 # A longer unfinished line is not copied to be looked at together with its end.
 _SMALL = 1 << 16
 
-# What stands before the next chunk. All but _OPEN lead `feed` through `_enter`.
-_OPEN, _AT_START, _AFTER_CR, _TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED = range(7)
+# What stands before the next chunk. _IDLE: nothing is held. _OPEN: a line or a block is. The others lead through `_enter`.
+_IDLE, _OPEN, _AT_START, _AFTER_CR, TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED = range(8)
 
 
 class SSEDecoder:
@@ -239,17 +239,32 @@ class SSEDecoder:
         says, TypeError for anything but bytes, ValueError after `close`, RuntimeError within `on_comment`.
         """
         # One function, longer than others: a call for each event would cost as much as the rest of the work on it.
-        if self._gate:
+        if self._gate > _OPEN:
             chunk = self._enter(chunk)
+            if not chunk:
+                return []
         elif type(chunk) is not bytes:
             chunk = _as_bytes(chunk)
         if len(chunk) > self._room:
             return self._feed_measured(chunk)
+        if self._gate == _IDLE and chunk[-2:] == b"\n\n":
+            # The chunk may be one event: a line of data, or a type and a line of data.
+            if chunk[:6] == b"data: ":
+                value = chunk[6:-2]
+                if _LF not in value and _CR not in value:
+                    fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
+                    return [_new_event(ServerSentEvent, fields)]
+            elif chunk[:7] == b"event: ":
+                name, data, value = chunk[7:-2].partition(b"\ndata: ")
+                if name and data and _LF not in value and _CR not in value and _LF not in name and _CR not in name:
+                    fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
+                    return [_new_event(ServerSentEvent, fields)]
         if _CR in chunk:
             chunk = self._end_lines_with_lf(chunk)
         if _LF not in chunk:
             self._line += chunk
             self._room -= len(chunk)
+            self._gate = _OPEN
             return []
         events: list[ServerSentEvent] = []
         size = len(chunk)
@@ -274,8 +289,13 @@ class SSEDecoder:
                 for block in blocks:
                     if block[:6] == "data: " and "\n" not in block:
                         events.append(_new_event(ServerSentEvent, ("message", block[6:], self._last_event_id, None)))
-                    else:
-                        self._interpret_block(block, events)
+                        continue
+                    if block[:7] == "event: ":
+                        line, _, data = block.partition("\n")
+                        if data[:6] == "data: " and "\n" not in data and len(line) > 7:
+                            events.append(_new_event(ServerSentEvent, (line[7:], data[6:], self._last_event_id, None)))
+                            continue
+                    self._interpret_block(block, events)
                 if rest:
                     self._feed_lines(chunk[chunk.rfind(b"\n\n") + 2 :] if blocks else chunk, events)
         except BaseException:
@@ -283,8 +303,11 @@ class SSEDecoder:
             raise
         if self._in_block or self._line:
             self._room -= size
+            self._gate = self._gate or _OPEN
         else:
             self._room = self._full_room
+            if self._gate == _OPEN:
+                self._gate = _IDLE
         return events
 
     def close(self) -> list[ServerSentEvent]:
@@ -296,7 +319,7 @@ class SSEDecoder:
         """
         if self._gate == _IN_CALLBACK:
             raise RuntimeError("close() was called from within on_comment; call it after feed() has returned")
-        if self._gate == _TOO_LARGE:
+        if self._gate == TOO_LARGE:
             raise EventTooLargeError(self._limit)
         events = self._salvage()
         if self._gate in (_BROKEN, _CLOSED):
@@ -321,7 +344,7 @@ class SSEDecoder:
 
     def _enter(self, chunk: Chunk) -> bytes:
         """Refuse the chunk if the decoder takes no more; else strip what precedes its first line."""
-        if self._gate == _TOO_LARGE:
+        if self._gate == TOO_LARGE:
             raise EventTooLargeError(self._limit)
         if self._gate == _CLOSED:
             raise ValueError("feed() was called after close(): a decoder serves one stream, make a new one for the next")
@@ -366,12 +389,12 @@ class SSEDecoder:
                 if len(piece) <= self._room:
                     events += SSEDecoder.feed(self, piece)
                 else:
-                    if self._gate:
+                    if self._gate > _OPEN:
                         piece = self._enter(piece)
                     self._feed_lines_measured(self._end_lines_with_lf(piece), events)
                     self._room = self._free_room()
         except BaseException:
-            if self._gate == _TOO_LARGE and events:
+            if self._gate == TOO_LARGE and events:
                 return events  # the error comes from the next call
             self._break(events)
             raise
@@ -436,7 +459,7 @@ class SSEDecoder:
             is_field = (self._line or content)[0] != _COLON
             if self._on_oversize == "raise":
                 self._ended_inside = self.incomplete or is_field
-                self._gate = _TOO_LARGE
+                self._gate = TOO_LARGE
                 self._free()
                 raise EventTooLargeError(self._limit)
             if not self._skipping:
@@ -537,7 +560,7 @@ class SSEDecoder:
 
     def _break(self, events: list[ServerSentEvent]) -> None:
         """End the decoder by an exception: keep what is complete for `close`."""
-        if self._gate != _TOO_LARGE:
+        if self._gate != TOO_LARGE:
             self._gate = _BROKEN
         self._kept = events + self._kept
         self._ended_inside = self.incomplete
@@ -547,9 +570,6 @@ class SSEDecoder:
         """Return, once, the events of the chunk whose decoding an exception ended."""
         events, self._kept = self._kept, []
         return events
-
-    def _has_failed(self) -> bool:
-        return self._gate == _TOO_LARGE
 
     def _free(self) -> None:
         self._line, self._data = bytearray(), None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from operator import length_hint
 
-from .decoder import SSEDecoder
+from .decoder import TOO_LARGE, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _Stream:
         "_event",
         "_events",
         "_frozen_id",
-        "_id_before_chunk",
+        "_id_while_reading",
         "_response",
         "_response_to_close",
     )
@@ -54,7 +54,7 @@ class _Stream:
         self._events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
         self._event: ServerSentEvent | None = None  # the one handed out last
         self._error: Exception | None = None  # raised after `_events`
-        self._id_before_chunk: str | None = None  # set while a chunk is decoded
+        self._id_while_reading: str | None = None  # set while the decoder may be ahead of the consumer
         self._frozen_id: str | None = None  # set by close
         self._ended = False  # nothing more will be read
         self._closed = False
@@ -74,8 +74,8 @@ class _Stream:
         """The ID to resume from after the event handed out last, "" for none."""
         if self._frozen_id is not None:
             return self._frozen_id
-        if self._id_before_chunk is not None:
-            return self._id_before_chunk
+        if self._id_while_reading is not None:
+            return self._id_while_reading
         if self._event is not None and length_hint(self._events):
             return self._event.id
         return self._decoder.last_event_id
@@ -89,13 +89,6 @@ class _Stream:
         state = "closed" if self._closed else "ended" if self._ended else "open"
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
-    def _decode(self, chunk: Chunk) -> list[ServerSentEvent]:
-        self._id_before_chunk = self._decoder.last_event_id
-        events = self._decoder.feed(chunk)
-        if not events:
-            self._id_before_chunk = None
-        return events
-
     def _abandon(self) -> None:
         """End the stream by an exception that nothing may hold up."""
         self._ended = True
@@ -105,7 +98,6 @@ class _Stream:
         """End the stream; return the events that come before the end, or before `error`."""
         self._ended = True
         if error is None:
-            self._id_before_chunk = self._decoder.last_event_id
             try:
                 return self._decoder.close()
             except Exception as fault:
@@ -115,7 +107,7 @@ class _Stream:
         return self._decoder._salvage()
 
     def _hand_out(self, events: list[ServerSentEvent]) -> None:
-        self._id_before_chunk = None
+        self._id_while_reading = None
         self._events = iter([] if self._closed else events)
 
     def _mark_closed(self) -> None:
@@ -172,15 +164,19 @@ class EventStream(_Stream):
 
     def _read(self) -> list[ServerSentEvent]:
         """Return the events of the next chunks that complete any; at the end, those that the end completes."""
+        decoder = self._decoder
+        feed = decoder.feed
+        self._id_while_reading = decoder._last_event_id
         try:
-            if self._decoder._has_failed():
-                self._decoder.feed(b"")
+            if decoder._gate == TOO_LARGE:
+                feed(b"")
             for chunk in self._chunks or ():
                 if self._closed:
                     break
-                events = self._decode(chunk)
+                events = feed(chunk)
                 if events:
                     return events
+                self._id_while_reading = decoder._last_event_id
         except Exception as error:
             events = self._end(error)
         except BaseException:
@@ -263,15 +259,19 @@ class AsyncEventStream(_Stream):
         if self._waiting:
             raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
         self._waiting = True
+        decoder = self._decoder
+        feed = decoder.feed
+        self._id_while_reading = decoder._last_event_id
         try:
-            if self._decoder._has_failed():
-                self._decoder.feed(b"")
+            if decoder._gate == TOO_LARGE:
+                feed(b"")
             async for chunk in self._chunks:
                 if self._closed:
                     break
-                events = self._decode(chunk)
+                events = feed(chunk)
                 if events:
                     return events
+                self._id_while_reading = decoder._last_event_id
         except Exception as error:
             events = self._end(error)
         except GeneratorExit:

@@ -143,6 +143,30 @@ def test_any_stream_at_any_cut(
         assert outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments) == expected
 
 
+SHAPES = [
+    b"data: a\n\n", b"data: \n\n", b"data: a\r\n\r\n", b"data: a\rdata: b\n\n", b"data: a\ndata: b\n\n", b"data: a\n\n\n",
+    b"data:a\n\n", b"data: a\nid: 7\n\n", b"data: a\n: c\n\n", b"data: \xff\xe2\n\n", b"data: a", b"data: a\n", b"\n", b"\n\n",
+    b"event: x\ndata: a\n\n", b"event: \ndata: a\n\n", b"event: x\n\n", b"event: x\rdata: y\ndata: a\n\n",
+    b"event: x\nevent: y\ndata: a\n\n", b"event: x\ndata: a\rb\n\n", b"event: x\ndata: a\ndata: b\n\n", b"event: x\ndata:a\n\n",
+    b"event: \xc3\ndata: a\n\n", b"event: x\r\ndata: a\r\n\r\n", b"id: 7\n\n", b"id: 8\ndata: a\n\n", b"retry: 5\ndata: a\n\n",
+    b": c\n\n", b"data: " + b"x" * 40 + b"\n\n", b"event: x", b"data: a\n\ndata: b\n\n", b"\xef\xbb\xbfdata: a\n\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SHAPES), max_size=8), st.sampled_from([None, 30]))
+def test_blocks_cut_where_they_end(blocks: list[bytes], limit: int | None) -> None:
+    comments: list[str] = []
+    stream = b"".join(blocks)
+    if limit is None:
+        expected = reference.decode(stream, flush=True)
+    else:
+        expected = reference.decode_bounded(stream, limit, flush=True)
+    for chunks in (blocks, [stream]):
+        comments.clear()
+        decoder = SSEDecoder(on_comment=comments.append, max_event_size=limit)
+        assert outcome_of(decoder, chunks, comments) == expected
+
+
 @given(streams, cut_points)
 def test_listening_to_comments_changes_nothing_else(stream: bytes, cuts: list[int]) -> None:
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
