@@ -238,7 +238,6 @@ class SSEDecoder:
         An empty chunk is allowed and changes nothing; the chunk is not kept. Raises EventTooLargeError as `max_event_size`
         says, TypeError for anything but bytes, ValueError after `close`, RuntimeError within `on_comment`.
         """
-        # One function, longer than others: a call for each event would cost as much as the rest of the work on it.
         if self._gate > _OPEN:
             chunk = self._enter(chunk)
             if not chunk:
@@ -248,7 +247,7 @@ class SSEDecoder:
         if len(chunk) > self._room:
             return self._feed_measured(chunk)
         if self._gate == _IDLE and chunk[-2:] == b"\n\n":
-            # The chunk may be one event: a line of data, or a type and a line of data.
+            # Fast path: the chunk is one event, of a line of data, or of a type and a line of data.
             if chunk[:6] == b"data: ":
                 value = chunk[6:-2]
                 if _LF not in value and _CR not in value:
@@ -261,54 +260,12 @@ class SSEDecoder:
                     return [_new_event(ServerSentEvent, fields)]
         if _CR in chunk:
             chunk = self._end_lines_with_lf(chunk)
-        if _LF not in chunk:
-            self._line += chunk
-            self._room -= len(chunk)
-            self._gate = _OPEN
-            return []
-        events: list[ServerSentEvent] = []
-        size = len(chunk)
-        try:
-            if self._in_block or len(self._line) > _SMALL:
-                # The block that earlier chunks began ends with the next blank line.
-                end = chunk.find(b"\n\n") + 2
-                if end < 2 or end == len(chunk):
-                    self._feed_lines(chunk, events)
-                    chunk = b""
-                else:
-                    self._feed_lines(chunk[:end], events)
-                    chunk = chunk[end:]
-            elif self._line:
-                chunk = bytes(self._line) + chunk
-                self._line.clear()
-                self._unheld = 0
-            if chunk:
-                # Blocks that are whole in this chunk are decoded and split as text, which is searched faster.
-                blocks = chunk.decode("utf-8", "replace").split("\n\n")
-                rest = blocks.pop()
-                for block in blocks:
-                    if block[:6] == "data: " and "\n" not in block:
-                        events.append(_new_event(ServerSentEvent, ("message", block[6:], self._last_event_id, None)))
-                        continue
-                    if block[:7] == "event: ":
-                        line, _, data = block.partition("\n")
-                        if data[:6] == "data: " and "\n" not in data and len(line) > 7:
-                            events.append(_new_event(ServerSentEvent, (line[7:], data[6:], self._last_event_id, None)))
-                            continue
-                    self._interpret_block(block, events)
-                if rest:
-                    self._feed_lines(chunk[chunk.rfind(b"\n\n") + 2 :] if blocks else chunk, events)
-        except BaseException:
-            self._break(events)
-            raise
-        if self._in_block or self._line:
-            self._room -= size
-            self._gate = self._gate or _OPEN
-        else:
-            self._room = self._full_room
-            if self._gate == _OPEN:
-                self._gate = _IDLE
-        return events
+        if _LF in chunk:
+            return self._feed_blocks(chunk)
+        self._line += chunk
+        self._room -= len(chunk)
+        self._gate = _OPEN
+        return []
 
     def close(self) -> list[ServerSentEvent]:
         """End the stream and return what its end completes; called again, return [].
@@ -372,6 +329,53 @@ class SSEDecoder:
         if chunk[-1:] == b"\r":
             self._gate = _AFTER_CR
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _feed_blocks(self, chunk: bytes) -> list[ServerSentEvent]:
+        """Feed a chunk in which lines end, with LF, and none can be too large.
+
+        The block that earlier chunks began is finished line by line, and so is the one that this chunk leaves unfinished.
+        The whole blocks between them are decoded and split as one text, which is searched faster than bytes are.
+        """
+        events: list[ServerSentEvent] = []
+        size = len(chunk)
+        try:
+            if self._in_block or len(self._line) > _SMALL:
+                end = chunk.find(b"\n\n") + 2
+                if end < 2:
+                    end = size
+                self._feed_lines(chunk[:end], events)
+                chunk = chunk[end:]
+            elif self._line:
+                chunk = bytes(self._line) + chunk
+                self._line.clear()
+                self._unheld = 0
+            if chunk:
+                blocks = chunk.decode("utf-8", "replace").split("\n\n")
+                rest = blocks.pop()
+                for block in blocks:
+                    # Fast paths, as in `feed`.
+                    if block[:6] == "data: " and "\n" not in block:
+                        events.append(_new_event(ServerSentEvent, ("message", block[6:], self._last_event_id, None)))
+                        continue
+                    if block[:7] == "event: ":
+                        name, _, data = block.partition("\n")
+                        if data[:6] == "data: " and "\n" not in data and len(name) > 7:
+                            events.append(_new_event(ServerSentEvent, (name[7:], data[6:], self._last_event_id, None)))
+                            continue
+                    self._interpret_block(block, events)
+                if rest:
+                    self._feed_lines(chunk[chunk.rfind(b"\n\n") + 2 :] if blocks else chunk, events)
+        except BaseException:
+            self._break(events)
+            raise
+        if self._in_block or self._line:
+            self._room -= size
+            self._gate = self._gate or _OPEN
+        else:
+            self._room = self._full_room
+            if self._gate == _OPEN:
+                self._gate = _IDLE
+        return events
 
     # The plain path: every line of every stream could go this way.
 

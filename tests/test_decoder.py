@@ -157,10 +157,7 @@ SHAPES = [
 def test_blocks_cut_where_they_end(blocks: list[bytes], limit: int | None) -> None:
     comments: list[str] = []
     stream = b"".join(blocks)
-    if limit is None:
-        expected = reference.decode(stream, flush=True)
-    else:
-        expected = reference.decode_bounded(stream, limit, flush=True)
+    expected = reference.decode(stream, flush=True) if limit is None else reference.decode_bounded(stream, limit, flush=True)
     for chunks in (blocks, [stream]):
         comments.clear()
         decoder = SSEDecoder(on_comment=comments.append, max_event_size=limit)
