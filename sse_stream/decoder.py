@@ -23,7 +23,7 @@ from collections import namedtuple
 
 TYPE_CHECKING = False  # what type checkers take for true; `typing` costs more to import than all of this package
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Literal, NamedTuple, Union
 
     Chunk = Union[bytes, bytearray, memoryview]
@@ -101,19 +101,19 @@ class IncompleteEventError(SSEError):
 
 
 _BOM = b"\xef\xbb\xbf"
-_COLON = 0x3A
-_LF = 0x0A
-_CR = 0x0D
+_COLON, _LF, _CR = b":\n\r"
 
-# A longer chunk is taken in pieces of this many bytes, so that what is held for its lines stays small beside its event.
-_PIECE = 1 << 20
 # int() takes no more digits by default (and would take quadratic time).
 _MAX_RETRY_DIGITS = 4300
+# A longer chunk is taken in pieces of this many bytes, so that what is held for its lines stays small beside its event.
+_PIECE = 1 << 20
 # A longer unfinished line is not copied to be looked at together with its end.
-_SMALL = 1 << 16
+_SHORT = 1 << 16
+# The lines of an unfinished block wait as they came, up to this size, to be interpreted together with its blank line.
+_SMALL = 1 << 11
 
-# What stands before the next chunk. _IDLE: nothing is held. _OPEN: a line or a block is. The others lead through `_enter`.
-_IDLE, _OPEN, _AT_START, _AFTER_CR, TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED = range(8)
+# What stands before the next chunk. All but _OPEN lead through `_enter`.
+_OPEN, _AT_START, _AFTER_CR, TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED = range(7)
 
 
 class SSEDecoder:
@@ -135,13 +135,14 @@ class SSEDecoder:
     """
 
     __slots__ = (
+        "_base_mark",
         "_block_retry",
         "_data",
         "_discarding",
         "_ended_inside",
         "_event_type",
-        "_full_room",
         "_gate",
+        "_id_before",
         "_id_buffer",
         "_in_block",
         "_incomplete",
@@ -149,10 +150,10 @@ class SSEDecoder:
         "_last_event_id",
         "_limit",
         "_line",
+        "_mark",
         "_on_comment",
         "_on_oversize",
         "_retry",
-        "_room",
         "_skipped",
         "_skipping",
         "_unheld",
@@ -186,21 +187,22 @@ class SSEDecoder:
 
         # 9.2.5: the buffers of the stream.
         self._gate = _AT_START
-        self._line = bytearray()  # the line that has not ended
-        self._unheld = 0  # bytes of it that were measured but not kept
-        self._discarding = False  # the rest of it is dropped, too
+        self._line = bytearray()  # the line that has not ended; or a small block that has not, as it came: see `_keep`
+        self._unheld = 0  # bytes of the line that were measured but not kept
+        self._discarding = False  # the rest of the line is dropped, too
+        # What `_line` may grow to before it is measured; and the same while there is no data.
+        self._mark = self._base_mark = min(_PIECE, self._limit)
         # 9.2.6: the buffers of the block.
         self._data: bytearray | None = None  # None until the first data field; the LF after the last value is left out
         self._event_type = ""
         self._id_buffer = self._last_event_id = last_event_id
         self._retry: int | None = None
         self._block_retry: int | None = None
-        self._in_block = False  # a field line of this block has ended
+        self._in_block = False  # a field line of this block has been processed
         self._skipping = False  # this block is too large
         self._skipped = 0
-        # So many bytes may come before a line has to be measured, at the least; and when nothing is held.
-        self._room = self._full_room = min(_PIECE, self._limit)
         self._kept: list[ServerSentEvent] = []
+        self._id_before: str | None = None  # for streams: while the ID may be ahead of the events handed out
         self._ended_inside: bool | None = None
 
     @property
@@ -214,6 +216,7 @@ class SSEDecoder:
     @property
     def retry(self) -> int | None:
         """The stream's reconnection time in milliseconds, or None; set when its line is read."""
+        self._settle()
         return self._retry
 
     @property
@@ -224,6 +227,7 @@ class SSEDecoder:
         """
         if self._ended_inside is not None:
             return self._ended_inside
+        self._settle()
         in_field_line = bool(self._line) and self._line[0] != _COLON and self._gate != _AT_START
         return self._in_block or self._data is not None or in_field_line
 
@@ -238,15 +242,19 @@ class SSEDecoder:
         An empty chunk is allowed and changes nothing; the chunk is not kept. Raises EventTooLargeError as `max_event_size`
         says, TypeError for anything but bytes, ValueError after `close`, RuntimeError within `on_comment`.
         """
-        if self._gate > _OPEN:
+        if self._gate:
             chunk = self._enter(chunk)
             if not chunk:
                 return []
         elif type(chunk) is not bytes:
             chunk = _as_bytes(chunk)
-        if len(chunk) > self._room:
-            return self._feed_measured(chunk)
-        if self._gate == _IDLE and chunk[-2:] == b"\n\n":
+        line = self._line
+        if _LF not in chunk and _CR not in chunk:
+            line += chunk
+            if len(line) > self._mark:
+                self._measure()
+            return []
+        if chunk[-2:] == b"\n\n" and not line and not self._in_block and len(chunk) <= self._mark:
             # Fast path: the chunk is one event, of a line of data, or of a type and a line of data.
             if chunk[:6] == b"data: ":
                 value = chunk[6:-2]
@@ -258,14 +266,39 @@ class SSEDecoder:
                 if name and data and _LF not in value and _CR not in value and _LF not in name and _CR not in name:
                     fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
                     return [_new_event(ServerSentEvent, fields)]
-        if _CR in chunk:
-            chunk = self._end_lines_with_lf(chunk)
-        if _LF in chunk:
-            return self._feed_blocks(chunk)
-        self._line += chunk
-        self._room -= len(chunk)
-        self._gate = _OPEN
-        return []
+        events: list[ServerSentEvent] = []
+        self._id_before = self._last_event_id
+        try:
+            if len(line) + len(chunk) > self._mark:
+                self._feed_measured(chunk, events)
+            else:
+                self._feed_blocks(chunk, events)
+        except BaseException:
+            if self._gate == TOO_LARGE and events:
+                return events  # the error comes from the next call
+            self._break(events)
+            raise
+        return events
+
+    def _feed_from(self, chunks: Iterable[Chunk]) -> list[ServerSentEvent] | None:
+        """Feed chunks until one completes events, and return those; None at the end of `chunks`.
+
+        What `feed` does with each, without a call for those in which no line ends.
+        """
+        line = self._line
+        for chunk in chunks:
+            if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and not self._gate:
+                line += chunk
+                if len(line) <= self._mark:
+                    continue
+                self._measure()
+            else:
+                events = self.feed(chunk)
+                if events:
+                    return events
+                self._id_before = None
+            line = self._line
+        return None
 
     def close(self) -> list[ServerSentEvent]:
         """End the stream and return what its end completes; called again, return [].
@@ -283,9 +316,8 @@ class SSEDecoder:
             self._gate = _CLOSED
             return events
         if self._gate == _AT_START:  # what looked like the first bytes of a byte order mark is a line
-            start, self._line, self._gate = bytes(self._line), bytearray(), _OPEN
-            if start:
-                self._extend_line(start)
+            self._gate = _OPEN
+            self._measure()
         self._ended_inside = self.incomplete
         try:
             if self._incomplete == "dispatch":
@@ -324,85 +356,114 @@ class SSEDecoder:
         self._line = bytearray()
         return chunk.removeprefix(_BOM)
 
+    # Blocks that end.
+
+    def _feed_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Feed a chunk in which lines end and none can be too large.
+
+        Where a block ends, all up to there is interpreted as one text; what follows waits, as it came. A block whose lines
+        could not wait is finished line by line, and so is all of a chunk with comments that somebody hears.
+        """
+        if _CR in chunk:
+            chunk = self._end_lines_with_lf(chunk)
+        if self._in_block or len(self._line) > _SHORT or self._on_comment is not None:
+            end = len(chunk) if self._has_comment(chunk) else chunk.find(b"\n\n") + 2
+            if end == 1:  # not found
+                end = len(chunk)
+            self._feed_lines(chunk[:end], events)
+            chunk = chunk[end:]
+        line = self._line
+        end = chunk.rfind(b"\n\n") + 2
+        if end == 1:  # not found; but the first byte may be the blank line
+            end = 1 if chunk[:1] == b"\n" and (not line or line[-1] == _LF) else 0
+        if end:
+            text = bytes(line) + chunk[:end]
+            line.clear()
+            self._unheld = 0
+            self._interpret(text.decode("utf-8", "replace").split("\n"), events)
+            chunk = chunk[end:]
+        if chunk:
+            self._keep(chunk)
+        self._mark = self._base_mark if self._data is None else self._next_mark()
+
+    def _has_comment(self, chunk: bytes) -> bool:
+        return self._on_comment is not None and (b":" in (chunk[:1], self._line[:1]) or b"\n:" in chunk)
+
+    def _keep(self, chunk: bytes) -> None:
+        """Keep the beginning of a block: as it came, if it is small and nobody hears its comments; else by its lines."""
+        self._line += chunk
+        if len(self._line) > _SMALL or self._on_comment is not None:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Process the lines of the block that waits in `_line`, so that it is the unfinished line and nothing else."""
+        if _LF in self._line:
+            waiting, self._line = bytes(self._line), bytearray()
+            self._feed_lines(waiting, [])
+            self._mark = self._next_mark()
+
+    def _interpret(self, lines: list[str], events: list[ServerSentEvent]) -> None:
+        """Process the lines of whole blocks (9.2.6)."""
+        append = events.append
+        event_type, event_id, retry = "", self._last_event_id, None
+        data: str | None = None
+        more: list[str] = []  # data lines after the first
+        for line in lines:
+            # What services send most, told by a slice; all else below.
+            if line[:6] == "data: ":
+                if data is None:
+                    data = line[6:]
+                else:
+                    more.append(line[6:])
+            elif not line:
+                # "If the line is empty, dispatch the event."
+                if data is not None:
+                    if more:
+                        data = "\n".join([data, *more])
+                        more.clear()
+                    append(_new_event(ServerSentEvent, (event_type or "message", data, event_id, retry)))
+                    data = None
+                event_type, retry = "", None
+            elif line[:7] == "event: ":
+                event_type = line[7:]
+            elif line[0] != ":":  # "If the line starts with a colon, ignore the line."
+                name, value = _field(line)
+                if name == "data":
+                    if data is None:
+                        data = value
+                    else:
+                        more.append(value)
+                elif name == "event":
+                    event_type = value
+                elif name == "id":
+                    if "\0" not in value:
+                        event_id = value
+                elif name == "retry":
+                    retry = _milliseconds(value, retry)
+                    self._retry = _milliseconds(value, self._retry)
+        self._id_buffer = self._last_event_id = event_id
+
+    # The plain path: every line of every stream could go this way.
+
+    def _feed_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Feed a chunk that is long, or in which a line may be too large."""
+        view = memoryview(chunk)
+        for start in range(0, len(chunk), _PIECE):
+            piece = bytes(view[start : start + _PIECE])
+            if self._gate:
+                piece = self._enter(piece)
+            self._settle()
+            ends = _LF in piece or _CR in piece
+            if ends and not self._skipping and self._size() + len(piece) <= self._limit:
+                self._feed_blocks(piece, events)
+            else:
+                self._feed_lines_measured(self._end_lines_with_lf(piece), events)
+
     def _end_lines_with_lf(self, chunk: bytes) -> bytes:
         """9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it."""
         if chunk[-1:] == b"\r":
             self._gate = _AFTER_CR
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _feed_blocks(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Feed a chunk in which lines end, with LF, and none can be too large.
-
-        The block that earlier chunks began is finished line by line, and so is the one that this chunk leaves unfinished.
-        The whole blocks between them are decoded and split as one text, which is searched faster than bytes are.
-        """
-        events: list[ServerSentEvent] = []
-        size = len(chunk)
-        try:
-            if self._in_block or len(self._line) > _SMALL:
-                end = chunk.find(b"\n\n") + 2
-                if end < 2:
-                    end = size
-                self._feed_lines(chunk[:end], events)
-                chunk = chunk[end:]
-            elif self._line:
-                chunk = bytes(self._line) + chunk
-                self._line.clear()
-                self._unheld = 0
-            if chunk:
-                blocks = chunk.decode("utf-8", "replace").split("\n\n")
-                rest = blocks.pop()
-                for block in blocks:
-                    # Fast paths, as in `feed`.
-                    if block[:6] == "data: " and "\n" not in block:
-                        events.append(_new_event(ServerSentEvent, ("message", block[6:], self._last_event_id, None)))
-                        continue
-                    if block[:7] == "event: ":
-                        name, _, data = block.partition("\n")
-                        if data[:6] == "data: " and "\n" not in data and len(name) > 7:
-                            events.append(_new_event(ServerSentEvent, (name[7:], data[6:], self._last_event_id, None)))
-                            continue
-                    self._interpret_block(block, events)
-                if rest:
-                    self._feed_lines(chunk[chunk.rfind(b"\n\n") + 2 :] if blocks else chunk, events)
-        except BaseException:
-            self._break(events)
-            raise
-        if self._in_block or self._line:
-            self._room -= size
-            self._gate = self._gate or _OPEN
-        else:
-            self._room = self._full_room
-            if self._gate == _OPEN:
-                self._gate = _IDLE
-        return events
-
-    # The plain path: every line of every stream could go this way.
-
-    def _feed_measured(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Feed a chunk that is long, or in which a line may be too large."""
-        events: list[ServerSentEvent] = []
-        view = memoryview(chunk)
-        try:
-            for start in range(0, len(chunk), _PIECE):
-                piece = bytes(view[start : start + _PIECE])
-                if self._on_comment is None and self._line.startswith(b":"):
-                    self._unheld += len(self._line) - 1  # nobody will read it: keep the colon
-                    del self._line[1:]
-                self._room = self._free_room()
-                if len(piece) <= self._room:
-                    events += SSEDecoder.feed(self, piece)
-                else:
-                    if self._gate > _OPEN:
-                        piece = self._enter(piece)
-                    self._feed_lines_measured(self._end_lines_with_lf(piece), events)
-                    self._room = self._free_room()
-        except BaseException:
-            if self._gate == TOO_LARGE and events:
-                return events  # the error comes from the next call
-            self._break(events)
-            raise
-        return events
 
     def _feed_lines(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Feed a chunk whose lines end with LF, and in which none can be too large."""
@@ -416,51 +477,32 @@ class SSEDecoder:
                 self._process_line(line, events)
 
     def _feed_lines_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Feed a chunk whose lines end with LF."""
         *lines, rest = chunk.split(b"\n")
         for line in lines:
-            self._extend_line(line)
+            self._line += line
+            self._measure()
             self._end_line(events)
-        self._extend_line(rest)
+        self._line += rest
+        self._measure()
 
-    def _interpret_block(self, block: str, events: list[ServerSentEvent]) -> None:
-        """Process the lines of a whole block and the blank line after it."""
-        values: list[str] = []
-        for line in block.split("\n"):
-            if line[:6] == "data: ":
-                self._in_block = True
-                values.append(line[6:])
-            elif line[:7] == "event: ":
-                self._in_block = True
-                self._event_type = line[7:]
-            elif line[:5] == "data:" or line == "data":
-                self._in_block = True
-                values.append(line[5:])
-            elif line:
-                self._interpret(line)
-        self._last_event_id = self._id_buffer
-        if values:
-            data = values[0] if len(values) == 1 else "\n".join(values)
-            fields = (self._event_type or "message", data, self._last_event_id, self._block_retry)
-            events.append(_new_event(ServerSentEvent, fields))
-        self._event_type = ""
-        self._block_retry = None
-        self._in_block = False
+    def _size(self) -> int:
+        """Return what is held of the event, by the measure of `max_event_size`."""
+        return (0 if self._data is None else len(self._data)) + self._unheld + len(self._line)
 
-    def _free_room(self) -> int:
+    def _next_mark(self) -> int:
+        """Return what `_line` may grow to before it is measured again; it doubles, so that measuring stays cheap."""
         if self._skipping:
             return -1
-        return min(_PIECE, self._limit - self._size_of_data() - self._unheld - len(self._line))
+        return min(max(_PIECE, 2 * len(self._line)), self._limit - self._size() + len(self._line))
 
-    def _size_of_data(self) -> int:
-        return 0 if self._data is None else len(self._data)
-
-    def _extend_line(self, content: bytes) -> None:
-        """Add to the unfinished line, and measure it."""
+    def _measure(self) -> None:
+        """Measure the unfinished line, and raise or begin to skip if the event is too large."""
+        self._settle()
         if self._discarding:
-            return
-        size = self._unheld + len(self._line) + len(content)
-        if self._size_of_data() + size > self._limit:
-            is_field = (self._line or content)[0] != _COLON
+            self._line.clear()
+        elif self._size() > self._limit:
+            is_field = self._line[0] != _COLON
             if self._on_oversize == "raise":
                 self._ended_inside = self.incomplete or is_field
                 self._gate = TOO_LARGE
@@ -471,12 +513,14 @@ class SSEDecoder:
                 self._skipped += 1
                 self._in_block = self._in_block or self._data is not None
                 self._data = None
-            if size > self._limit:
+            if self._size() > self._limit:  # not with the data before the line, but the line alone
                 self._in_block = self._in_block or is_field
                 self._discarding = True
                 self._line.clear()
-                return
-        self._line += content
+        elif self._on_comment is None and self._line.startswith(b":"):
+            self._unheld += len(self._line) - 1  # nobody will read it: keep the colon
+            del self._line[1:]
+        self._mark = self._next_mark()
 
     def _end_line(self, events: list[ServerSentEvent]) -> None:
         line, self._line, self._unheld = self._line, bytearray(), 0
@@ -489,47 +533,37 @@ class SSEDecoder:
         """Process a line that has ended (9.2.6)."""
         if not line:
             self._dispatch(events)
+        elif line[0] == _COLON:
+            if self._on_comment is not None:
+                text = line[2 if line[1:2] == b" " else 1 :].decode("utf-8", "replace")
+                gate, self._gate = self._gate, _IN_CALLBACK
+                self._on_comment(text)
+                self._gate = gate
         elif line[:5] == b"data:" or line == b"data":
             self._in_block = True
-            start = 6 if line[5:6] == b" " else 5
-            if self._skipping:
-                pass
-            elif self._data is not None:
-                self._data += b"\n"
-                self._data += line[start:]
-            elif isinstance(line, bytearray):
-                del line[:start]  # in place: a large line is not copied
-                self._data = line
-            else:
-                self._data = bytearray(line[start:])
+            if not self._skipping:
+                self._append_data(line, 6 if line[5:6] == b" " else 5)
         else:
-            self._interpret(line.decode("utf-8", "replace"))
+            self._in_block = True
+            name, value = _field(line.decode("utf-8", "replace"))
+            if name == "event":
+                self._event_type = value
+            elif name == "id":
+                if "\0" not in value:
+                    self._id_buffer = value
+            elif name == "retry":
+                self._block_retry = _milliseconds(value, self._block_retry)
+                self._retry = _milliseconds(value, self._retry)
 
-    def _interpret(self, line: str) -> None:
-        """Process a line that is neither blank nor a data field (9.2.6)."""
-        # "If the line starts with a colon, ignore the line."
-        if line[0] == ":":
-            if self._on_comment is not None:
-                gate, self._gate = self._gate, _IN_CALLBACK
-                self._on_comment(line[2:] if line[:2] == ": " else line[1:])
-                self._gate = gate
-            return
-        # The name is what precedes the first colon; one space after it is not part of the value.
-        self._in_block = True
-        name, _, value = line.partition(":")
-        if value[:1] == " ":
-            value = value[1:]
-        if name == "event":
-            self._event_type = value
-        elif name == "id":
-            if "\0" not in value:
-                self._id_buffer = value
-        elif name == "retry" and value.isascii() and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
-            try:
-                self._retry = self._block_retry = int(value)
-            except ValueError:  # the interpreter was told to take fewer digits
-                pass
-        # "Otherwise, the field is ignored."
+    def _append_data(self, line: bytes | bytearray, start: int) -> None:
+        if self._data is not None:
+            self._data += b"\n"
+            self._data += line[start:]
+        elif isinstance(line, bytearray):
+            del line[:start]  # in place: a large line is not copied
+            self._data = line
+        else:
+            self._data = bytearray(line[start:])
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         """Dispatch the event (9.2.6)."""
@@ -566,7 +600,7 @@ class SSEDecoder:
         """End the decoder by an exception: keep what is complete for `close`."""
         if self._gate != TOO_LARGE:
             self._gate = _BROKEN
-        self._kept = events + self._kept
+        self._kept = events
         self._ended_inside = self.incomplete
         self._free()
 
@@ -581,6 +615,22 @@ class SSEDecoder:
 
 # A NamedTuple's own constructor takes twice the time.
 _new_event: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _field(line: str) -> tuple[str, str]:
+    """Return name and value: what precedes the first colon, and what follows it less one space (9.2.6)."""
+    name, _, value = line.partition(":")
+    return name, value[1:] if value[:1] == " " else value
+
+
+def _milliseconds(value: str, default: int | None) -> int | None:
+    """Return the value of a `retry` field, or the default if it is not of ASCII digits only."""
+    if value.isascii() and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+        try:
+            return int(value)
+        except ValueError:  # the interpreter was told to take fewer digits
+            pass
+    return default
 
 
 def _as_bytes(chunk: Chunk) -> bytes:

@@ -38,7 +38,6 @@ class _Stream:
         "_event",
         "_events",
         "_frozen_id",
-        "_id_while_reading",
         "_response",
         "_response_to_close",
     )
@@ -49,12 +48,12 @@ class _Stream:
         elif not isinstance(decoder, SSEDecoder):
             raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
         decoder.feed(b"")  # a ValueError if it is closed
+        decoder._id_before = None
         self._decoder = decoder
         self._response = self._response_to_close = response
         self._events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
         self._event: ServerSentEvent | None = None  # the one handed out last
         self._error: Exception | None = None  # raised after `_events`
-        self._id_while_reading: str | None = None  # set while the decoder may be ahead of the consumer
         self._frozen_id: str | None = None  # set by close
         self._ended = False  # nothing more will be read
         self._closed = False
@@ -74,8 +73,8 @@ class _Stream:
         """The ID to resume from after the event handed out last, "" for none."""
         if self._frozen_id is not None:
             return self._frozen_id
-        if self._id_while_reading is not None:
-            return self._id_while_reading
+        if self._decoder._id_before is not None:
+            return self._decoder._id_before
         if self._event is not None and length_hint(self._events):
             return self._event.id
         return self._decoder.last_event_id
@@ -107,8 +106,8 @@ class _Stream:
         return self._decoder._salvage()
 
     def _hand_out(self, events: list[ServerSentEvent]) -> None:
-        self._id_while_reading = None
         self._events = iter([] if self._closed else events)
+        self._decoder._id_before = None
 
     def _mark_closed(self) -> None:
         if not self._closed:
@@ -165,18 +164,12 @@ class EventStream(_Stream):
     def _read(self) -> list[ServerSentEvent]:
         """Return the events of the next chunks that complete any; at the end, those that the end completes."""
         decoder = self._decoder
-        feed = decoder.feed
-        self._id_while_reading = decoder._last_event_id
         try:
             if decoder._gate == TOO_LARGE:
-                feed(b"")
-            for chunk in self._chunks or ():
-                if self._closed:
-                    break
-                events = feed(chunk)
-                if events:
-                    return events
-                self._id_while_reading = decoder._last_event_id
+                decoder.feed(b"")
+            events = decoder._feed_from(self._chunks or ())
+            if events is not None and not self._closed:
+                return events
         except Exception as error:
             events = self._end(error)
         except BaseException:
@@ -261,7 +254,6 @@ class AsyncEventStream(_Stream):
         self._waiting = True
         decoder = self._decoder
         feed = decoder.feed
-        self._id_while_reading = decoder._last_event_id
         try:
             if decoder._gate == TOO_LARGE:
                 feed(b"")
@@ -271,7 +263,7 @@ class AsyncEventStream(_Stream):
                 events = feed(chunk)
                 if events:
                     return events
-                self._id_while_reading = decoder._last_event_id
+                decoder._id_before = None
         except Exception as error:
             events = self._end(error)
         except GeneratorExit:

@@ -94,10 +94,13 @@ class Plain(SSEDecoder):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._room = self._full_room = -1
+        self._mark = self._base_mark = -1
 
-    def _free_room(self) -> int:
+    def _next_mark(self) -> int:
         return -1
+
+    def _feed_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        self._feed_lines_measured(self._end_lines_with_lf(chunk), events)
 
 
 def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) -> reference.Outcome:

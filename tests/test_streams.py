@@ -452,6 +452,12 @@ def test_last_event_id_in_the_comment_callback() -> None:
     assert seen == ["", "1", "2"]
 
 
+def test_last_event_id_of_a_decoder_that_was_fed_before() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"id: 7\n\nretry: 5\n\n")
+    assert EventStream([], decoder=decoder).last_event_id == "7"
+
+
 def test_retry() -> None:
     stream = EventStream([b"retry: 5\n"])
     assert stream.retry is None
