@@ -283,21 +283,31 @@ class SSEDecoder:
     def _feed_from(self, chunks: Iterable[Chunk]) -> list[ServerSentEvent] | None:
         """Feed chunks until one completes events, and return those; None at the end of `chunks`.
 
-        What `feed` does with each, without a call for those in which no line ends.
+        What `feed` does with each, without a call for those in which no block ends.
         """
+        if self._gate == TOO_LARGE:
+            raise EventTooLargeError(self._limit)  # what the last chunk left behind
         line = self._line
+        waits = not self._in_block and self._on_comment is None  # see `_keep`
         for chunk in chunks:
-            if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and not self._gate:
-                line += chunk
-                if len(line) <= self._mark:
+            if type(chunk) is bytes and not self._gate:
+                if _LF in chunk:
+                    # Where chunks are small, most that end a line end no block.
+                    waiting = waits and len(chunk) < 64 and chunk[0] != _LF and chunk.find(b"\n\n") < 0 and len(line) < _SMALL
+                else:
+                    waiting = True
+                if waiting and _CR not in chunk:
+                    line += chunk
+                    if len(line) > self._mark:
+                        self._measure()
+                        line = self._line
                     continue
-                self._measure()
-            else:
-                events = self.feed(chunk)
-                if events:
-                    return events
-                self._id_before = None
+            events = self.feed(chunk)
+            if events:
+                return events
+            self._id_before = None
             line = self._line
+            waits = not self._in_block and self._on_comment is None
         return None
 
     def close(self) -> list[ServerSentEvent]:
@@ -377,10 +387,15 @@ class SSEDecoder:
         if end == 1:  # not found; but the first byte may be the blank line
             end = 1 if chunk[:1] == b"\n" and (not line or line[-1] == _LF) else 0
         if end:
-            text = bytes(line) + chunk[:end]
+            blocks = bytes(line) + chunk[:end]
             line.clear()
             self._unheld = 0
-            self._interpret(text.decode("utf-8", "replace").split("\n"), events)
+            text = blocks.decode("utf-8", "replace")
+            if blocks[:6] == b"data: " and _LF not in blocks[6:-2] and blocks[-2:] == b"\n\n":
+                # Fast path: one event with one line of data.
+                events.append(_new_event(ServerSentEvent, ("message", text[6:-2], self._last_event_id, None)))
+            else:
+                self._interpret(text.split("\n"), events)
             chunk = chunk[end:]
         if chunk:
             self._keep(chunk)

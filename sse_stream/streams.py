@@ -97,6 +97,8 @@ class _Stream:
         """End the stream; return the events that come before the end, or before `error`."""
         self._ended = True
         if error is None:
+            if self._closed:
+                return []
             try:
                 return self._decoder.close()
             except Exception as fault:
@@ -159,33 +161,37 @@ class EventStream(_Stream):
             if self._ended:
                 self._raise_error()
                 raise StopIteration
-            self._hand_out(self._read())
+            try:
+                events = self._decoder._feed_from(self._chunks or ())
+            except BaseException as error:
+                self._stop(error)
+                continue
+            if events is None or self._closed:
+                self._stop()
+            elif len(events) == 1:
+                self._decoder._id_before = None
+                self._event = events[0]
+                return self._event
+            else:
+                self._events = iter(events)
+                self._decoder._id_before = None
 
-    def _read(self) -> list[ServerSentEvent]:
-        """Return the events of the next chunks that complete any; at the end, those that the end completes."""
-        decoder = self._decoder
-        try:
-            if decoder._gate == TOO_LARGE:
-                decoder.feed(b"")
-            events = decoder._feed_from(self._chunks or ())
-            if events is not None and not self._closed:
-                return events
-        except Exception as error:
+    def _stop(self, error: BaseException | None = None) -> None:
+        """End the stream and release what it came from; what the end completes, and the error after it, are handed out."""
+        if error is None or isinstance(error, Exception):
             events = self._end(error)
-        except BaseException:
+            try:
+                self._release()
+            except Exception as fault:
+                self._error = self._error or fault
+            self._hand_out(events)
+        else:
             self._abandon()
             try:
                 self._release()
             except Exception:
                 pass
-            raise
-        else:
-            events = [] if self._closed else self._end()
-        try:
-            self._release()
-        except Exception as error:
-            self._error = self._error or error
-        return events
+            raise error
 
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
@@ -277,7 +283,7 @@ class AsyncEventStream(_Stream):
                 pass
             raise
         else:
-            events = [] if self._closed else self._end()
+            events = self._end()
         finally:
             self._waiting = False
         try:
