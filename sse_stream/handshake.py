@@ -12,7 +12,7 @@ from .decoder import SSEDecoder, SSEError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterable, Iterable, Iterator
     from typing import Any
 
 __all__ = [
@@ -21,9 +21,11 @@ __all__ = [
     "Headers",
     "ResponseError",
     "StatusError",
+    "aread_body",
     "header_value",
     "is_event_stream",
     "prepare_decoder",
+    "read_body",
     "request_headers",
     "response_error",
     "shown_url",
@@ -149,6 +151,32 @@ def is_event_stream(status: int, content_type: str | None) -> bool:
         return True
     essence = (content_type or "").partition(";")[0].strip(" \t\r\n")
     return 200 <= status < 300 and essence.lower() == "text/event-stream"
+
+
+def read_body(chunks: Iterable[bytes]) -> bytes:
+    """Return the first MAX_BODY_SIZE bytes of an error's body, or what came before it broke off."""
+    body = bytearray()
+    try:
+        for chunk in chunks:
+            body += chunk[: MAX_BODY_SIZE - len(body)]
+            if len(body) == MAX_BODY_SIZE:
+                break
+    except Exception:  # the error that the body belongs to matters more
+        pass
+    return bytes(body)
+
+
+async def aread_body(chunks: AsyncIterable[bytes]) -> bytes:
+    """As read_body."""
+    body = bytearray()
+    try:
+        async for chunk in chunks:
+            body += chunk[: MAX_BODY_SIZE - len(body)]
+            if len(body) == MAX_BODY_SIZE:
+                break
+    except Exception:
+        pass
+    return bytes(body)
 
 
 def response_error(
