@@ -267,7 +267,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault(side: Side, server: Server, fault: str) -> None:
-    options = {"timeout": 0.2} if fault == "stall" else {}
+    options: dict[str, Any] = {"timeout": 0.2} if fault == "stall" else {}
     got, events, error = read(side, server.url(FAULTS[fault].handler()), server, **options)
     assert (got, events.last_event_id) == (["one", "two"], "2")
     assert type(error) is getattr(side.module, ERRORS[fault])
@@ -297,6 +297,7 @@ def test_no_server(side: Side) -> None:
 
 # The check.
 
+PLAIN = [("Content-Type", "text/plain")]
 JSON_ERROR = b'{"error": {"message": "model not found"}}'
 
 
@@ -587,7 +588,9 @@ def test_an_unknown_option(side: Side, server: Server) -> None:
 )
 @pytest.mark.parametrize("given", ["as ID", "by decoder"])
 def test_last_event_id(side: Side, server: Server, last_event_id: str, sent: bytes | None, given: str) -> None:
-    options = {"last_event_id": last_event_id} if given == "as ID" else {"decoder": SSEDecoder(last_event_id=last_event_id)}
+    options: dict[str, Any] = {"last_event_id": last_event_id}
+    if given == "by decoder":
+        options = {"decoder": SSEDecoder(**options)}
     got, events, _ = read(side, server.url(stream([b"data: 1\n\n"])), **options)
     assert (got, events.last_event_id) == (["1"], last_event_id)
     assert server.requests[0].header("Last-Event-ID") == sent
@@ -618,7 +621,7 @@ def test_a_response_that_has_been_read(side: Side, server: Server, name: str) ->
             events = side.events(response)
             assert [event.data async for event in events] == ["one", "two"]
             response = await side.send(client, refused, stream=False)
-            with pytest.raises(StatusError, match=": no$"):
+            with pytest.raises(StatusError, match="Bad Request: no"):
                 async for _ in side.events(response):
                     pass
 
@@ -697,9 +700,8 @@ def test_the_module(module: Any, server: Server) -> None:
 
 def test_the_module_left_early(module: Any, server: Server) -> None:
     url = server.url(endless())
-    with pytest.raises(ZeroDivisionError), connect(module, "GET", url, verify=NO_TLS) as events:
-        next(events)
-        raise ZeroDivisionError
+    with connect(module, "GET", url, verify=NO_TLS) as events:
+        assert next(events).data == "x"
     assert server.connections[0].released.wait(GUARD)
 
 
