@@ -14,10 +14,10 @@ to compress.
 from __future__ import annotations
 
 from ..handshake import (
-    MAX_BODY_SIZE,
-    ResponseError,
+    coding_error,
     is_event_stream,
     prepare_decoder,
+    read_body,
     request_headers,
     response_error,
     shown_url,
@@ -54,15 +54,13 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     used_up = response.length == 0 and headers.get("Content-Length", "0").strip("0 ")
     if response.isclosed() or used_up:
         raise ValueError("this response has been read or closed already; pass it before anything is read")
-    stream = EventStream(_read(response), decoder=decoder, response=response)
+    chunks = _read(response)
+    stream = EventStream(chunks, decoder=decoder, response=response)
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, _read_body(response), redirects=_REDIRECTS)
-        encoding = headers.get("Content-Encoding", "identity")
-        if encoding.strip().lower() not in ("", "identity"):
-            hint = "which urllib does not decode; ask for Accept-Encoding: identity, or use another client"
-            message = f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}"
-            raise ResponseError(message, status, headers, url)
+            raise response_error(status, headers.items(), url, read_body(chunks), redirects=_REDIRECTS)
+        if error := coding_error(status, headers.items(), url):
+            raise error
     except BaseException:
         stream.close()
         raise
@@ -119,13 +117,3 @@ def _read(response: Any) -> Iterator[bytes]:
         from http.client import IncompleteRead
 
         raise IncompleteRead(b"", response.length)
-
-
-def _read_body(response: Any) -> bytes:
-    body = b""
-    try:
-        while len(body) < MAX_BODY_SIZE and (chunk := response.read1(MAX_BODY_SIZE - len(body))):
-            body += chunk
-    except Exception:  # the body broke off: the error that it belongs to matters more
-        pass
-    return body
