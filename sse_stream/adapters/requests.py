@@ -48,7 +48,7 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     stream came to its end.
     """
     if not hasattr(response, "iter_content") or not hasattr(response, "raw"):
-        raise TypeError(f"iter_events takes a response of requests, not {type(response).__name__}")
+        raise TypeError(f"iter_events takes a response of requests, not {type(response)}")
     status, headers, url = response.status_code, response.headers, response.url or ""
     chunks = _chunks(response)
     stream = EventStream(chunks, decoder=decoder, response=response)

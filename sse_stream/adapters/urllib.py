@@ -44,12 +44,10 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
 
     Raises TypeError for what is no such response, ValueError for one that has been read or closed, ResponseError for a
-    Content-Encoding, which this client cannot decode. The response is closed in every case.
+    Content-Encoding, which this client cannot decode. The response is closed in every other case.
     """
-    if not hasattr(response, "read1") or not hasattr(response, "isclosed"):
-        raise TypeError(
-            f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response).__name__}"
-        )
+    if not hasattr(response, "isclosed") or not hasattr(response, "length"):
+        raise TypeError(f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}")
     status, headers, url = response.status, response.headers, getattr(response, "url", None) or ""
     used_up = response.length == 0 and headers.get("Content-Length", "0").strip("0 ")
     if response.isclosed() or used_up:

@@ -49,7 +49,7 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     response is closed in every other case, its connection returned to the pool if the stream came to its end.
     """
     if not hasattr(response, "release_conn") or not hasattr(response, "stream"):
-        raise TypeError(f"iter_events takes a response of urllib3, not {type(response).__name__}")
+        raise TypeError(f"iter_events takes a response of urllib3, not {type(response)}")
     return _iter_events(response, response.geturl() or "", decoder, check)
 
 

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import urllib.request
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+import requests
+import urllib3
 
 from sse_stream import (
     ContentTypeError,
@@ -57,6 +60,8 @@ def receive(events: EventStream, into: list[str] | None = None) -> list[str]:
 
 
 class SyncContract:
+    #: The adapter's.
+    name: str
     #: The content codings that the client decodes.
     codings: frozenset[str]
     #: Whether a connection is used again.
@@ -312,8 +317,21 @@ class SyncContract:
 
     @pytest.mark.parametrize("wrong", [b"data: x\n\n", [b"data: x\n\n"], object(), None, "https://example.org/"])
     def test_what_is_no_response(self, wrong: object) -> None:
-        with pytest.raises(TypeError, match=f"iter_events takes .*, not {type(wrong).__name__}"):
+        with pytest.raises(TypeError, match=f"iter_events takes .*, not {type(wrong)}"):
             self.iter_events(wrong)
+
+    def test_response_of_another_client(self, server: Server) -> None:
+        url = server.url(stream(NUMBERS))
+        responses: dict[str, Any] = {
+            "requests": requests.get(url, stream=True),
+            "urllib3": urllib3.request("GET", url, preload_content=False),
+            "urllib": urllib.request.urlopen(url),
+        }
+        del responses[self.name]
+        for response in responses.values():
+            with pytest.raises(TypeError, match=f"iter_events takes .*, not {type(response)}"):
+                self.iter_events(response)
+            response.close()
 
     # Requests.
 
@@ -349,7 +367,9 @@ class SyncContract:
         [("7", b"7"), ("a b\tc", b"a b\tc"), ("é…😀", "é…😀".encode()), (" 7", None), ("a\nb: c", None), ("\ud800", None)],
     )
     def test_last_event_id(self, server: Server, last_event_id: str, sent: bytes | None, with_decoder: bool) -> None:
-        options = {"decoder": SSEDecoder(last_event_id=last_event_id)} if with_decoder else {"last_event_id": last_event_id}
+        options: dict[str, Any] = (
+            {"decoder": SSEDecoder(last_event_id=last_event_id)} if with_decoder else {"last_event_id": last_event_id}
+        )
         with self.connect(server.url(stream(NUMBERS)), **options) as events:
             assert next(events).id == last_event_id
         assert server.requests[0].header("Last-Event-ID") == sent

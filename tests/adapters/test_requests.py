@@ -19,7 +19,7 @@ from .contract import NUMBERS, SyncContract, receive
 from .server import COMPLETE, FRAMINGS, Server, endless, respond, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sse_stream.streams import EventStream, Opening
 
@@ -30,6 +30,7 @@ BODY = b"".join(COMPLETE)
 
 
 class TestRequests(SyncContract):
+    name = "requests"
     codings = frozenset({"gzip", "deflate", "br"})
     pools = True
     errors: ClassVar = {
@@ -76,7 +77,7 @@ class TestRequests(SyncContract):
 
     def test_options_and_the_headers_of_the_session_reach_the_server(self, server: Server) -> None:
         self.client.headers["X-Session"] = "s"
-        options = {"params": {"q": "1"}, "json": {"a": 1}, "auth": ("user", "pass")}
+        options: dict[str, Any] = {"params": {"q": "1"}, "json": {"a": 1}, "auth": ("user", "pass")}
         with connect(self.client, "POST", server.url(stream(NUMBERS)), headers={"X-Own": "o"}, **options) as events:
             assert len(list(events)) == 4
         request = server.requests[0]
@@ -97,7 +98,7 @@ class TestRequests(SyncContract):
         def read1(*args: object, **options: object) -> bytes:
             raise urllib3.exceptions.InvalidHeader("as no read1 does today")
 
-        response.raw.read1 = read1
+        response.raw.read1 = read1  # type: ignore[method-assign]
         with iter_events(response) as events, pytest.raises(urllib3.exceptions.InvalidHeader):
             next(events)
 
@@ -137,20 +138,19 @@ def test_empty_response_opened_without_stream(server: Server) -> None:
     assert receive(iter_events(requests.get(server.url(stream([]))))) == []
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda response: next(response.iter_content(10)),
-        lambda response: list(response.iter_content(10)),
-        lambda response: response.raw.read(1),
-        lambda response: response.close(),
-    ],
-    ids=["read in part", "read to the end", "raw read", "closed"],
-)
+USES: Mapping[str, Callable[[Any], object]] = {
+    "read in part": lambda response: next(response.iter_content(10)),
+    "read to the end": lambda response: list(response.iter_content(10)),
+    "raw read": lambda response: response.raw.read(1),
+    "closed": lambda response: response.close(),
+}
+
+
+@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("name", ["chunked", "Content-Length"])
-def test_response_that_was_used(server: Server, use: Callable[[requests.Response], object], name: str) -> None:
+def test_response_that_was_used(server: Server, use: str, name: str) -> None:
     with requests.get(server.url(stream(NUMBERS, FRAMINGS[name])), stream=True) as response:
-        use(response)
+        USES[use](response)
         with pytest.raises(ValueError, match="read or closed already"):
             iter_events(response)
 

@@ -16,7 +16,7 @@ from .contract import NUMBERS, SyncContract, receive
 from .server import FRAMINGS, Server, endless, respond, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sse_stream.streams import EventStream, Opening
 
@@ -29,6 +29,7 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class TestUrllib(SyncContract):
+    name = "urllib"
     codings = frozenset()
     pools = False
     errors: ClassVar = {
@@ -116,15 +117,17 @@ def test_content_coding_identity(server: Server) -> None:
         assert len(list(events)) == 4
 
 
+USES: Mapping[str, Callable[[Any], object]] = {
+    "read": lambda response: response.read(),
+    "closed": lambda response: response.close(),
+}
+
+
 @pytest.mark.parametrize("name", ["chunked", "close-delimited", "Content-Length"])
-@pytest.mark.parametrize(
-    "use",
-    [lambda response: response.read(), lambda response: response.close()],
-    ids=["read", "closed"],
-)
-def test_response_that_was_used(server: Server, name: str, use: Callable[[Any], object]) -> None:
+@pytest.mark.parametrize("use", USES)
+def test_response_that_was_used(server: Server, name: str, use: str) -> None:
     with urllib.request.urlopen(server.url(stream(NUMBERS, FRAMINGS[name]))) as response:
-        use(response)
+        USES[use](response)
         with pytest.raises(ValueError, match="read or closed already"):
             iter_events(response)
 

@@ -15,7 +15,7 @@ from .contract import NUMBERS, SyncContract, receive
 from .server import COMPLETE, FAULTS, FRAMINGS, Server, endless, respond, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sse_stream.streams import EventStream, Opening
 
@@ -27,6 +27,7 @@ BODY = b"".join(COMPLETE)
 
 
 class TestUrllib3(SyncContract):
+    name = "urllib3"
     codings = frozenset({"gzip", "deflate", "br"})
     pools = True
     errors: ClassVar = {
@@ -207,22 +208,19 @@ def test_error_with_preloaded_content(
     assert caught.value.body == b"body"
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda response: response.read(10),
-        lambda response: list(response.stream(10)),
-        lambda response: response.read1(),
-        lambda response: response.close(),
-    ],
-    ids=["read in part", "read to the end", "read1", "closed"],
-)
+USES: Mapping[str, Callable[[Any], object]] = {
+    "read in part": lambda response: response.read(10),
+    "read to the end": lambda response: list(response.stream(10)),
+    "read1": lambda response: response.read1(),
+    "closed": lambda response: response.close(),
+}
+
+
+@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("name", ["chunked", "Content-Length"])
-def test_response_that_was_used(
-    server: Server, client: urllib3.PoolManager, use: Callable[[urllib3.BaseHTTPResponse], object], name: str
-) -> None:
+def test_response_that_was_used(server: Server, client: urllib3.PoolManager, use: str, name: str) -> None:
     response = client.request("GET", server.url(stream(NUMBERS, FRAMINGS[name])), preload_content=False)
-    use(response)
+    USES[use](response)
     with pytest.raises(ValueError, match="read or closed already"):
         iter_events(response)
     response.close()
