@@ -22,6 +22,7 @@ __all__ = [
     "ResponseError",
     "StatusError",
     "aread_body",
+    "coding_error",
     "header_value",
     "is_event_stream",
     "prepare_decoder",
@@ -200,6 +201,22 @@ def response_error(
             message += f" ({redirects})"
     shown = _printable(body)
     return kind(f"{message}: {shown}" if shown else message, status, fields, url, body)
+
+
+def coding_error(
+    status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] = ()
+) -> ResponseError | None:
+    """Return the error for a body in a content coding that the client would hand out as it is; None for any other body.
+
+    decodable: the codings, in lower case, that the client decodes.
+    """
+    fields = Headers(headers)
+    encoding = fields.get("Content-Encoding", "")
+    codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
+    if codings <= {"", "identity", *decodable}:
+        return None
+    hint = "which this client does not decode; ask for Accept-Encoding: identity, or use another client"
+    return ResponseError(f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url)
 
 
 def shown_url(url: str) -> str:

@@ -17,7 +17,7 @@ parsed when a fault arrives, as while the consumer is slow and the buffer full, 
 
 from __future__ import annotations
 
-from ..handshake import aread_body, is_event_stream, prepare_decoder, request_headers, response_error
+from ..handshake import aread_body, coding_error, is_event_stream, prepare_decoder, request_headers, response_error
 from ..streams import AsyncEventStream, AsyncOpening
 
 TYPE_CHECKING = False
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["aconnect", "aiter_events"]
 
 _REDIRECTS = "aiohttp follows redirects unless allow_redirects=False"
+
+# It raises ContentEncodingError for those of them that it lacks a library for.
+_DECODABLE = ("gzip", "deflate", "br", "zstd")
 
 _LOOK_EVERY = 0.5  # seconds between two looks at a connection that is silent
 
@@ -43,7 +46,8 @@ def aiter_events(
     idle_timeout: seconds of waiting without a byte, comments count, after which SocketTimeoutError is raised; None: never.
 
     A response that has been read with `read` gives the events of its body. Raises TypeError for what is no response of
-    aiohttp, ValueError for one whose bytes are gone. The response is closed in every case.
+    aiohttp, ValueError for one whose bytes are gone; the first event raises ResponseError for a Content-Encoding that aiohttp
+    does not decode. The response is closed in every other case.
     """
     if not hasattr(response, "request_info") or not hasattr(response, "content"):
         hint = "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
@@ -51,12 +55,15 @@ def aiter_events(
     chunks = _Chunks(response, idle_timeout)
     stream = AsyncEventStream(chunks, decoder=decoder, response=response)
 
-    async def refuse() -> None:
-        body = await aread_body(chunks)
-        raise response_error(response.status, response.headers.items(), str(response.url), body, redirects=_REDIRECTS)
+    async def verify() -> None:
+        status, headers, url = response.status, response.headers, str(response.url)
+        if check and not is_event_stream(status, headers.get("Content-Type")):
+            raise response_error(status, headers.items(), url, await aread_body(chunks), redirects=_REDIRECTS)
+        decodable = () if "," in headers.get("Content-Encoding", "") else _DECODABLE  # one of them, not a list
+        if error := coding_error(status, headers.items(), url, decodable):
+            raise error
 
-    if check and not is_event_stream(response.status, response.headers.get("Content-Type")):
-        stream._check = refuse
+    stream._check = verify
     return stream
 
 

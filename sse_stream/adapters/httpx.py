@@ -21,7 +21,15 @@ closed. On trio, leaving early may make httpx's own generators warn that they we
 
 from __future__ import annotations
 
-from ..handshake import aread_body, is_event_stream, prepare_decoder, read_body, request_headers, response_error
+from ..handshake import (
+    aread_body,
+    coding_error,
+    is_event_stream,
+    prepare_decoder,
+    read_body,
+    request_headers,
+    response_error,
+)
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
@@ -49,7 +57,8 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
 
     A response that has been read gives the events of its content. Raises TypeError for what is no response of a sync client,
-    ValueError for one whose bytes are gone. The response is closed in every case.
+    ValueError for one whose bytes are gone, ResponseError for a Content-Encoding that httpx does not decode. The response is
+    closed in every other case.
     """
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
     chunks = response.iter_bytes()  # any chunk size holds events back
@@ -57,6 +66,7 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     try:
         if check and not _is_event_stream(response):
             raise _error(response, read_body(chunks))
+        _refuse_coding(response)
     except BaseException:
         stream.close()
         raise
@@ -69,11 +79,12 @@ def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: boo
     chunks = response.aiter_bytes()
     stream = AsyncEventStream(chunks, decoder=decoder, response=response)
 
-    async def refuse() -> None:
-        raise _error(response, await aread_body(chunks))
+    async def verify() -> None:
+        if check and not _is_event_stream(response):
+            raise _error(response, await aread_body(chunks))
+        _refuse_coding(response)
 
-    if check and not _is_event_stream(response):
-        stream._check = refuse
+    stream._check = verify
     return stream
 
 
@@ -190,4 +201,27 @@ def _is_event_stream(response: Any) -> bool:
 
 def _error(response: Any, body: bytes) -> ResponseError:
     headers = response.headers.multi_items()
-    return response_error(response.status_code, headers, str(response.url), body, redirects=_REDIRECTS)
+    return response_error(response.status_code, headers, _url(response), body, redirects=_REDIRECTS)
+
+
+def _refuse_coding(response: Any) -> None:
+    # What it can decode besides these depends on what is installed: its Accept-Encoding says so.
+    decodable = ["gzip", "deflate"]
+    if (request := _request(response)) is not None:
+        asked = request.headers.get("Accept-Encoding", "").lower()
+        decodable += [coding.partition(";")[0].strip() for coding in asked.split(",")]
+    error = coding_error(response.status_code, response.headers.multi_items(), _url(response), decodable)
+    if error is not None:
+        raise error
+
+
+def _url(response: Any) -> str:
+    request = _request(response)
+    return "" if request is None else str(request.url)
+
+
+def _request(response: Any) -> Any:
+    try:
+        return response.request
+    except RuntimeError:  # a response made by hand has none
+        return None
