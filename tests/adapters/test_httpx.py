@@ -15,7 +15,7 @@ import pytest
 import trio
 import trio.testing
 
-from sse_stream import ContentTypeError, EventStream, IncompleteEventError, SSEDecoder, StatusError
+from sse_stream import ContentTypeError, EventStream, IncompleteEventError, ResponseError, SSEDecoder, StatusError
 from sse_stream.adapters.httpx import aconnect, aiter_events, connect, iter_events
 from sse_stream.handshake import MAX_BODY_SIZE
 
@@ -757,3 +757,29 @@ def test_asgi_transport(async_side: Side) -> None:
     transport = async_side.module.ASGITransport(application)
     got, _, error = read(async_side, "http://test", client={"transport": transport})
     assert (got, error) == (["1", "2"], None)
+
+
+def test_a_coding_that_the_client_does_not_decode(side: Side, server: Server) -> None:
+    url = server.url(stream([b"\x28\xb5\x2f\xfd"], headers=[EVENT_STREAM, ("Content-Encoding", "x-unknown")]))
+    error = refusal(side, url)
+    assert (type(error), error.status, error.url) == (ResponseError, 200, url)
+    assert "'x-unknown'" in str(error)
+    assert server.connections[0].released.wait(GUARD)
+
+
+def test_a_coding_that_was_not_asked_for(side: Side, server: Server) -> None:
+    url = server.url(stream(COMPLETE, FRAMINGS["gzip"]))
+    got, _, error = read(side, url, headers={"Accept-Encoding": "identity"})
+    assert (got, error) == (["one", "two"], None)
+
+
+def test_a_response_made_by_hand(side: Side) -> None:
+    async def body() -> None:
+        response = side.module.Response(200, headers=[EVENT_STREAM], content=b"data: 1\n\n")
+        assert [event.data async for event in side.events(response)] == ["1"]
+        with pytest.raises(StatusError) as info:
+            async for _ in side.events(side.module.Response(500, content=b"no")):
+                pass
+        assert (info.value.url, info.value.body) == ("", b"no")
+
+    side.run(body)
