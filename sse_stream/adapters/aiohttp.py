@@ -180,10 +180,10 @@ class _Chunks:
                 self._look_later(now)
             try:
                 chunk = await content.readany()
-            except RuntimeError as error:  # "Connection closed."
-                if self._is_connected():
-                    raise
-                raise _gone() from error
+            except Exception as error:
+                if self._is_of_parser(error):
+                    raise _gone() from error
+                raise
             finally:
                 self._since = None
         return chunk
@@ -225,6 +225,12 @@ class _Chunks:
             content.set_exception(_gone())
             return
         self._look_later(since)
+
+    def _is_of_parser(self, error: Exception) -> bool:
+        from aiohttp.http import HttpProcessingError
+
+        # The parser in Python raises its own; after the one in C there is a RuntimeError, "Connection closed."
+        return isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected())
 
     def _is_connected(self) -> bool:
         transport = self._response.connection and self._response.connection.transport
