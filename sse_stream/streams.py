@@ -228,7 +228,7 @@ class AsyncEventStream(_Stream):
     or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
     """
 
-    __slots__ = ("_chunks", "_waiting")
+    __slots__ = ("_check", "_chunks", "_waiting")
 
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
         _refuse_other_than_chunks(chunks)
@@ -238,6 +238,7 @@ class AsyncEventStream(_Stream):
             raise TypeError(f"AsyncEventStream takes an async iterable of bytes, not {_name(chunks)}")
         super().__init__(decoder, response)
         self._chunks: Any = chunks.__aiter__()
+        self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
     def __aiter__(self) -> AsyncEventStream:
@@ -261,6 +262,7 @@ class AsyncEventStream(_Stream):
         decoder = self._decoder
         feed = decoder.feed
         try:
+            await self._run_check()
             if decoder._gate == TOO_LARGE:
                 feed(b"")
             async for chunk in self._chunks:
@@ -291,6 +293,19 @@ class AsyncEventStream(_Stream):
         except Exception as error:
             self._error = self._error or error
         return events
+
+    async def _run_check(self) -> None:
+        check, self._check = self._check, None
+        if check is not None:
+            await check()
+
+    async def _verify(self) -> None:
+        """Check the response now, not at the first event; release the stream if it fails."""
+        try:
+            await self._run_check()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
 
     async def aclose(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
@@ -345,6 +360,7 @@ class AsyncOpening:
 
     async def __aenter__(self) -> AsyncEventStream:
         self._stream = await self._open_stream()
+        await self._stream._verify()
         return self._stream
 
     async def __aexit__(

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""Read events with httpx and httpx2, sync and async.
+
+    with connect(client, "GET", "https://example.org/events", timeout=60) as stream:
+        for event in stream:
+            print(event.data)
+
+    async with aconnect(async_client, "GET", "https://example.org/events", timeout=60) as stream:
+        async for event in stream:
+            print(event.data)
+
+The default timeout of httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10, read=60)` sets another
+limit, `timeout=None` none. Redirects are followed with `follow_redirects=True`.
+
+Known to this client, and raised as its own exception after all completed events: a body shorter than its Content-Length or
+broken off between or inside chunks, and a malformed chunk (`RemoteProtocolError`), a reset (`ReadError`), silence longer than
+the read timeout (`ReadTimeout`), a corrupt compressed body (`DecodingError`). Known to no client: the cut of a body that ends
+with the connection, or of a compressed one. Over HTTP/2 the server learns that a stream was left early when the client is
+closed. On trio, leaving early may make httpx's own generators warn that they were not exhausted.
+"""
+
+from __future__ import annotations
+
+from ..handshake import (
+    aread_body,
+    coding_error,
+    is_event_stream,
+    prepare_decoder,
+    read_body,
+    request_headers,
+    response_error,
+)
+from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any
+
+    from ..decoder import SSEDecoder
+    from ..handshake import ResponseError
+
+__all__ = ["aconnect", "aiter_events", "connect", "iter_events"]
+
+_REDIRECTS = "httpx follows redirects with follow_redirects=True"
+
+# What the functions of the module itself give to the Client that they make; the rest is the request's.
+_CLIENT_OPTIONS = ("cert", "cookies", "proxies", "proxy", "trust_env", "verify")
+_SENDING_OPTIONS = ("auth", "follow_redirects")  # of `client.send`, not of `client.build_request`
+
+
+def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+    """Iterate over the events of an open response of `client.stream` or `client.send(..., stream=True)`.
+
+    decoder: an SSEDecoder with options of one's own.
+    check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
+
+    A response that has been read gives the events of its content. Raises TypeError for what is no response of a sync client,
+    ValueError for one whose bytes are gone, ResponseError for a Content-Encoding that httpx does not decode. The response is
+    closed in every other case.
+    """
+    _refuse_response(response, "iter_events", "__iter__", "aiter_events")
+    chunks = response.iter_bytes()  # any chunk size holds events back
+    stream = EventStream(chunks, decoder=decoder, response=response)
+    try:
+        if check and not _is_event_stream(response):
+            raise _error(response, read_body(chunks))
+        _refuse_coding(response)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> AsyncEventStream:
+    """As `iter_events`, for the response of an AsyncClient; the first event raises the error of the check."""
+    _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
+    chunks = response.aiter_bytes()
+    stream = AsyncEventStream(chunks, decoder=decoder, response=response)
+
+    async def verify() -> None:
+        if check and not _is_event_stream(response):
+            raise _error(response, await aread_body(chunks))
+        _refuse_coding(response)
+
+    stream._check = verify
+    return stream
+
+
+def connect(
+    client: Any,
+    method: str,
+    url: Any,
+    *,
+    decoder: SSEDecoder | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    **request_options: Any,
+) -> Opening:
+    """Open a stream: a context manager that sends the request on entering and releases the connection on leaving.
+
+    client:  a Client, or the module `httpx` or `httpx2` itself.
+    method, url: of the request.
+    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
+    check:   as in `iter_events`.
+    request_options: those of `client.stream` or `httpx.stream`: headers, params, content, data, json, auth, timeout, ...
+
+    Entering raises the client's own exceptions if there is no response, StatusError and ContentTypeError.
+    """
+    if hasattr(client, "aclose"):
+        raise TypeError(f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect")
+    if not hasattr(client, "build_request") and not hasattr(client, "Client"):
+        raise TypeError(f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}")
+    decoder = prepare_decoder(decoder, last_event_id)
+    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id)
+
+    def open_stream(client: Any) -> EventStream:
+        request, sending = _build_request(client, method, url, request_options)
+        return iter_events(client.send(request, stream=True, **sending), decoder=decoder, check=check)
+
+    if hasattr(client, "build_request"):
+        return Opening(lambda: open_stream(client))
+    options = {name: request_options.pop(name) for name in _CLIENT_OPTIONS if name in request_options}
+    return _OpeningWithClient(open_stream, lambda: client.Client(**options))
+
+
+def aconnect(
+    client: Any,
+    method: str,
+    url: Any,
+    *,
+    decoder: SSEDecoder | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    **request_options: Any,
+) -> AsyncOpening:
+    """As `connect`, for an AsyncClient: an async context manager."""
+    if not hasattr(client, "build_request") or not hasattr(client, "aclose"):
+        hint = "; connect takes it" if hasattr(client, "Client") or hasattr(client, "build_request") else ""
+        raise TypeError(f"aconnect takes an httpx.AsyncClient, not {type(client).__name__}{hint}")
+    decoder = prepare_decoder(decoder, last_event_id)
+    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id)
+
+    async def open_stream() -> AsyncEventStream:
+        request, sending = _build_request(client, method, url, request_options)
+        return aiter_events(await client.send(request, stream=True, **sending), decoder=decoder, check=check)
+
+    return AsyncOpening(open_stream)
+
+
+class _OpeningWithClient(Opening):
+    """An Opening with a client of its own, which it closes last."""
+
+    def __init__(self, open_stream: Callable[[Any], EventStream], make_client: Callable[[], Any]) -> None:
+        super().__init__(lambda: open_stream(self._client))
+        self._make_client = make_client
+
+    def __enter__(self) -> EventStream:
+        self._client = self._make_client()
+        try:
+            return super().__enter__()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(exc_type, exc, traceback)
+        finally:
+            self._client.close()
+
+
+def _build_request(client: Any, method: str, url: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the request, and the options of sending it."""
+    sending = {name: value for name, value in options.items() if name in _SENDING_OPTIONS}
+    building = {name: value for name, value in options.items() if name not in _SENDING_OPTIONS}
+    return client.build_request(method, url, **building), sending
+
+
+def _refuse_response(response: Any, function: str, side: str, other: str) -> None:
+    """Raise TypeError or ValueError for what the function cannot read."""
+    if not hasattr(response, "aiter_bytes") or not hasattr(response, "is_stream_consumed"):
+        raise TypeError(f"{function} takes a response of httpx or httpx2, not {type(response).__name__}")
+    if not hasattr(response.stream, side):
+        raise TypeError(f"this response is of the other kind of client; pass it to {other}")
+    if response.is_stream_consumed or response.is_closed:
+        try:
+            response.content  # noqa: B018  # kept by `read`
+        except RuntimeError:  # ResponseNotRead
+            raise ValueError(
+                f"this response has been consumed or closed; pass it to {function} before anything is read"
+            ) from None
+
+
+def _is_event_stream(response: Any) -> bool:
+    return is_event_stream(response.status_code, response.headers.get("Content-Type"))
+
+
+def _error(response: Any, body: bytes) -> ResponseError:
+    headers = response.headers.multi_items()
+    return response_error(response.status_code, headers, _url(response), body, redirects=_REDIRECTS)
+
+
+def _refuse_coding(response: Any) -> None:
+    # What it can decode besides these depends on what is installed: its Accept-Encoding says so.
+    decodable = ["gzip", "deflate"]
+    if (request := _request(response)) is not None:
+        asked = request.headers.get("Accept-Encoding", "").lower()
+        decodable += [coding.partition(";")[0].strip() for coding in asked.split(",")]
+    error = coding_error(response.status_code, response.headers.multi_items(), _url(response), decodable)
+    if error is not None:
+        raise error
+
+
+def _url(response: Any) -> str:
+    request = _request(response)
+    return "" if request is None else str(request.url)
+
+
+def _request(response: Any) -> Any:
+    try:
+        return response.request
+    except RuntimeError:  # a response made by hand has none
+        return None
