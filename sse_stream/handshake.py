@@ -127,23 +127,30 @@ def header_value(last_event_id: str) -> bytes | None:
         return None
 
 
-def request_headers(headers: Any = None, last_event_id: str = "") -> list[tuple[str, Any]]:
+def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = None) -> list[tuple[str, Any]]:
     """Return the caller's header fields with those that the request for an event stream has.
 
     headers:       a mapping, an iterable of pairs, or None; it is not changed, and its values stay as they are.
     last_event_id: if it can be sent, it replaces the caller's Last-Event-ID; as bytes (see `header_value`).
+    own:           the header fields that the client adds by itself.
 
-    `Accept` and `Cache-Control` are as browsers send them, unless the caller set them.
+    `Accept` and `Cache-Control` are as browsers send them, unless the caller set them, for the request or in the client. What
+    many clients accept when nobody told them, `*/*`, is not taken for the caller's choice.
     """
-    pairs = headers.items() if hasattr(headers, "items") else headers or ()
-    fields = [(name.decode("latin-1") if isinstance(name, bytes) else name, value) for name, value in pairs]
+    fields = _pairs(headers)
     value = header_value(last_event_id)
     if value is not None:
         fields = [(name, old) for name, old in fields if name.lower() != "last-event-id"]
         fields.append(("Last-Event-ID", value))
     given = {name.lower() for name, _ in fields}
+    given |= {name.lower() for name, value in _pairs(own) if value not in ("*/*", b"*/*")}
     defaults = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
     return [(name, text) for name, text in defaults if name.lower() not in given] + fields
+
+
+def _pairs(headers: Any) -> list[tuple[str, Any]]:
+    pairs = headers.items() if hasattr(headers, "items") else headers or ()
+    return [(name.decode("latin-1") if isinstance(name, bytes) else name, value) for name, value in pairs]
 
 
 def is_event_stream(status: int, content_type: str | None) -> bool:

@@ -48,6 +48,12 @@ def test_the_callers_headers_stay() -> None:
     ]
 
 
+def test_what_the_caller_set_in_the_client_stays() -> None:
+    assert request_headers(own={"accept": "*/*", "User-Agent": "x"}) == BROWSER_HEADERS
+    assert request_headers(own=[("ACCEPT", "application/json, text/event-stream")]) == BROWSER_HEADERS[1:]
+    assert request_headers(own={b"cache-control": b"max-age=5", "Accept": b"*/*"}) == BROWSER_HEADERS[:1]
+
+
 @pytest.mark.parametrize(
     ("last_event_id", "value"),
     [

@@ -92,7 +92,7 @@ def aconnect(
     if not hasattr(client, "request") or not hasattr(client, "ws_connect"):
         raise TypeError(f"aconnect takes an aiohttp.ClientSession, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
-    fields = request_headers(request_options.get("headers"), decoder.last_event_id)
+    fields = request_headers(request_options.get("headers"), decoder.last_event_id, own=client.headers)
     # aiohttp takes text, and sends it as UTF-8.
     request_options["headers"] = [(name, text.decode() if isinstance(text, bytes) else text) for name, text in fields]
     if check:

@@ -113,7 +113,8 @@ def connect(
     if not hasattr(client, "build_request") and not hasattr(client, "Client"):
         raise TypeError(f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
-    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id)
+    own = getattr(client, "headers", None)
+    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id, own=own)
 
     def open_stream(client: Any) -> EventStream:
         request, sending = _build_request(client, method, url, request_options)
@@ -140,7 +141,8 @@ def aconnect(
         hint = "; connect takes it" if hasattr(client, "Client") or hasattr(client, "build_request") else ""
         raise TypeError(f"aconnect takes an httpx.AsyncClient, not {type(client).__name__}{hint}")
     decoder = prepare_decoder(decoder, last_event_id)
-    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id)
+    own = getattr(client, "headers", None)
+    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id, own=own)
 
     async def open_stream() -> AsyncEventStream:
         request, sending = _build_request(client, method, url, request_options)

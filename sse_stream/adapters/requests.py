@@ -87,7 +87,7 @@ def connect(
     within the timeout.
     """
     decoder = prepare_decoder(decoder, last_event_id)
-    fields = dict(request_headers(headers, decoder.last_event_id))
+    fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "headers", None)))
 
     def open_stream() -> EventStream:
         response = client.request(method, url, headers=fields, stream=True, **request_options)

@@ -94,7 +94,7 @@ def connect(
     if url.partition(":")[0].lower() not in ("http", "https"):
         raise ValueError(f"the URL must begin with http:// or https://, not {shown_url(url)!r}")
     decoder = prepare_decoder(decoder, last_event_id)
-    fields = dict(request_headers(headers, decoder.last_event_id))
+    fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "addheaders", None)))
     request = Request(url, data=data, headers=fields, method=method)
     open_url = urlopen if client is None else client.open
 

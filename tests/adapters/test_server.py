@@ -173,7 +173,7 @@ def test_body_that_breaks_off(server: Server) -> None:
 def test_event_that_is_not_acknowledged_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.adapters.server.GUARD", 0.1)
     server = Server()
-    with pytest.raises(AssertionError, match="holds it back"), server:  # noqa: PT012
+    with pytest.raises(AssertionError, match="holds it back"), server:
         url = server.url(stream(COMPLETE, lock_step=True))
         with urllib.request.urlopen(url, timeout=5) as response, pytest.raises(ConnectionResetError):
             response.read()
