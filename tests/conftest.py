@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-import hypothesis
+import os
 
-# No deadlines: a slow machine is no fault of the code. In CI the examples are the same in every run.
-hypothesis.settings.register_profile("default", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=500)
+from hypothesis import settings
+
+# No deadlines: a slow machine is no fault of the code. In CI the examples are the same in every run, and more.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=500)
+settings.load_profile("ci" if os.environ.get("CI") else "default")

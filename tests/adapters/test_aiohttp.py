@@ -555,6 +555,15 @@ def test_the_callers_headers_stay(server: Server) -> None:
     assert request.header("Cache-Control") == b"no-store"
 
 
+def test_the_headers_of_the_session_stay(server: Server) -> None:
+    async def body(session: aiohttp.ClientSession) -> None:
+        async with aconnect(session, "GET", server.url(stream(COMPLETE))):
+            pass
+
+    run(body, headers={"Accept": "application/json, text/event-stream"})
+    assert server.requests[0].header("Accept") == b"application/json, text/event-stream"
+
+
 def test_request_options(server: Server) -> None:
     moved = server.url(stream(COMPLETE), "/moved")
     url = server.url(respond(307, headers=[("Location", moved)]))

@@ -50,6 +50,12 @@ class TestRequests(SyncContract):
         "no connection": exceptions.ConnectionError,
     }
 
+    def test_headers_of_the_session(self, server: Server) -> None:
+        self.client.headers["Accept"] = "application/json, text/event-stream"
+        with self.connect(server.url(stream(NUMBERS))) as events:
+            list(events)
+        assert server.requests[0].header("Accept") == b"application/json, text/event-stream"
+
     @pytest.fixture(autouse=True)
     def session(self) -> Iterator[None]:
         with requests.Session() as self.client:
