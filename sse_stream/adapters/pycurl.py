@@ -5,20 +5,23 @@
         for event in stream:
             print(event.data)
 
-All functions take a `pycurl.Curl` and run it on a CurlMulti of their own. WRITEFUNCTION and HEADERFUNCTION belong to them
-until the stream is closed, and are unset then; FAILONERROR is turned off; every other option is the caller's. TIMEOUT would
-cap the whole stream: leave it unset. There is no limit on silence unless `idle_timeout` sets one. Compressed bodies are
-decoded if ACCEPT_ENCODING is set. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
+All functions take a `pycurl.Curl` and run it on a CurlMulti of their own. WRITEFUNCTION and HEADERFUNCTION are theirs until
+the stream is closed, and are then as if they had never been set; FAILONERROR is turned off; every other option is the
+caller's. TIMEOUT would cut the stream: leave it unset. Silence has no limit unless `idle_timeout` sets one. Compressed
+bodies are decoded if ACCEPT_ENCODING is set. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
 
-The transfer runs while the next event is waited for and no further than one round of its sockets, so a slow consumer holds
-the server back. Known to this client, and raised as `pycurl.error` after all completed events: 18 a body shorter than
-announced or broken off inside a chunk, 28 silence longer than `idle_timeout`, 56 a reset or a malformed chunk, 61 a
-corrupt compressed body, 92 an HTTP/2 stream that was reset. Known to no client: the cut of a body that ends with the
-connection, or of a compressed body.
+The transfer goes on while an event is waited for, by one round of its sockets at a time: at most some 700 KB, or what those
+unfold to if they are compressed. So a slow consumer holds the server back.
+
+Known to this client, and raised as its own `pycurl.error` after all completed events: 18 a body shorter than announced or
+broken off inside a chunk, 28 silence longer than `idle_timeout`, 56 a reset or a malformed chunk, 61 (23 in old libcurl) a
+corrupt compressed body, 92 the reset of an HTTP/2 stream. Known to no client: the cut of a body that ends with the
+connection, or of a compressed one.
 """
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import threading
@@ -35,15 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ..decoder import SSEDecoder, ServerSentEvent
+    from ..decoder import ServerSentEvent, SSEDecoder
 
 __all__ = ["aconnect", "aiter_events", "connect", "iter_events", "perform"]
 
 _REDIRECTS = "pycurl follows redirects if FOLLOWLOCATION is set"
-
-# So much of a body is held at a time, beyond which libcurl is paused: a round of the sockets brings some 700 KB, but a
-# compressed body can unfold to any size.
-_ROUND = 1 << 20
 
 
 def iter_events(
@@ -181,7 +180,7 @@ def _one_line(text: bytes) -> bytes:
 
 
 def _module_of(curl: Any) -> Any:
-    import pycurl
+    import pycurl  # type: ignore[import-untyped]
 
     if not isinstance(curl, pycurl.Curl):
         raise TypeError(f"pass a pycurl.Curl, such as pycurl.Curl(), with its options set; not {type(curl).__name__}")
@@ -222,13 +221,15 @@ class _Transfer:
         self._fields: list[tuple[str, str]] = []
         self._in_head = False
         self._body: list[bytes] = []  # not taken yet
-        self._held = 0  # the size of it
-        self._has_body = False
-        self._paused = False
+        self._known = False  # whether the response is the one that counts
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._start({**options, pycurl.FAILONERROR: False})
+
+    def _start(self, options: dict[int, Any]) -> None:
+        pycurl, curl = self._pycurl, self._curl
         try:
             self._multi.add_handle(curl)  # before any option is set: another stream may be using the handle
         except pycurl.error as error:
@@ -236,9 +237,10 @@ class _Transfer:
             message = f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it, or take another"
             raise ValueError(message) from error
         try:
-            own = {pycurl.WRITEFUNCTION: self._on_body, pycurl.HEADERFUNCTION: self._lines.append, pycurl.FAILONERROR: False}
-            for option, value in {**options, **own}.items():
+            for option, value in options.items():
                 curl.setopt(option, value)
+            curl.setopt(pycurl.WRITEFUNCTION, self._body.append)  # not in Python: what a callback raises is printed and lost
+            curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
             self.run([])
         except BaseException:
             self.release()
@@ -247,22 +249,8 @@ class _Transfer:
     def _on_timer(self, milliseconds: int) -> None:
         self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
 
-    def _on_body(self, data: bytes) -> int | None:
-        if self._held >= _ROUND:
-            self._paused = True
-            return self._pycurl.WRITEFUNC_PAUSE  # type: ignore[no-any-return]
-        self._body.append(data)
-        self._held += len(data)
-        self._has_body = True
-        return None
-
     def timeout(self) -> float | None:
-        """Go on if paused; return how many seconds to wait for the sockets, None for ever."""
-        if self._paused:
-            self._paused = False
-            self._curl.pause(self._pycurl.PAUSE_CONT)
-        if self._body:
-            return 0
+        """Return how many seconds to wait for the sockets, None for ever."""
         idle_at = None if self._idle_timeout is None else self._alive_at + self._idle_timeout
         times = [at for at in (self._timer_at, idle_at) if at is not None]
         return max(0, min(times) - monotonic()) if times else None
@@ -307,17 +295,19 @@ class _Transfer:
         """Return whether the response has come, or must be waited for; raise what it is if it is not what was asked for."""
         response = self.response
         # libcurl may follow a redirect or answer a challenge: then there is another block, and no body before it.
-        known = self._has_body or (200 <= response.status < 300 and not self._in_head)
-        if not known and not self.done:
-            return False
-        if not known and self._error and (self._in_head or response.status < 400):
-            raise self._error
+        self._known = self._known or bool(self._body) or (200 <= response.status < 300 and not self._in_head)
+        if not self._known:
+            if not self.done:
+                return False
+            if self._error and (self._in_head or response.status < 400):
+                self.take()  # raises it
         if not check or is_event_stream(response.status, response.headers.get("Content-Type")):
             return True
-        if not self.done and self._held < MAX_BODY_SIZE:
+        body = b"".join(self._body)
+        if not self.done and len(body) < MAX_BODY_SIZE:
             return False
-        body = b"".join(self._body)[:MAX_BODY_SIZE]
-        raise response_error(response.status, response.headers.items(), response.url, body, redirects=_REDIRECTS)
+        fields, body = response.headers.items(), body[:MAX_BODY_SIZE]
+        raise response_error(response.status, fields, response.url, body, redirects=_REDIRECTS)
 
     def listen(self) -> None:
         """Begin to wait: the consumer's time is not the server's."""
@@ -331,7 +321,6 @@ class _Transfer:
             raise error
         body = b"".join(self._body)
         self._body.clear()
-        self._held = 0
         return body
 
     def release(self) -> None:
@@ -341,8 +330,9 @@ class _Transfer:
             return
         try:
             multi.remove_handle(self._curl)
-            self._curl.unsetopt(self._pycurl.WRITEFUNCTION)
-            self._curl.unsetopt(self._pycurl.HEADERFUNCTION)
+            # What libcurl does by default: older pycurl cannot unset these.
+            self._curl.setopt(self._pycurl.WRITEFUNCTION, partial(os.write, 1))
+            self._curl.setopt(self._pycurl.HEADERFUNCTION, len)
         except self._pycurl.error:  # it has been closed
             pass
         multi.close()
@@ -496,7 +486,7 @@ class _AsyncReader:
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
-def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, multi: object, data: object) -> None:
+def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, *_: object) -> None:
     """Be the M_SOCKETFUNCTION of a selector."""
     if descriptor in selector.get_map():
         selector.unregister(descriptor)
@@ -504,7 +494,7 @@ def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, multi: 
         selector.register(descriptor, what & _BITS)
 
 
-def _note(sockets: dict[int, int], what: int, descriptor: int, multi: object, data: object) -> None:
+def _note(sockets: dict[int, int], what: int, descriptor: int, *_: object) -> None:
     """Be the M_SOCKETFUNCTION that keeps the bits of each socket."""
     sockets.pop(descriptor, None)
     if what & _BITS:
