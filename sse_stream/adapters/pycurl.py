@@ -324,18 +324,15 @@ class _Transfer:
         return body
 
     def release(self) -> None:
-        """Stop the transfer and give the handle back."""
-        multi, self._multi = self._multi, None
-        if multi is None:
-            return
+        """Stop the transfer and give the handle back, once."""
         try:
-            multi.remove_handle(self._curl)
+            self._multi.remove_handle(self._curl)
             # What libcurl does by default: older pycurl cannot unset these.
             self._curl.setopt(self._pycurl.WRITEFUNCTION, partial(os.write, 1))
             self._curl.setopt(self._pycurl.HEADERFUNCTION, len)
         except self._pycurl.error:  # it has been closed
             pass
-        multi.close()
+        self._multi.close()
 
 
 class _Reader:
@@ -470,6 +467,8 @@ class _AsyncReader:
 
     def close(self) -> None:
         """Release the handle, and wake the task that waits."""
+        if self._closed:
+            return
         self._closed = True
         self._unwatch()  # before libcurl closes the sockets, whose numbers may then be another's
         self.transfer.release()
