@@ -12,7 +12,7 @@ from .decoder import SSEDecoder, SSEError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterable, Iterable, Iterator
     from typing import Any
 
 __all__ = [
@@ -21,9 +21,12 @@ __all__ = [
     "Headers",
     "ResponseError",
     "StatusError",
+    "aread_body",
+    "coding_error",
     "header_value",
     "is_event_stream",
     "prepare_decoder",
+    "read_body",
     "request_headers",
     "response_error",
     "shown_url",
@@ -151,6 +154,32 @@ def is_event_stream(status: int, content_type: str | None) -> bool:
     return 200 <= status < 300 and essence.lower() == "text/event-stream"
 
 
+def read_body(chunks: Iterable[bytes]) -> bytes:
+    """Return the first MAX_BODY_SIZE bytes of an error's body, or what came before it broke off."""
+    body = bytearray()
+    try:
+        for chunk in chunks:
+            body += chunk[: MAX_BODY_SIZE - len(body)]
+            if len(body) == MAX_BODY_SIZE:
+                break
+    except Exception:  # the error that the body belongs to matters more
+        pass
+    return bytes(body)
+
+
+async def aread_body(chunks: AsyncIterable[bytes]) -> bytes:
+    """As read_body."""
+    body = bytearray()
+    try:
+        async for chunk in chunks:
+            body += chunk[: MAX_BODY_SIZE - len(body)]
+            if len(body) == MAX_BODY_SIZE:
+                break
+    except Exception:
+        pass
+    return bytes(body)
+
+
 def response_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, body: bytes, *, redirects: str = ""
 ) -> ResponseError:
@@ -172,6 +201,22 @@ def response_error(
             message += f" ({redirects})"
     shown = _printable(body)
     return kind(f"{message}: {shown}" if shown else message, status, fields, url, body)
+
+
+def coding_error(
+    status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] = ()
+) -> ResponseError | None:
+    """Return the error for a body in a content coding that the client would hand out as it is; None for any other body.
+
+    decodable: the codings, in lower case, that the client decodes.
+    """
+    fields = Headers(headers)
+    encoding = fields.get("Content-Encoding", "")
+    codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
+    if codings <= {"", "identity", *decodable}:
+        return None
+    hint = "which this client does not decode; ask for Accept-Encoding: identity, or use another client"
+    return ResponseError(f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url)
 
 
 def shown_url(url: str) -> str:

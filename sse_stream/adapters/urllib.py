@@ -14,10 +14,10 @@ to compress.
 from __future__ import annotations
 
 from ..handshake import (
-    MAX_BODY_SIZE,
-    ResponseError,
+    coding_error,
     is_event_stream,
     prepare_decoder,
+    read_body,
     request_headers,
     response_error,
     shown_url,
@@ -44,25 +44,21 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
 
     Raises TypeError for what is no such response, ValueError for one that has been read or closed, ResponseError for a
-    Content-Encoding, which this client cannot decode. The response is closed in every case.
+    Content-Encoding, which this client cannot decode. The response is closed in every other case.
     """
-    if not hasattr(response, "read1") or not hasattr(response, "isclosed"):
-        raise TypeError(
-            f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response).__name__}"
-        )
+    if not hasattr(response, "isclosed") or not hasattr(response, "length"):
+        raise TypeError(f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}")
     status, headers, url = response.status, response.headers, getattr(response, "url", None) or ""
     used_up = response.length == 0 and headers.get("Content-Length", "0").strip("0 ")
     if response.isclosed() or used_up:
         raise ValueError("this response has been read or closed already; pass it before anything is read")
-    stream = EventStream(_read(response), decoder=decoder, response=response)
+    chunks = _read(response)
+    stream = EventStream(chunks, decoder=decoder, response=response)
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, _read_body(response), redirects=_REDIRECTS)
-        encoding = headers.get("Content-Encoding", "identity")
-        if encoding.strip().lower() not in ("", "identity"):
-            hint = "which urllib does not decode; ask for Accept-Encoding: identity, or use another client"
-            message = f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}"
-            raise ResponseError(message, status, headers, url)
+            raise response_error(status, headers.items(), url, read_body(chunks), redirects=_REDIRECTS)
+        if error := coding_error(status, headers.items(), url):
+            raise error
     except BaseException:
         stream.close()
         raise
@@ -119,13 +115,3 @@ def _read(response: Any) -> Iterator[bytes]:
         from http.client import IncompleteRead
 
         raise IncompleteRead(b"", response.length)
-
-
-def _read_body(response: Any) -> bytes:
-    body = b""
-    try:
-        while len(body) < MAX_BODY_SIZE and (chunk := response.read1(MAX_BODY_SIZE - len(body))):
-            body += chunk
-    except Exception:  # the body broke off: the error that it belongs to matters more
-        pass
-    return body

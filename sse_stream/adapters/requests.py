@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Read events with requests.
+
+    with connect(requests.Session(), "GET", "https://example.org/events", timeout=60) as stream:
+        for event in stream:
+            print(event.data)
+
+Known to this client, and raised as its own exception after all completed events: a body shorter than its Content-Length or
+broken off inside a chunk, and a reset (`requests.exceptions.ChunkedEncodingError`), a body that cannot be decompressed
+(`ContentDecodingError`), silence longer than the read timeout (`ConnectionError`). Known to no client: the cut of a body that
+ends with the connection, and of a compressed one. There is no timeout by default; `timeout=60` limits the connecting and each
+silence, not the whole stream.
+"""
+
+from __future__ import annotations
+
+from ..handshake import (
+    coding_error,
+    is_event_stream,
+    prepare_decoder,
+    read_body,
+    request_headers,
+    response_error,
+)
+from ..streams import EventStream, Opening
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from ..decoder import SSEDecoder
+
+__all__ = ["connect", "iter_events"]
+
+_REDIRECTS = "requests follows redirects with a Location unless allow_redirects=False was passed"
+
+
+def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+    """Iterate over the events of a response opened with `stream=True`.
+
+    decoder: an SSEDecoder with options of one's own.
+    check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
+
+    A response opened without `stream=True` has been read to its end, and gives the events of that. Raises TypeError for what
+    is no response of requests, ValueError for one that has been read in part or closed, ResponseError for a Content-Encoding
+    that urllib3 does not decode. The response is closed in every other case, its connection returned to the pool if the
+    stream came to its end.
+    """
+    if not hasattr(response, "iter_content") or not hasattr(response, "raw"):
+        raise TypeError(f"iter_events takes a response of requests, not {type(response)}")
+    status, headers, url = response.status_code, response.headers, response.url or ""
+    chunks = _chunks(response)
+    stream = EventStream(chunks, decoder=decoder, response=response)
+    try:
+        if check and not is_event_stream(status, headers.get("Content-Type")):
+            raise response_error(status, headers.items(), url, read_body(chunks), redirects=_REDIRECTS)
+        decodable = getattr(response.raw, "CONTENT_DECODERS", None)
+        if decodable and (error := coding_error(status, headers.items(), url, decodable)):
+            raise error
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def connect(
+    client: Any,
+    method: str,
+    url: str,
+    *,
+    decoder: SSEDecoder | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    headers: Any = None,
+    **request_options: Any,
+) -> Opening:
+    """Open a stream: a context manager that sends the request on entering and releases the connection on leaving.
+
+    client:  a Session, or the module `requests` itself.
+    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
+    check:   as in `iter_events`.
+    headers: of the request, beside the session's own.
+    request_options: as `Session.request` takes them, but for `stream`.
+
+    Entering raises `requests.exceptions.ConnectionError` if there is no connection, `ReadTimeout` if no response begins
+    within the timeout.
+    """
+    decoder = prepare_decoder(decoder, last_event_id)
+    fields = dict(request_headers(headers, decoder.last_event_id))
+
+    def open_stream() -> EventStream:
+        response = client.request(method, url, headers=fields, stream=True, **request_options)
+        return iter_events(response, decoder=decoder, check=check)
+
+    return Opening(open_stream)
+
+
+def _chunks(response: Any) -> Iterable[bytes]:
+    if response._content is not False:  # read to its end by requests, which says so nowhere else
+        return [response.content or b""]
+    raw = response.raw
+    if response._content_consumed or raw is None or _is_used(raw):
+        raise ValueError("this response has been read or closed already; pass it before anything is read")
+    if not hasattr(raw, "stream"):  # a fake: any object with `read`
+        chunks: Iterable[bytes] = response.iter_content(65536)
+        return chunks
+    return _read(raw)
+
+
+def _is_used(raw: Any) -> bool:
+    # An empty body is closed from the start, and nothing of it remains.
+    return hasattr(raw, "tell") and (raw.tell() > 0 or (raw.closed and getattr(raw, "length_remaining", None) != 0))
+
+
+def _read(raw: Any) -> Iterator[bytes]:
+    """Read the urllib3 response beneath; raise what requests raises for its errors."""
+    from urllib3 import exceptions as errors
+
+    try:
+        yield from _read_raw(raw)
+    except errors.HTTPError as error:
+        from requests import exceptions
+
+        translations = [
+            (errors.ProtocolError, exceptions.ChunkedEncodingError),
+            (errors.DecodeError, exceptions.ContentDecodingError),
+            (errors.ReadTimeoutError, exceptions.ConnectionError),
+            (errors.SSLError, exceptions.SSLError),
+        ]
+        for theirs, own in translations:
+            if isinstance(error, theirs):
+                raise own(error) from error
+        raise
+
+
+def _read_raw(raw: Any) -> Iterator[bytes]:
+    # `read1` is the one call that neither waits for more nor misses an end that comes too early. urllib3 has it since 2.2;
+    # that of urllib3-future, which has `extension`, returns nothing while compressed bytes trickle in. What a fake reads
+    # from (`_fp`) may have `read` alone.
+    has_read1 = hasattr(raw, "read1") and hasattr(getattr(raw, "_fp", raw), "read1")
+    if has_read1 and not hasattr(raw, "extension"):
+        while chunk := raw.read1(65536, decode_content=True):
+            yield chunk
+    else:
+        size = 65536 if raw.chunked or hasattr(raw, "extension") else 1
+        yield from raw.stream(size, decode_content=True)

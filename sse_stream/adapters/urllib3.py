@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Read events with urllib3, 2.2 or later.
+
+    with connect(urllib3.PoolManager(), "GET", "https://example.org/events", timeout=60) as stream:
+        for event in stream:
+            print(event.data)
+
+Known to this client, and raised as its own exception after all completed events: a body shorter than its Content-Length or
+broken off inside a chunk, and a reset (`urllib3.exceptions.ProtocolError`), a body that cannot be decompressed (`DecodeError`),
+silence longer than the read timeout (`ReadTimeoutError`). Known to no client: the cut of a body that ends with the connection,
+and of a compressed one. A PoolManager has no timeout by default; `urllib3.request` itself has one of 3 seconds, which cuts
+streams that are silent for longer.
+"""
+
+from __future__ import annotations
+
+from ..handshake import (
+    Headers,
+    coding_error,
+    is_event_stream,
+    prepare_decoder,
+    read_body,
+    request_headers,
+    response_error,
+)
+from ..streams import EventStream, Opening
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from ..decoder import SSEDecoder
+
+__all__ = ["connect", "iter_events"]
+
+_REDIRECTS = "urllib3 follows redirects with a Location unless redirect=False or retries say otherwise"
+
+
+def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+    """Iterate over the events of a response opened with `preload_content=False`.
+
+    decoder: an SSEDecoder with options of one's own.
+    check:   raise StatusError or ContentTypeError at once unless the response is an event stream. Their `url` is all that
+             urllib3 keeps of it: the path, or where the last redirect led. `connect` knows the whole.
+
+    A response with its content loaded gives the events of that. Raises TypeError for what is no response of urllib3,
+    ValueError for one that has been read or closed, ResponseError for a Content-Encoding that urllib3 does not decode. The
+    response is closed in every other case, its connection returned to the pool if the stream came to its end.
+    """
+    if not hasattr(response, "release_conn") or not hasattr(response, "stream"):
+        raise TypeError(f"iter_events takes a response of urllib3, not {type(response)}")
+    return _iter_events(response, response.geturl() or "", decoder, check)
+
+
+def connect(
+    client: Any,
+    method: str,
+    url: str,
+    *,
+    decoder: SSEDecoder | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    headers: Any = None,
+    **request_options: Any,
+) -> Opening:
+    """Open a stream: a context manager that sends the request on entering and releases the connection on leaving.
+
+    client:  a PoolManager or ConnectionPool, or the module `urllib3` itself.
+    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
+    check:   as in `iter_events`.
+    headers: of the request, beside the client's own.
+    request_options: as the client's `request` takes them, but for `preload_content`.
+
+    urllib3 would sleep for the Retry-After of a 413, 429 or 503 and send the request again; unless `retries` are given, here
+    or to the client, this is turned off. Redirects and what else is retried by default stay as they are.
+    """
+    decoder = prepare_decoder(decoder, last_event_id)
+    own: Any = getattr(client, "headers", None) or {}
+    given: list[tuple[str, Any]] = list(headers.items() if hasattr(headers, "items") else headers or ())
+    names = {name.lower() for name, _ in given}
+    fields: list[tuple[str, Any]] = [(name, value) for name, value in own.items() if name.lower() not in names] + given
+    pairs = request_headers(fields, decoder.last_event_id)
+    # urllib3 sends text as latin-1, so this is the same on the wire; it also copies header fields, which takes text.
+    request_fields = Headers((name, value.decode("latin-1") if isinstance(value, bytes) else value) for name, value in pairs)
+    if "retries" not in request_options and not _has_retries(client):
+        from urllib3.util import Retry
+
+        request_options["retries"] = Retry(3, respect_retry_after_header=False)  # else as urllib3's default
+
+    def open_stream() -> EventStream:
+        response = client.request(method, url, headers=dict(request_fields), preload_content=False, **request_options)
+        return _iter_events(response, _final_url(url, response), decoder, check)
+
+    return Opening(open_stream)
+
+
+def _iter_events(response: Any, url: str, decoder: SSEDecoder | None, check: bool) -> EventStream:
+    status, headers = response.status, response.headers
+    chunks = _chunks(response)
+    stream = EventStream(chunks, decoder=decoder, response=response)
+    try:
+        if check and not is_event_stream(status, headers.get("Content-Type")):
+            raise response_error(status, headers.items(), url, read_body(chunks), redirects=_REDIRECTS)
+        if error := coding_error(status, headers.items(), url, response.CONTENT_DECODERS):
+            raise error
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _chunks(response: Any) -> Iterable[bytes]:
+    body = getattr(response, "_body", None)  # not `data`, which would read
+    if body is not None:
+        return [body]
+    # An empty body is closed from the start, and nothing of it remains.
+    if response.tell() > 0 or (response.closed and response.length_remaining != 0):
+        raise ValueError("this response has been read or closed already; pass it before anything is read")
+    return _read(response)
+
+
+def _read(response: Any) -> Iterator[bytes]:
+    # `read1` is the one call that neither waits for more nor misses an end that comes too early. urllib3 has it since 2.2;
+    # that of urllib3-future, which has `extension`, returns nothing while compressed bytes trickle in. What a fake reads
+    # from (`_fp`) may have `read` alone.
+    has_read1 = hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1")
+    if has_read1 and not hasattr(response, "extension"):
+        while chunk := response.read1(65536, decode_content=True):
+            yield chunk
+    else:
+        size = 65536 if response.chunked or hasattr(response, "extension") else 1
+        yield from response.stream(size, decode_content=True)
+
+
+def _has_retries(client: Any) -> bool:
+    from urllib3.util import Retry
+
+    of_pools = getattr(client, "connection_pool_kw", {}).get("retries")
+    return of_pools is not None or getattr(client, "retries", Retry.DEFAULT) is not Retry.DEFAULT
+
+
+def _final_url(url: str, response: Any) -> str:
+    from urllib.parse import urljoin
+
+    for step in response.retries.history if response.retries else ():
+        url = urljoin(url, step.redirect_location or "")
+    return url
