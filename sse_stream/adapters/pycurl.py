@@ -183,7 +183,7 @@ def _module_of(curl: Any) -> Any:
     import pycurl  # type: ignore[import-untyped]
 
     if not isinstance(curl, pycurl.Curl):
-        raise TypeError(f"pass a pycurl.Curl, such as pycurl.Curl(), with its options set; not {type(curl).__name__}")
+        raise TypeError(f"iter_events takes a pycurl.Curl, as every function of this adapter does, not {type(curl)}")
     return pycurl
 
 
