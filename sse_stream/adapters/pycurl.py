@@ -418,9 +418,8 @@ class _AsyncReader:
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._closed:
-            self.transfer.listen()
-            await self.open()
+        self.transfer.listen()
+        await self.open()
         while not self._closed:
             if chunk := self.transfer.take():
                 return chunk

@@ -18,7 +18,7 @@ import trio
 from sse_stream import AsyncEventStream, ContentTypeError, ResponseError, ServerSentEvent, SSEDecoder, StatusError
 from sse_stream.adapters.pycurl import aconnect, aiter_events, connect, iter_events, perform
 
-from .contract import NUMBERS, READ_LIMIT, SyncContract, receive
+from .contract import JSON, NUMBERS, READ_LIMIT, SyncContract, receive
 from .server import (
     COMPLETE,
     EARLY_FAULTS,
@@ -146,7 +146,7 @@ class TestPycurl(SyncContract):
         with self.connect(hypercorn_server.url + "/broken", certificates=certificates) as events:
             with pytest.raises(pycurl.error) as caught:
                 receive(events, data)
-            assert caught.value.args[0] == pycurl.E_HTTP2_STREAM
+            assert caught.value.args[0] == 92
         assert data == ["one", "two"]
 
     # The limit on silence.
@@ -453,12 +453,259 @@ class TestPycurlOnAsyncio(TestPycurl):
         bridge._stream = bridge._opening
         return bridge
 
-    @pytest.mark.parametrize("handler", [endless(200), endless(500)], ids=["media type", "status"])
+    @pytest.mark.parametrize("handler", [endless(200, [JSON]), endless(500)], ids=["media type", "status"])
     def test_failed_check_releases(self, server: Server, handler: Handler) -> None:
-        url = server.url(respond(500, b"why") if handler else handler)
+        """The check is made at the first event."""
+        events = self.iter_events(self.open(server.url(handler)))
         with pytest.raises(ResponseError):
-            next(self.iter_events(self.open(url)))
+            next(events)
         assert server.connections[0].released.wait(GUARD)
+        assert list(events) == []
+
+
+# Pushing.
+
+
+@pytest.mark.parametrize("name", FRAMINGS)
+def test_perform_pushes_each_event_before_the_next_is_sent(server: Server, name: str) -> None:
+    data: list[str] = []
+
+    def on_event(event: ServerSentEvent) -> None:
+        data.append(event.data)
+        server.acknowledge()
+
+    server.acknowledge()
+    decoder = SSEDecoder(last_event_id="9")
+    url = server.url(stream(NUMBERS, FRAMINGS[name], lock_step=True))
+    assert perform(new_handle(url), on_event, decoder=decoder) is decoder
+    assert data == ["0", "1", "2", "3"]
+    assert decoder.last_event_id == "3"
+    with pytest.raises(ValueError, match="after close"):
+        decoder.feed(b"")
+
+
+@pytest.mark.parametrize("kind", [ZeroDivisionError, KeyboardInterrupt, StopIteration, pycurl.error])
+def test_exception_of_on_event_stops_the_transfer(server: Server, kind: type[BaseException]) -> None:
+    error = kind()
+    curl = new_handle(server.url(endless()))
+    events: list[ServerSentEvent] = []
+
+    def on_event(event: ServerSentEvent) -> None:
+        events.append(event)
+        if len(events) == 3:
+            raise error
+
+    with pytest.raises(kind) as caught:
+        perform(curl, on_event)
+    assert caught.value is error
+    assert len(events) == 3
+    assert server.connections[0].released.wait(GUARD)
+    with iter_events(curl) as stream:
+        assert next(stream).data == "x"
+
+
+def test_on_event_cannot_use_the_handle(server: Server) -> None:
+    curl = new_handle(server.url(endless()))
+    with pytest.raises(ValueError, match="close the stream that uses it"):
+        perform(curl, lambda event: iter_events(curl))
+
+
+def test_perform_raises_what_iter_events_raises(server: Server) -> None:
+    events: list[ServerSentEvent] = []
+    with pytest.raises(StatusError):
+        perform(new_handle(server.url(respond(500, b"why"))), events.append)
+    with pytest.raises(ContentTypeError):
+        perform(new_handle(server.url(respond(200, b"why"))), events.append)
+    with pytest.raises(TypeError, match="on_event must be callable"):
+        perform(new_handle(server.url(respond(200))), None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="takes a pycurl.Curl"):
+        perform(None, events.append)
+    assert events == []
+    perform(new_handle(server.url(respond(404, b"data: x\n\n"))), events.append, check=False)
+    assert [event.data for event in events] == ["x"]
+    with pytest.raises(pycurl.error) as caught:
+        perform(new_handle(server.url(FAULTS["stall"].handler(lock_step=False))), events.append, idle_timeout=READ_LIMIT)
+    assert caught.value.args[0] == 28
+    assert [event.data for event in events] == ["x", "one", "two"]
+
+
+# Stopping from elsewhere.
+
+
+def test_another_thread_closes_the_stream(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+    curl = new_handle(server.url(FAULTS["stall"].handler(lock_step=False)))
+    events = iter_events(curl)
+    data: list[str] = []
+    reading = threading.Thread(target=receive, args=(events, data))
+    reading.start()
+    assert becomes_true(lambda: data == ["one", "two"])
+    closing = [threading.Thread(target=events.close) for _ in range(3)]
+    for thread in closing:
+        thread.start()
+    for thread in [*closing, reading]:
+        thread.join(GUARD)
+        assert not thread.is_alive()
+    assert server.connections[0].released.wait(GUARD)
+    assert data == ["one", "two"]
+    assert events.last_event_id == "2"
+    assert list(events) == []
+    curl.setopt(pycurl.URL, server.url(stream(NUMBERS)))
+    with iter_events(curl) as again:
+        assert len(list(again)) == 4
+
+
+def test_threads_close_streams_that_are_busy(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+    url = server.url(endless())
+    for _ in range(50):
+        events = iter_events(new_handle(url))
+        reading = threading.Thread(target=receive, args=(events,))
+        reading.start()
+        events.close()
+        reading.join(GUARD)
+        assert not reading.is_alive()
+
+
+def test_callback_of_the_transfer_closes_the_stream(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+    curl = new_handle(server.url(endless()))
+    events = iter_events(curl)
+    curl.setopt(pycurl.NOPROGRESS, False)
+    curl.setopt(pycurl.XFERINFOFUNCTION, lambda *_: events.close())
+    assert becomes_true(lambda: list(events) == [] and events.response.status == 200)
+    assert server.connections[0].released.wait(GUARD)
+    curl.close()
+
+
+# On asyncio.
+
+
+def test_100_concurrent_streams(server: Server) -> None:
+    async def read(i: int) -> list[str]:
+        url = server.url(stream([f"data: {i} {n}\n\n".encode() for n in range(20)]), f"/stream/{i}")
+        async with aconnect(new_handle(), "GET", url) as events:
+            data: list[str] = []
+            async for event in events:
+                data.append(event.data)
+                await asyncio.sleep(0)
+            return data
+
+    async def main() -> list[list[str]]:
+        return await asyncio.gather(*map(read, range(100)))
+
+    assert asyncio.run(main()) == [[f"{i} {n}" for n in range(20)] for i in range(100)]
+
+
+@pytest.mark.parametrize("when", ["before the response", "between events"])
+@pytest.mark.parametrize("how", ["aconnect", "aiter_events"])
+def test_cancellation_releases(server: Server, no_descriptor_left: Callable[[], None], how: str, when: str) -> None:
+    stall: Handler = Connection.stall if when == "before the response" else FAULTS["stall"].handler(lock_step=False)
+    curl = new_handle(server.url(stall))
+    data: list[str] = []
+
+    async def read() -> None:
+        if how == "aconnect":
+            async with aconnect(curl, "GET", server.url(stall)) as events:
+                async for event in events:
+                    data.append(event.data)
+        else:
+            async for event in aiter_events(curl):
+                data.append(event.data)
+
+    async def main() -> None:
+        task = asyncio.create_task(read())
+        while not server.requests or (when == "between events" and data != ["one", "two"]):
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.connections[0].released.wait, GUARD)
+        curl.setopt(pycurl.URL, server.url(stream(NUMBERS)))
+        assert [event.data async for event in aiter_events(curl)] == ["0", "1", "2", "3"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("when", ["before the response", "between events"])
+def test_another_task_closes_the_stream(server: Server, no_descriptor_left: Callable[[], None], when: str) -> None:
+    stall: Handler = Connection.stall if when == "before the response" else FAULTS["stall"].handler(lock_step=False)
+
+    async def main() -> None:
+        events = aiter_events(new_handle(server.url(stall)))
+        data: list[str] = []
+
+        async def read() -> None:
+            async for event in events:
+                data.append(event.data)
+
+        task = asyncio.create_task(read())
+        while not server.requests or (when == "between events" and data != ["one", "two"]):
+            await asyncio.sleep(0.005)
+        await events.aclose()
+        await asyncio.wait_for(task, GUARD)
+        await events.aclose()
+        assert [event async for event in events] == []
+
+    asyncio.run(main())
+
+
+def test_stream_can_be_closed_before_it_is_read(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+    async def main() -> None:
+        curl = new_handle(server.url(endless()))
+        events = aiter_events(curl)
+        assert events.response.status == 0
+        with pytest.raises(ValueError, match="close the stream that uses it"):
+            aiter_events(curl)
+        await events.aclose()
+        assert [event async for event in events] == []
+        async with aiter_events(curl) as events:
+            assert (await anext(events)).data == "x"
+
+    asyncio.run(main())
+
+
+def test_waiting_coroutine_is_closed_after_its_loop(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+    curl = new_handle(server.url(FAULTS["stall"].handler(lock_step=False)))
+    data: list[str] = []
+
+    async def read() -> None:
+        async for event in aiter_events(curl):
+            data.append(event.data)
+
+    async def main() -> asyncio.Task[None]:
+        task = asyncio.create_task(reading)
+        while data != ["one", "two"]:
+            await asyncio.sleep(0.005)
+        return task
+
+    reading = read()
+    loop = asyncio.new_event_loop()
+    task: Any = loop.run_until_complete(main())
+    loop.close()
+    reading.close()
+    task._log_destroy_pending = False
+    del task, reading
+    gc.collect()
+    assert server.connections[0].released.wait(GUARD)
+    with iter_events(new_handle(server.url(stream(NUMBERS)))) as events:
+        assert len(list(events)) == 4
+
+
+@pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
+def test_other_event_loops(server: Server, run: Callable[[Any], object]) -> None:
+    curl = new_handle(server.url(stream(NUMBERS)))
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="need a running asyncio event loop"):
+            aiter_events(curl)
+        with pytest.raises(RuntimeError, match="need a running asyncio event loop"):
+            await aconnect(curl, "GET", "http://localhost/").__aenter__()
+
+    if run is trio.run:
+        run(main)
+    else:
+        with pytest.raises(RuntimeError, match="need a running asyncio event loop"):
+            aiter_events(curl)
+    with iter_events(curl) as events:
+        assert len(list(events)) == 4
 
 
 @contextmanager
