@@ -269,7 +269,7 @@ class _Transfer:
         _, succeeded, failed = self._multi.info_read()
         if succeeded or failed:
             self._end(*failed[0][1:] if failed else ())
-        elif self._idle_timeout is not None and now >= self._alive_at + self._idle_timeout and not self._body:
+        elif self._idle_timeout is not None and now >= self._alive_at + self._idle_timeout:
             self._end(self._pycurl.E_OPERATION_TIMEDOUT, f"no byte came for idle_timeout={self._idle_timeout} seconds")
 
     def _end(self, *error: Any) -> None:

@@ -36,6 +36,7 @@ from .server import (
     Handler,
     Server,
     becomes_true,
+    broken_off,
     endless,
     respond,
     stream,
@@ -189,13 +190,23 @@ class TestPycurl(SyncContract):
         with self.connect(server.url(handler), read_timeout=0.6) as events:
             assert receive(events) == ["x"]
 
+    def test_bytes_of_the_head_are_life(self, server: Server) -> None:
+        def handler(connection: Connection) -> None:
+            for piece in (b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 8, b"Content-Type: text/event-stream\r\n\r\n", *NUMBERS):
+                connection.send(piece)
+                server.stopping.wait(0.1)
+            connection.close()
+
+        with self.connect(server.url(handler), read_timeout=0.6) as events:
+            assert len(list(events)) == 4
+
     def test_time_of_the_consumer_is_not_silence(self, server: Server) -> None:
         with self.connect(server.url(stream(NUMBERS, lock_step=True)), read_timeout=0.2) as events:
             server.acknowledge()
             for _ in range(4):
                 assert next(events)
-                server.acknowledge()
                 time.sleep(0.3)
+                server.acknowledge()
             assert list(events) == []
 
     @pytest.mark.parametrize("idle_timeout", [0, -1, float("nan")])
@@ -262,6 +273,22 @@ class TestPycurl(SyncContract):
             assert receive(events) == ["x"]
             assert events.response.status == 200
             assert list(events.response.headers) == ["Content-Type", "Trailer", "Transfer-Encoding"]
+
+    def test_stream_is_open_as_soon_as_its_head_has_come(self, server: Server) -> None:
+        def handler(connection: Connection) -> None:
+            connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM]))
+            connection.wait()
+            FRAMINGS["chunked"].send(connection, b"data: x\n\n")
+            FRAMINGS["chunked"].end(connection)
+
+        with self.connect(server.url(handler)) as events:
+            assert events.response.status == 200
+            server.acknowledge()
+            assert receive(events) == ["x"]
+
+    def test_error_without_its_body(self, server: Server) -> None:
+        error = self.fail(server.url(broken_off(500, b"")), StatusError)
+        assert (error.status, error.body) == (500, b"")
 
     def test_head_that_breaks_off(self, server: Server) -> None:
         def handler(connection: Connection) -> None:
