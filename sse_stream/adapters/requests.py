@@ -142,6 +142,6 @@ def _read_raw(raw: Any) -> Iterator[bytes]:
     if has_read1 and not hasattr(raw, "extension"):
         while chunk := raw.read1(65536, decode_content=True):
             yield chunk
-    else:
+    else:  # older: prompt except where a chunk is larger than what has come of it
         size = 65536 if raw.chunked or hasattr(raw, "extension") else 1
         yield from raw.stream(size, decode_content=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Read events with urllib3, 2.2 or later.
+"""Read events with urllib3, 2.2 or later. An older one holds events back where a chunk is larger than they are.
 
     with connect(urllib3.PoolManager(), "GET", "https://example.org/events", timeout=60) as stream:
         for event in stream:
@@ -128,7 +128,7 @@ def _read(response: Any) -> Iterator[bytes]:
     if has_read1 and not hasattr(response, "extension"):
         while chunk := response.read1(65536, decode_content=True):
             yield chunk
-    else:
+    else:  # older: prompt except where a chunk is larger than what has come of it
         size = 65536 if response.chunked or hasattr(response, "extension") else 1
         yield from response.stream(size, decode_content=True)
 

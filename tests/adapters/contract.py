@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 NUMBERS = [b": comment\n\n", b"data: 0\n\n", b"event: a\r\ndata: 1\r\n\r\n", b"data: 2\r\r", b"id: 3\ndata: 3\n\n"]
 
 #: Seconds of the read limit under which the server's silence is a fault.
-READ_LIMIT = 0.25
+READ_LIMIT = 0.5
 
 JSON = ("Content-Type", "application/json")
 

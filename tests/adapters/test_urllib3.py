@@ -12,7 +12,7 @@ from sse_stream import ContentTypeError, ResponseError, StatusError
 from sse_stream.adapters.urllib3 import connect, iter_events
 
 from .contract import NUMBERS, SyncContract, receive
-from .server import COMPLETE, FAULTS, FRAMINGS, Server, endless, respond, stream
+from .server import COMPLETE, FRAMINGS, Server, endless, respond, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -230,17 +230,6 @@ def test_content_coding_that_is_not_decoded(server: Server, client: urllib3.Pool
     headers = [("Content-Type", "text/event-stream"), ("Content-Encoding", "snappy")]
     with pytest.raises(ResponseError, match="Content-Encoding 'snappy'"):
         connect(client, "GET", server.url(endless(200, headers))).__enter__()
-
-
-def test_waiting_reader_is_woken_by_shutdown(server: Server, client: urllib3.PoolManager) -> None:
-    """As the documentation says; `close` from another thread would wait for the reader."""
-    import threading
-
-    with connect(client, "GET", server.url(FAULTS["stall"].handler(lock_step=False))) as events:
-        assert [next(events).data, next(events).data] == ["one", "two"]
-        threading.Timer(0.1, events.response.shutdown).start()
-        with pytest.raises(exceptions.ProtocolError):
-            next(events)
 
 
 # Fakes.
