@@ -327,7 +327,7 @@ class SyncContract:
             "urllib3": urllib3.request("GET", url, preload_content=False),
             "urllib": urllib.request.urlopen(url),
         }
-        del responses[self.name]
+        responses.pop(self.name, None)
         for response in responses.values():
             with pytest.raises(TypeError, match=f"iter_events takes .*, not {type(response)}"):
                 self.iter_events(response)
