@@ -5,13 +5,13 @@ This file is sections 9.2.5 (parsing) and 9.2.6 (interpretation) of the WHATWG H
 what becomes of an event that the stream's end cuts off, and a bound on the size of one event. It does no I/O, needs
 nothing but the standard library, and works when it is copied alone into another tool.
 
-Strategy: `bytes.splitlines` finds the line ends of a chunk (CRLF, LF, CR and nothing else, as the standard has it). CR, LF
-and ASCII never occur inside a UTF-8 sequence, so field names are compared as bytes and only values are decoded, the data
-once for each event. `feed` holds the hot loop; it hands everything but data lines to the plain path below it, which follows
-the standard clause by clause and measures each line against the bound.
+Strategy: CR and LF never occur inside a UTF-8 sequence, so a block of lines can be decoded by itself. Where a block ends in
+a chunk, all up to there is decoded as one text, split into lines, and interpreted in one loop; the lines of a small block
+that has not ended wait as they came. A large one, and comments that somebody hears, go line by line (the plain path), and so
+does every line that has to be measured because it might exceed the bound.
 
 Cost: linear in the bytes fed, however they are cut and however many lines an event has. Between two calls an unfinished
-event is held once, in buffers that grow by an eighth.
+event is held once, as bytes, in buffers that grow by an eighth.
 
 Origin: sse_stream 0.1.0.dev0, module `decoder`.
 """
