@@ -481,15 +481,14 @@ class SSEDecoder:
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _feed_lines(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Feed a chunk whose lines end with LF, and in which none can be too large."""
+        """Feed a chunk in which lines end, with LF, and none can be too large."""
         lines: list[bytes | bytearray] = [*chunk.split(b"\n")]
         self._line += lines[0]
-        if len(lines) > 1:
-            lines[0] = self._line
-            self._line = bytearray(lines.pop())
-            self._unheld = 0
-            for line in lines:
-                self._process_line(line, events)
+        lines[0] = self._line
+        self._line = bytearray(lines.pop())
+        self._unheld = 0
+        for line in lines:
+            self._process_line(line, events)
 
     def _feed_lines_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Feed a chunk whose lines end with LF."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import time
 import types
 from typing import TYPE_CHECKING, Any
@@ -300,6 +301,21 @@ def test_comments_are_life(server: Server, coding: str) -> None:
         framing.end(connection)
 
     got, _, error = read(server.url(handler), idle_timeout=0.5)  # less than the comments take
+    assert (got, error) == (["1"], None)
+
+
+def test_bytes_that_make_no_text_yet_are_life(server: Server) -> None:
+    body = gzip.compress(b"data: 1\n\n")
+
+    def handler(connection: Connection) -> None:
+        connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM, ("Content-Encoding", "gzip")]))
+        for i in range(10):  # the header of gzip: nothing comes of it
+            FRAMINGS["chunked"].send(connection, body[i : i + 1])
+            time.sleep(0.1)
+        FRAMINGS["chunked"].send(connection, body[10:])
+        FRAMINGS["chunked"].end(connection)
+
+    got, _, error = read(server.url(handler), idle_timeout=0.5)  # less than the header takes
     assert (got, error) == (["1"], None)
 
 
