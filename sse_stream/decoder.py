@@ -570,10 +570,10 @@ class SSEDecoder:
             if not self._skipping:
                 self._append_data(line, start)
         elif name == b"event":
-            self._event_type = line[start:].decode("utf-8", "replace")
+            self._event_type = str(memoryview(line)[start:], "utf-8", "replace")  # a long line is not copied
         elif name == b"id":
             if b"\0" not in line:
-                self._id_buffer = line[start:].decode("utf-8", "replace")
+                self._id_buffer = str(memoryview(line)[start:], "utf-8", "replace")
         elif name == b"retry":
             value = line[start:].decode("utf-8", "replace")
             self._block_retry = _milliseconds(value, self._block_retry)

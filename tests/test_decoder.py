@@ -20,7 +20,7 @@ from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerS
 from tests import reference, vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 Mode = Literal["dispatch", "discard", "raise"]
 
@@ -108,7 +108,7 @@ class Plain(SSEDecoder):
 
 
 @contextmanager
-def small_thresholds(size: int) -> Iterator[None]:
+def small_thresholds(size: int) -> Generator[None, None, None]:
     """Let the decoder take for long what is short: a piece of a chunk, a line, the lines that may wait."""
     with (
         patch("sse_stream.decoder._PIECE", 2 * size),
