@@ -46,7 +46,7 @@ def measure_peaks(contender: Contender, size: int) -> Iterator[tuple[str, Any]]:
 
 
 def measure_growth(contender: Contender, size: int) -> Iterator[tuple[str, Any]]:
-    """Yield the seconds for one event of n, then n and 2n, then n, 2n and 4n: n is `size` bytes in one line, then `size` / 20 lines."""
+    """Yield the seconds for one event at n, then at n and 2n, then at n, 2n and 4n; n is `size` bytes in one line or many."""
 
     def one_line(n: int) -> bytes:
         return b"data: " + b"x" * n + b"\n\n"

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .contenders import fields
+from .contenders import NODE, fields
 from .cuts import cut
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def measure_node(
     node: Path, folder: Path, streams: Sequence[Stream], cuts: Sequence[str], budget: float
-) -> tuple[dict[str, str], dict[tuple[str, str], Outcome]]:
-    """Return the versions, and by shape and cut what was measured.
+) -> tuple[str, dict[tuple[str, str], dict[str, Outcome]]]:
+    """Return the version of Node, and by shape, cut and contender what was measured.
 
     folder: where the package is installed, with the script beside it.
     """
@@ -42,16 +42,18 @@ def measure_node(
         command = [str(node), str(folder / "eventsource_parser.mjs"), str(manifest)]
         found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     by_name = {stream.name: stream for stream in streams}
-    outcomes = {(cell["shape"], cell["cut"]): _outcome(cell, by_name[cell["shape"]]) for cell in found["results"]}
-    return {"node": found["node"], "v8": found["v8"]}, outcomes
+    outcomes = {(cell["shape"], cell["cut"]): _outcomes(cell, by_name[cell["shape"]]) for cell in found["results"]}
+    return found["node"], outcomes
 
 
-def _outcome(cell: dict[str, Any], stream: Stream) -> Outcome:
+def _outcomes(cell: dict[str, Any], stream: Stream) -> dict[str, Outcome]:
     events = stream.events
-    if cell["events"] != len(events):
-        return {"fault": f"wrong: {cell['events']} events of {len(events)}"}
     text = "".join(value + "\0" for event in events for value in fields(event))
-    if cell["digest"] != hashlib.sha256(text.encode()).hexdigest():
-        return {"fault": "wrong: events differ"}
-    decoder, best = min(cell["times"].items(), key=lambda item: item[1])
-    return {"ns": round(best / len(events), 1), "decoder": decoder}
+    fault = None
+    if cell["events"] != len(events):
+        fault = f"wrong: {cell['events']} events of {len(events)}"
+    elif cell["digest"] != hashlib.sha256(text.encode()).hexdigest():
+        fault = "wrong: events differ"
+    if fault is not None:
+        return {name: {"fault": fault} for name in NODE}
+    return {name: {"ns": round(cell["times"][decoder] / len(events), 1)} for name, decoder in NODE.items()}
