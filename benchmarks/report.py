@@ -113,13 +113,9 @@ def relative(results: Results) -> dict[str, tuple[float, int]]:
 
 def markdown(results: Results) -> str:
     python = results["python"]
-    parts = [
-        "# Benchmark results",
-        f"`{results['command']}` on {python['implementation']} {python['version']} ({python['compiler']}), {results['platform']}.",
-        "Versions: "
-        + ", ".join(f"{name} {version}" for name, version in results["versions"].items() if name not in FLOORS)
-        + ".",
-    ]
+    versions = [f"{name} {version}" for name, version in results["versions"].items() if name not in FLOORS]
+    ran_on = f"{python['implementation']} {python['version']} ({python['compiler']}), {results['platform']}"
+    parts = ["# Benchmark results", f"`{results['command']}` on {ran_on}.", f"Versions: {'; '.join(versions)}."]
     parts += [f"Without {name}: {reason}." for name, reason in results["missing"].items()]
     if results["summary"]:
         parts += ["## The figures in short", _summary(results)]
@@ -155,6 +151,7 @@ _FLOOR_NOTE = (
     "`floor + lines` looks with `splitlines` instead. "
     "eventsource-parser gets its text from TextDecoder, as documented, and with an asterisk from Node's StringDecoder; "
     "V8's strings are views of the text they are cut from, Python's are copies. "
+    "Freed memory is kept for the next event (`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`), which `huge` depends on. "
     "A dash: not timed, see below."
 )
 _PEAK_NOTE = "In multiples of the event's size, the event itself included."

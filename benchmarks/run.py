@@ -21,7 +21,7 @@ _SIZES = {"peaks": 8 << 20, "growth": 512 << 10}
 
 def main(options: dict[str, Any]) -> None:
     quick = options["quick"]
-    budget = 0.02 if quick else 0.4
+    budget = 0.02 if quick else 0.3
     loaded, missing = contenders.load(options["only"])
     streams = [build(name, 0.2 if quick else 1.0) for name in options["shapes"]]
     times = measure(loaded, streams, options["cuts"], budget, _say)
