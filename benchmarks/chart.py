@@ -56,6 +56,7 @@ def svg(results: Results) -> str:
         y += 18
     height = y
     return (
+        "<!-- SPDX-License-Identifier: MIT -->\n"
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         f'role="img" aria-labelledby="title"><title id="title">Time to decode events: sse_stream and its peers</title>'
         f"<style>text{{font:14px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;fill:{_TEXT}}}"

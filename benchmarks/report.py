@@ -115,12 +115,18 @@ def markdown(results: Results) -> str:
     python = results["python"]
     versions = [f"{name} {version}" for name, version in results["versions"].items() if name not in FLOORS]
     ran_on = f"{python['implementation']} {python['version']} ({python['compiler']}), {results['platform']}"
-    parts = ["# Benchmark results", f"`{results['command']}` on {ran_on}.", f"Versions: {'; '.join(versions)}."]
+    parts = [
+        "<!-- SPDX-License-Identifier: MIT -->",
+        "# Benchmark results",
+        f"`{results['command']}` on {ran_on}.",
+        f"Versions: {'; '.join(versions)}.",
+    ]
     parts += [f"Without {name}: {reason}." for name, reason in results["missing"].items()]
     if results["summary"]:
         parts += ["## The figures in short", _summary(results)]
     if results["times"]:
-        parts += ["## Best peer / sse_stream", "By pull, and in brackets by push; then the best peer.", _best(results)]
+        if ratios(results, None, OURS[0]):
+            parts += ["## Best peer / sse_stream", "By pull, and in brackets by push; then the best peer.", _best(results)]
         parts += ["## Microseconds per event", _FLOOR_NOTE]
         for cut in results["cuts"]:
             parts += [f"### {results['cuts'][cut][:1].upper()}{results['cuts'][cut][1:]}", _times(results, cut)]

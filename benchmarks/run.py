@@ -38,6 +38,7 @@ def main(options: dict[str, Any]) -> None:
     elif parsers:
         missing.update((name, "node or npm is not installed") for name in parsers)
     results: dict[str, Any] = {
+        "SPDX-License-Identifier": "MIT",
         "command": options["command"],
         "python": {
             "implementation": platform.python_implementation(),
