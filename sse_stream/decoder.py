@@ -150,6 +150,7 @@ class SSEDecoder:
         "_last_event_id",
         "_limit",
         "_line",
+        "_lines_wait",
         "_mark",
         "_on_comment",
         "_on_oversize",
@@ -157,7 +158,6 @@ class SSEDecoder:
         "_skipped",
         "_skipping",
         "_unheld",
-        "_waiting",
     )
 
     def __init__(
@@ -189,7 +189,7 @@ class SSEDecoder:
         # 9.2.5: the buffers of the stream.
         self._gate = _AT_START
         self._line = bytearray()  # the line that has not ended
-        self._waiting = b""  # the lines before it in a small block, each with an LF, which are not processed yet
+        self._lines_wait = False  # `_line` begins with the lines of a small block, each with its LF, to be processed with it
         self._unheld = 0  # bytes of the line that were measured but not kept
         self._discarding = False  # the rest of the line is dropped, too
         # What `_line` may grow to before it is measured; and the same while nothing else is held.
@@ -256,7 +256,7 @@ class SSEDecoder:
             if len(line) > self._mark:
                 self._measure()
             return []
-        if chunk[-2:] == b"\n\n" and not line and not self._waiting and not self._in_block and len(chunk) <= self._mark:
+        if chunk[-2:] == b"\n\n" and not line and not self._in_block and len(chunk) <= self._mark:
             # Fast path: the chunk is one event, of a line of data, or of a type and a line of data.
             if chunk[:6] == b"data: ":
                 value = chunk[6:-2]
@@ -366,6 +366,7 @@ class SSEDecoder:
         Where a block ends, all up to there is interpreted as one text; what follows waits, as it came. A block whose lines
         could not wait is finished line by line, and so is all of a chunk with comments that somebody hears.
         """
+        line = self._line
         if _CR in chunk:
             chunk = self._end_lines_with_lf(chunk)
         if self._in_block or len(self._line) > _SHORT or self._on_comment is not None:
@@ -375,64 +376,50 @@ class SSEDecoder:
                 end = len(chunk)
             self._feed_lines(chunk[:end], events)
             chunk = chunk[end:]
-        line = self._line
+            line = self._line
         end = chunk.rfind(b"\n\n") + 2
         if end == 1:  # not found; but the first byte may be the blank line
-            end = 1 if not line and chunk[:1] == b"\n" else 0
+            end = 1 if chunk[:1] == b"\n" and (not line or line[-1] == _LF) else 0
         if end:
-            blocks = self._waiting + line + chunk[:end] if line or self._waiting else chunk[:end]
-            self._waiting = b""
-            line.clear()
-            self._unheld = 0
-            text = blocks.decode("utf-8", "replace")
-            if blocks[:6] == b"data: " and _LF not in blocks[6:-2] and blocks[-2:] == b"\n\n":
-                # Fast path: one event with one line of data.
-                events.append(_new_event(ServerSentEvent, ("message", text[6:-2], self._last_event_id, None)))
-            else:
-                self._interpret(text.split("\n"), events)
+            blocks = chunk[:end]
+            if line:
+                blocks = bytes(line) + blocks
+                line.clear()
+                self._lines_wait = False
+                self._unheld = 0
+            self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
             chunk = chunk[end:]
         if chunk:
-            self._keep(chunk)
-        self._mark = self._base_mark - len(self._waiting) if self._data is None else self._next_mark()
+            line += chunk
+            self._lines_wait = self._lines_wait or _LF in chunk
+            if len(line) > _SMALL or self._on_comment is not None:
+                self._settle()
+        self._mark = self._base_mark if self._data is None else self._next_mark()
 
     def _has_comment(self, chunk: bytes) -> bool:
         return self._on_comment is not None and (b":" in (chunk[:1], self._line[:1]) or b"\n:" in chunk)
 
-    def _keep(self, chunk: bytes) -> None:
-        """Keep the beginning of a block: its lines as they came, if they are few and nobody listens at each."""
-        line = self._line
-        start = chunk.rfind(b"\n") + 1
-        if start:
-            self._waiting += line + chunk[:start]
-            line.clear()
-            self._unheld = 0
-        line += chunk[start:]
-        if len(self._waiting) > _SMALL or self._on_comment is not None:
-            self._settle()
-
     def _settle(self) -> None:
         """Process the lines that wait."""
-        if self._waiting:
-            lines, self._waiting = self._waiting.split(b"\n"), b""
+        if self._lines_wait:
+            self._lines_wait = False
+            end = self._line.rfind(b"\n") + 1
+            lines = bytes(self._line[:end]).split(b"\n")
+            del self._line[:end]  # in place: `feed` and `_feed_from` may be at work on it
             del lines[-1]  # what follows the last LF
             for line in lines:
                 self._process_line(line, [])
+            self._unheld = 0
             self._mark = self._next_mark()
 
     def _interpret(self, lines: list[str], events: list[ServerSentEvent]) -> None:
-        """Process the lines of whole blocks (9.2.6)."""
+        """Process the lines of whole blocks (9.2.6): the hot loop."""
         append = events.append
         event_type, event_id, retry = "", self._last_event_id, None
         data: str | None = None
         more: list[str] = []  # data lines after the first
         for line in lines:
-            # What services send most, told by a slice; all else below.
-            if line[:6] == "data: ":
-                if data is None:
-                    data = line[6:]
-                else:
-                    more.append(line[6:])
-            elif not line:
+            if not line:
                 # "If the line is empty, dispatch the event."
                 if data is not None:
                     if more:
@@ -441,9 +428,17 @@ class SSEDecoder:
                     append(_new_event(ServerSentEvent, (event_type or "message", data, event_id, retry)))
                     data = None
                 event_type, retry = "", None
-            elif line[:7] == "event: ":
+                continue
+            first = line[0]
+            # What services send most is told by a slice, all else below.
+            if first == "d" and line[:6] == "data: ":
+                if data is None:
+                    data = line[6:]
+                else:
+                    more.append(line[6:])
+            elif first == "e" and line[:7] == "event: ":
                 event_type = line[7:]
-            elif line[0] != ":":  # "If the line starts with a colon, ignore the line."
+            elif first != ":":  # "If the line starts with a colon, ignore the line."
                 name, _, value = line.partition(":")
                 if value[:1] == " ":
                     value = value[1:]
@@ -635,7 +630,7 @@ class SSEDecoder:
         return events
 
     def _free(self) -> None:
-        self._line, self._waiting, self._data = bytearray(), b"", None
+        self._line, self._lines_wait, self._data = bytearray(), False, None
 
 
 # A NamedTuple's own constructor takes twice the time.

@@ -41,6 +41,10 @@ def data_lines(number: int) -> bytes:
     return b"data: 0123456789\n" * number + b"\n"
 
 
+def dense_data_lines(number: int) -> bytes:
+    return b"data:0123456789\n" * number + b"\n"
+
+
 def comments(number: int) -> bytes:
     return b": 0123456789\n" * number
 
@@ -77,6 +81,7 @@ def invalid_utf8(size: int) -> bytes:
         (one_comment, MIB),
         (invalid_utf8, MIB),
         (data_lines, 25_000),
+        (dense_data_lines, 25_000),
         (comments, 25_000),
         (events, 25_000),
         (blank_lines, 100_000),
