@@ -420,7 +420,7 @@ class SSEDecoder:
         more: list[str] = []  # data lines after the first
         for line in lines:
             if not line:
-                # "If the line is empty, dispatch the event."
+                # A blank line dispatches the event.
                 if data is not None:
                     if more:
                         data = "\n".join([data, *more])
@@ -438,7 +438,7 @@ class SSEDecoder:
                     more.append(line[6:])
             elif first == "e" and line[:7] == "event: ":
                 event_type = line[7:]
-            elif first != ":":  # "If the line starts with a colon, ignore the line."
+            elif first != ":":  # a line that begins with a colon is a comment
                 name, _, value = line.partition(":")
                 if value[:1] == " ":
                     value = value[1:]
@@ -573,7 +573,7 @@ class SSEDecoder:
             value = line[start:].decode("utf-8", "replace")
             self._block_retry = _milliseconds(value, self._block_retry)
             self._retry = _milliseconds(value, self._retry)
-        # "Otherwise, the field is ignored."
+        # Any other field is ignored.
 
     def _append_data(self, line: bytes | bytearray, start: int) -> None:
         if self._data is not None:
