@@ -389,9 +389,21 @@ def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         assert main([f"http://127.0.0.1:{unused.getsockname()[1]}/"]) == 1
-    assert main(["http://127.0.0.1/", "-H", "x"]) == 1
-    with pytest.raises(SystemExit):
-        main(["file", "--no-check"])
+    for arguments in (
+        ["http://127.0.0.1/", "-H", "x"],
+        ["http://127.0.0.1:port/"],
+        ["http://user:secret@127.0.0.1/"],
+        ["http://127.0.0.1/", "--last-event-id", "7\n", "--timeout", "5"],
+    ):
+        assert main(arguments) == 1
+    for wrong in (["file", "--no-check"], ["--timeout", "0"], ["--timeout", "soon"]):
+        with pytest.raises(SystemExit):
+            main(wrong)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["no such file"]) == 1
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["no such file"]) == 1
+    monkeypatch.undo()
     Standard(monkeypatch, b"", True)
     with pytest.raises(SystemExit):
         main([])
