@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PayloadError", "ServiceError", "aiter_payloads", "is_service_error", "iter_payloads"]
 
+_END: Any = object()  # in place of an event: there are no more
 _ERRORS = ("error", "response.failed")  # types of events
 _SHOWN = 200  # characters of the data, and of a message, in an error's text
 
@@ -154,11 +155,11 @@ class _Reader:
         self._held: list[Any] = []  # the payload to be handed out next
         self._ended = False
 
-    def _take(self, event: ServerSentEvent | None) -> None:
-        """Hold the payload of an event, if it has one, and note the end: the mark, or None for the end of the events."""
+    def _take(self, event: ServerSentEvent) -> None:
+        """Hold the payload of an event, if it has one, and note the end: the mark, or _END."""
         if self._ended:  # closed while another task waited
             return
-        if event is None:
+        if event is _END:
             self._ended = True
             if self._require_done:
                 raise IncompleteEventError(None, "the stream ended before its mark: the server or the connection broke off")
@@ -215,7 +216,7 @@ class _Payloads(_Reader):
     def __next__(self) -> Any:
         while not self._held and not self._ended:
             try:
-                self._take(next(self._iterator, None))
+                self._take(next(self._iterator, _END))
             except Exception:
                 self._ended = True
                 try:
@@ -285,16 +286,15 @@ class _AsyncPayloads(_Reader):
             return self._held.pop()
         raise StopAsyncIteration
 
-    async def _wait(self) -> ServerSentEvent | None:
-        """Return the next event, None at their end."""
+    async def _wait(self) -> Any:
+        """Return the next event, _END after the last."""
         self._waiting = True
         try:
-            event: ServerSentEvent = await self._iterator.__anext__()
+            return await self._iterator.__anext__()
         except StopAsyncIteration:
-            return None
+            return _END
         finally:
             self._waiting = False
-        return event
 
     async def aclose(self) -> None:
         """End the iterator and close the events; a task that waits for a payload gets StopAsyncIteration."""
@@ -303,12 +303,10 @@ class _AsyncPayloads(_Reader):
         await self._release()
 
     async def _release(self) -> None:
+        if getattr(self._iterator, "ag_running", False):
+            return  # another task waits in a generator, which cannot be closed now: that task's call releases it
         events, self._events = self._events, None
         iterator, self._iterator = self._iterator, None
-        if getattr(iterator, "ag_running", False):
-            iterator, self._iterator = None, iterator  # another task waits in it; that task releases it
-            if events is self._iterator:
-                events = None
         try:
             if iterator is not events:
                 await _aclose(iterator)

@@ -50,7 +50,14 @@ def _anthropic_delta(token: str) -> bytes:
 
 
 def _anthropic_parts(tokens: Iterable[str]) -> list[bytes]:
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m", "stop_reason": None}
+    message: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "content": [],
+        "model": "m",
+        "stop_reason": None,
+    }
     message |= {"stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 1}}
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     end = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 6}}
