@@ -76,7 +76,7 @@ class Protocol(NamedTuple):
     """A way to talk with a model.
 
     path:    of the request.
-    headers: without which a request is refused, besides that of the JSON body.
+    headers: of the request, besides that of the JSON body. The first is the key; a Bearer will do as well.
     parts:   of the whole answer, one for each event.
     tokens:  of a payload.
     delta:   the event with a token.
@@ -122,12 +122,13 @@ REQUEST = {"model": "m", "max_tokens": 99, "stream": True, "messages": [{"role":
 
 def refusal(protocol: Protocol, header: Callable[[str], str | None], body: bytes) -> tuple[int, bytes] | None:
     """Return status and body of the answer to a request that the service would refuse, None for one that it takes."""
-    for name, value in protocol.headers.items():
-        if header(name) != value:
-            return 401, b'{"error": {"message": "Incorrect API key provided", "type": "invalid_request_error"}}'
+    key, *others = protocol.headers
+    if header(key) != protocol.headers[key] and header("Authorization") != "Bearer KEY":
+        return 401, b'{"error": {"message": "Incorrect API key provided", "type": "invalid_request_error"}}'
     request = json.loads(body)
     message = request["messages"][0]
-    if (request["stream"], message["role"], message["content"]) != (True, "user", "Hello!") or not request["model"]:
+    right = (request["stream"], message["role"], message["content"]) == (True, "user", "Hello!") and bool(request["model"])
+    if not right or header("Content-Type") != "application/json" or not all(map(header, others)):
         return 400, b'{"error": {"message": "Invalid request", "type": "invalid_request_error"}}'
     return None
 
