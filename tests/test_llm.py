@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Chats with a server that speaks OpenAI's and one that speaks Anthropic's protocol: the README's code, each client, the SDKs."""
+"""Chats with servers that speak OpenAI's and Anthropic's protocol: the README's code, each client, the SDKs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import aiohttp
 import anthropic
 import httpx
 import openai
-import pycurl
+import pycurl  # type: ignore[import-untyped]
 import pytest
 import requests
 
@@ -86,6 +86,7 @@ def test_the_chat_of_the_readme_says_what_went_wrong(server: Server, capsys: pyt
 
 # Each client, each protocol.
 
+
 def chat_httpx(protocol: Protocol, url: str, got: Callable[[str], object]) -> None:
     options: Any = {"headers": protocol.headers, "json": llm.REQUEST, "timeout": GUARD}
     with for_httpx.connect(httpx, "POST", url + protocol.path, **options) as events:
@@ -103,10 +104,12 @@ def chat_requests(protocol: Protocol, url: str, got: Callable[[str], object]) ->
 def chat_aiohttp(protocol: Protocol, url: str, got: Callable[[str], object]) -> None:
     async def main() -> None:
         options: Any = {"headers": protocol.headers, "json": llm.REQUEST, "idle_timeout": GUARD}
-        async with aiohttp.ClientSession() as session:
-            async with for_aiohttp.aconnect(session, "POST", url + protocol.path, **options) as events:
-                async for payload in aiter_payloads(events, **protocol.options):
-                    got(protocol.tokens(payload))
+        async with (
+            aiohttp.ClientSession() as session,
+            for_aiohttp.aconnect(session, "POST", url + protocol.path, **options) as events,
+        ):
+            async for payload in aiter_payloads(events, **protocol.options):
+                got(protocol.tokens(payload))
 
     asyncio.run(main())
 
@@ -378,7 +381,7 @@ def test_a_stream_of_the_sdk_that_is_left_early(sdk: SDK, close: bool, server: S
 
 
 @pytest.mark.parametrize("base", [openai.AsyncOpenAI, anthropic.AsyncAnthropic])
-@pytest.mark.parametrize("how", ["cancelled", "dropped"])
+@pytest.mark.parametrize("how", ["cancelled", "abandoned", "closed"])
 def test_a_wait_for_the_sdk_that_is_given_up(base: type, how: str, server: Server, recipe: dict[str, Any]) -> None:
     sdk = SDK(recipe["Decoding"], base, llm.OPENAI if base is openai.AsyncOpenAI else llm.ANTHROPIC)
 
@@ -390,13 +393,19 @@ def test_a_wait_for_the_sdk_that_is_given_up(base: type, how: str, server: Serve
     async def body(client: Any, chunks: Chunks) -> None:
         await chunks.start(client)
         assert await anext(chunks) == "a"
+        if how == "closed":
+            waiting = anext(chunks)
+            waiting.send(None)
+            waiting.close()  # nothing may be awaited now
+            await chunks.close()
+            return
         task = asyncio.ensure_future(anext(chunks))
         await asyncio.sleep(0.05)
         if how == "cancelled":
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        # else the loop ends with the task waiting
+        # else the loop ends while the task waits
 
     sdk.run(serve(server, sdk.protocol, silent), body)
     assert becomes_true(server.connections[0].released.is_set)
