@@ -81,7 +81,9 @@ def is_service_error(event: ServerSentEvent, payload: Any) -> bool:
 
     So is "response.failed", and an object whose "type" is one of the two: some proxies drop the event types.
     """
-    return event.event in _ERRORS or _get(payload, "type") in _ERRORS or bool(_get(payload, "error"))
+    if event.event in _ERRORS:
+        return True
+    return _is_object(payload) and (payload.get("type") in _ERRORS or bool(payload.get("error")))
 
 
 def iter_payloads(
@@ -349,10 +351,8 @@ def _find_message(payload: Any) -> str:
 
 
 def _is_cut_off(events: Any) -> bool:
-    """Whether the event at hand is the unfinished one, which an EventStream has dispatched at its end."""
-    if not isinstance(events, (EventStream, AsyncEventStream)):
-        return False
-    return events._ended and events._error is None and events.decoder.incomplete
+    """Whether the event at hand is the unfinished one, the only one that an EventStream dispatches at its end."""
+    return isinstance(events, (EventStream, AsyncEventStream)) and events._ended and events._error is None
 
 
 def _refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:

@@ -265,6 +265,15 @@ def test_a_bad_payload_before_an_unfinished_event_is_one() -> None:
         assert error.event.data == "no"
 
 
+def test_a_bad_payload_before_a_fault_of_the_decoder_is_one() -> None:
+    def decoder() -> SSEDecoder:
+        return SSEDecoder(on_comment=lambda comment: 1 // 0)
+
+    got, error = read_both(b"data: 1\n\ndata: no\n\ndata: {\n: comment\n", chunks=True, decoder=decoder, require_done=True)
+    assert got == [1]
+    assert isinstance(error, PayloadError)
+
+
 def test_an_unfinished_mark_counts_unless_the_decoder_drops_it() -> None:
     stream = (b"data: 1\n\n", b"data: [DONE]")
     assert read_both(*stream, chunks=True, require_done=True) == ([1], None)
@@ -296,6 +305,11 @@ def test_the_first_error_matters_more_than_one_of_closing() -> None:
     with pytest.raises(OSError, match="cannot close"):
         next(payloads)
     assert list(payloads) == [1]  # not lost
+    payloads = iter_payloads(Stubborn(ONE), done=lambda event: True)
+    with pytest.raises(OSError, match="cannot close"):
+        next(payloads)
+    payloads.close()
+    assert list(payloads) == []
 
 
 # Payloads and errors.
@@ -310,6 +324,21 @@ def test_where_and_what_a_bad_payload_is() -> None:
     assert error.reason == str(error.__cause__)
     assert str(error).startswith('event 3 is not JSON (Expecting value: line 1 column 7 (char 6)): {"a": nope, ')
     check_error(error)
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("b" * 200, "b" * 200),
+        ("b" * 201, "b" * 200 + " ..."),
+        ("b" * 10_000, "b" * 200 + " ..."),
+        ("b" + " " * 10_000 + "b", "b ..."),
+        (" b\n\tb\x00\ud800", "b b\ufffd\ufffd"),
+    ],
+)
+def test_how_much_of_the_data_is_shown(data: str, shown: str) -> None:
+    assert str(PayloadError(Event(data=data), 1, "x")) == f"event 1 is not JSON (x): {shown}"
+    assert str(ServiceError(Event(data=data), {})) == f"the service sent an error: {shown}"
 
 
 def test_loads() -> None:
@@ -368,6 +397,8 @@ def test_an_event_of_the_type_error_is_one_whatever_its_data(data: str, message:
     _, error = read_both(ONE, Event("error", data))
     assert isinstance(error, ServiceError)
     assert error.message == message
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or not error.__context__
     check_error(error)
 
 
@@ -640,6 +671,8 @@ def test_closing_while_another_task_waits(require_done: bool) -> None:
         await response.waits.wait()
         with pytest.raises(RuntimeError, match="two tasks"):
             await anext(payloads)
+        assert not task.done()
+        assert response.closed == 0
         await payloads.aclose()
         assert await task == ([], None)
         assert response.closed >= 1
