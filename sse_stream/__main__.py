@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import unicodedata
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.error import URLError
 from urllib.request import OpenerDirector, ProxyHandler, build_opener
@@ -22,6 +22,7 @@ from urllib.request import OpenerDirector, ProxyHandler, build_opener
 from . import __version__
 from .adapters.urllib import connect
 from .decoder import SSEDecoder, SSEError
+from .handshake import header_value, shown_url
 from .streams import EventStream
 
 TYPE_CHECKING = False
@@ -50,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.demo:
             return _demo()
-        if options.source is None and sys.stdin.isatty():
+        if options.source in (None, "-") and (sys.stdin is None or (options.source is None and sys.stdin.isatty())):
             parser.error("nothing to read: name a URL or a file, or pipe a stream in (--demo shows one)")
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
         with _open(parser, options) as stream:
             write = _Writer(options.data, options.json)
             for event in stream:
@@ -61,11 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read has seen enough. What is left in the buffer must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
         message = str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
-        print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr)
+        if isinstance(error, InvalidURL):  # its text would show user info and query
+            message = f"this is no URL that can be asked for: {shown_url(str(options.source))}"
+        if sys.stderr is not None:
+            print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr)
         return 1
 
 
@@ -98,9 +104,19 @@ def _parser() -> argparse.ArgumentParser:
     request.add_argument(
         "--body", metavar="TEXT|@FILE", help="sent as application/json, unless a header says otherwise; @- is standard input"
     )
-    request.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long without a byte")
+    request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte")
     request.add_argument("--no-check", action="store_true", help="read on whatever the status and the Content-Type are")
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"a number of seconds above 0 is wanted, not {text!r}")
+    return seconds
 
 
 def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream:
@@ -109,24 +125,29 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
     source: str = options.source or "-"
     if source.partition("://")[0].lower() in ("http", "https"):
         return _open_url(source, options, decoder)
-    if options.header or options.method or options.body is not None or options.timeout or options.no_check:
+    given = (options.header, options.method, options.timeout, options.no_check, options.body is not None)
+    if any(given):
         parser.error("the options of a request need a URL that begins with http:// or https://")
     file: BinaryIO = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115  the stream closes it
     return EventStream(_chunks(file), decoder=decoder, response=file)
 
 
 def _open_url(url: str, options: argparse.Namespace, decoder: SSEDecoder) -> EventStream:
-    headers: dict[str, str | bytes] = {}
+    if options.last_event_id and header_value(options.last_event_id) is None:
+        raise ValueError("this --last-event-id cannot be sent: it has a control character, or a blank at an end")
+    headers: dict[str, bytes] = {}
     for header in options.header:
         name, colon, value = header.partition(":")
         if not colon or not name.strip():
             raise ValueError(f"a header is given as 'NAME: VALUE', not {header!r}")
-        headers[name.strip()] = value.strip().encode()
+        field = next((known for known in headers if known.lower() == name.strip().lower()), name.strip())
+        earlier = headers.get(field)
+        headers[field] = value.strip().encode() if earlier is None else earlier + b", " + value.strip().encode()
     body = None
     if options.body is not None:
         body = _read_body(options.body)
         if not any(name.lower() == "content-type" for name in headers):
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = b"application/json"
     method = options.method or ("GET" if body is None else "POST")
     check = not options.no_check
     return connect(
@@ -159,7 +180,7 @@ class _Writer:
 
     def __call__(self, event: ServerSentEvent) -> None:
         if self.as_json:
-            text = _json_line(event)
+            text = _json_line(event, ascii_only=self.terminal)
         elif self.data_only:
             text = _visible(event.data) if self.terminal else event.data
         else:
@@ -173,8 +194,8 @@ class _Writer:
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
-def _json_line(event: ServerSentEvent) -> str:
-    return json.dumps(event._asdict(), ensure_ascii=False).translate(_ESCAPES)
+def _json_line(event: ServerSentEvent, ascii_only: bool = False) -> str:
+    return json.dumps(event._asdict(), ensure_ascii=ascii_only).translate(_ESCAPES)
 
 
 def _readable(event: ServerSentEvent) -> str:

@@ -107,9 +107,9 @@ _COLON, _LF, _CR = b":\n\r"
 # int() takes no more digits by default (and would take quadratic time).
 _MAX_RETRY_DIGITS = 4300
 # A longer chunk is taken in pieces of this many bytes, so that what is held for its lines stays small beside its event.
-_PIECE = 1 << 20
+_PIECE = 1 << 17
 # A longer unfinished line is not copied to be looked at together with its end.
-_SHORT = 1 << 16
+_SHORT = 1 << 14
 # The lines of an unfinished block wait as they came, up to this size, to be interpreted together with its blank line.
 _SMALL = 1 << 11
 
@@ -151,6 +151,7 @@ class SSEDecoder:
         "_last_event_id",
         "_limit",
         "_line",
+        "_lines_wait",
         "_mark",
         "_on_comment",
         "_on_oversize",
@@ -188,10 +189,11 @@ class SSEDecoder:
 
         # 9.2.5: the buffers of the stream.
         self._gate = _AT_START
-        self._line = bytearray()  # the line that has not ended; or a small block that has not, as it came: see `_keep`
+        self._line = bytearray()  # the line that has not ended
+        self._lines_wait = False  # `_line` begins with the lines of a small block, each with its LF, to be processed with it
         self._unheld = 0  # bytes of the line that were measured but not kept
         self._discarding = False  # the rest of the line is dropped, too
-        # What `_line` may grow to before it is measured; and the same while there is no data.
+        # What `_line` may grow to before it is measured; and the same while nothing else is held.
         self._mark = self._base_mark = min(_PIECE, self._limit)
         # 9.2.6: the buffers of the block.
         self._data: bytearray | None = None  # None until the first data field; the LF after the last value is left out
@@ -284,31 +286,21 @@ class SSEDecoder:
     def _feed_from(self, chunks: Iterable[Chunk]) -> list[ServerSentEvent] | None:
         """Feed chunks until one completes events, and return those; None at the end of `chunks`.
 
-        What `feed` does with each, without a call for those in which no block ends.
+        What `feed` does with each, without a call for those in which no line ends.
         """
         if self._gate == TOO_LARGE:
             raise EventTooLargeError(self._limit)  # what the last chunk left behind
-        line = self._line
-        waits = not self._in_block and self._on_comment is None  # see `_keep`
         for chunk in chunks:
-            if type(chunk) is bytes and not self._gate:
-                if _LF in chunk:
-                    # Where chunks are small, most that end a line end no block.
-                    waiting = waits and len(chunk) < 64 and chunk[0] != _LF and chunk.find(b"\n\n") < 0 and len(line) < _SMALL
-                else:
-                    waiting = True
-                if waiting and _CR not in chunk:
-                    line += chunk
-                    if len(line) > self._mark:
-                        self._measure()
-                        line = self._line
-                    continue
-            events = self.feed(chunk)
-            if events:
-                return events
-            self._id_before = None
-            line = self._line
-            waits = not self._in_block and self._on_comment is None
+            if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and not self._gate:
+                line = self._line
+                line += chunk
+                if len(line) > self._mark:
+                    self._measure()
+            else:
+                events = self.feed(chunk)
+                if events:
+                    return events
+                self._id_before = None
         return None
 
     def close(self) -> list[ServerSentEvent]:
@@ -375,64 +367,61 @@ class SSEDecoder:
         Where a block ends, all up to there is interpreted as one text; what follows waits, as it came. A block whose lines
         could not wait is finished line by line, and so is all of a chunk with comments that somebody hears.
         """
+        line = self._line
         if _CR in chunk:
             chunk = self._end_lines_with_lf(chunk)
         if self._in_block or len(self._line) > _SHORT or self._on_comment is not None:
+            self._settle()
             end = len(chunk) if self._has_comment(chunk) else chunk.find(b"\n\n") + 2
             if end == 1:  # not found
                 end = len(chunk)
             self._feed_lines(chunk[:end], events)
             chunk = chunk[end:]
-        line = self._line
+            line = self._line
         end = chunk.rfind(b"\n\n") + 2
         if end == 1:  # not found; but the first byte may be the blank line
             end = 1 if chunk[:1] == b"\n" and (not line or line[-1] == _LF) else 0
         if end:
-            blocks = bytes(line) + chunk[:end]
-            line.clear()
-            self._unheld = 0
-            text = blocks.decode("utf-8", "replace")
-            if blocks[:6] == b"data: " and _LF not in blocks[6:-2] and blocks[-2:] == b"\n\n":
-                # Fast path: one event with one line of data.
-                events.append(_new_event(ServerSentEvent, ("message", text[6:-2], self._last_event_id, None)))
-            else:
-                self._interpret(text.split("\n"), events)
+            blocks = chunk[:end]
+            if line:
+                blocks = bytes(line) + blocks
+                line.clear()
+                self._lines_wait = False
+                self._unheld = 0
+            self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
             chunk = chunk[end:]
         if chunk:
-            self._keep(chunk)
+            line += chunk
+            self._lines_wait = self._lines_wait or _LF in chunk
+            if len(line) > _SMALL or self._on_comment is not None:
+                self._settle()
         self._mark = self._base_mark if self._data is None else self._next_mark()
 
     def _has_comment(self, chunk: bytes) -> bool:
         return self._on_comment is not None and (b":" in (chunk[:1], self._line[:1]) or b"\n:" in chunk)
 
-    def _keep(self, chunk: bytes) -> None:
-        """Keep the beginning of a block: as it came, if it is small and nobody hears its comments; else by its lines."""
-        self._line += chunk
-        if len(self._line) > _SMALL or self._on_comment is not None:
-            self._settle()
-
     def _settle(self) -> None:
-        """Process the lines of the block that waits in `_line`, so that it is the unfinished line and nothing else."""
-        if _LF in self._line:
-            waiting, self._line = bytes(self._line), bytearray()
-            self._feed_lines(waiting, [])
+        """Process the lines that wait."""
+        if self._lines_wait:
+            self._lines_wait = False
+            end = self._line.rfind(b"\n") + 1
+            lines = bytes(self._line[:end]).split(b"\n")
+            del self._line[:end]  # in place: `feed` and `_feed_from` may be at work on it
+            del lines[-1]  # what follows the last LF
+            for line in lines:
+                self._process_line(line, [])
+            self._unheld = 0
             self._mark = self._next_mark()
 
     def _interpret(self, lines: list[str], events: list[ServerSentEvent]) -> None:
-        """Process the lines of whole blocks (9.2.6)."""
+        """Process the lines of whole blocks (9.2.6): the hot loop."""
         append = events.append
         event_type, event_id, retry = "", self._last_event_id, None
         data: str | None = None
         more: list[str] = []  # data lines after the first
         for line in lines:
-            # What services send most, told by a slice; all else below.
-            if line[:6] == "data: ":
-                if data is None:
-                    data = line[6:]
-                else:
-                    more.append(line[6:])
-            elif not line:
-                # "If the line is empty, dispatch the event."
+            if not line:
+                # A blank line dispatches the event.
                 if data is not None:
                     if more:
                         data = "\n".join([data, *more])
@@ -440,10 +429,20 @@ class SSEDecoder:
                     append(_new_event(ServerSentEvent, (event_type or "message", data, event_id, retry)))
                     data = None
                 event_type, retry = "", None
-            elif line[:7] == "event: ":
+                continue
+            first = line[0]
+            # What services send most is told by a slice, all else below.
+            if first == "d" and line[:6] == "data: ":
+                if data is None:
+                    data = line[6:]
+                else:
+                    more.append(line[6:])
+            elif first == "e" and line[:7] == "event: ":
                 event_type = line[7:]
-            elif line[0] != ":":  # "If the line starts with a colon, ignore the line."
-                name, value = _field(line)
+            elif first != ":":  # a line that begins with a colon is a comment
+                name, _, value = line.partition(":")
+                if value[:1] == " ":
+                    value = value[1:]
                 if name == "data":
                     if data is None:
                         data = value
@@ -483,13 +482,12 @@ class SSEDecoder:
 
     def _feed_lines(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Feed a chunk in which lines end, with LF, and none can be too large."""
-        lines: list[bytes | bytearray] = [*chunk.split(b"\n")]
-        self._line += lines[0]
-        lines[0] = self._line
-        self._line = bytearray(lines.pop())
-        self._unheld = 0
+        first, *lines, rest = chunk.split(b"\n")
+        self._line += first
+        self._end_line(events)
         for line in lines:
             self._process_line(line, events)
+        self._line += rest
 
     def _feed_lines_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Feed a chunk whose lines end with LF."""
@@ -554,21 +552,29 @@ class SSEDecoder:
                 gate, self._gate = self._gate, _IN_CALLBACK
                 self._on_comment(text)
                 self._gate = gate
-        elif line[:5] == b"data:" or line == b"data":
-            self._in_block = True
-            if not self._skipping:
-                self._append_data(line, 6 if line[5:6] == b" " else 5)
         else:
             self._in_block = True
-            name, value = _field(line.decode("utf-8", "replace"))
-            if name == "event":
-                self._event_type = value
-            elif name == "id":
-                if "\0" not in value:
-                    self._id_buffer = value
-            elif name == "retry":
-                self._block_retry = _milliseconds(value, self._block_retry)
-                self._retry = _milliseconds(value, self._retry)
+            self._process_field(line)
+
+    def _process_field(self, line: bytes | bytearray) -> None:
+        # The name is what precedes the first colon; one space after it is not part of the value.
+        colon = line.find(b":")
+        name, start = (line[:colon], colon + 1) if colon >= 0 else (line, len(line))
+        if line[start : start + 1] == b" ":
+            start += 1
+        if name == b"data":
+            if not self._skipping:
+                self._append_data(line, start)
+        elif name == b"event":
+            self._event_type = str(memoryview(line)[start:], "utf-8", "replace")  # a long line is not copied
+        elif name == b"id":
+            if b"\0" not in line:
+                self._id_buffer = str(memoryview(line)[start:], "utf-8", "replace")
+        elif name == b"retry":
+            value = line[start:].decode("utf-8", "replace")
+            self._block_retry = _milliseconds(value, self._block_retry)
+            self._retry = _milliseconds(value, self._retry)
+        # Any other field is ignored.
 
     def _append_data(self, line: bytes | bytearray, start: int) -> None:
         if self._data is not None:
@@ -625,17 +631,11 @@ class SSEDecoder:
         return events
 
     def _free(self) -> None:
-        self._line, self._data = bytearray(), None
+        self._line, self._lines_wait, self._data = bytearray(), False, None
 
 
 # A NamedTuple's own constructor takes twice the time.
 _new_event: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-
-
-def _field(line: str) -> tuple[str, str]:
-    """Return name and value: what precedes the first colon, and what follows it less one space (9.2.6)."""
-    name, _, value = line.partition(":")
-    return name, value[1:] if value[:1] == " " else value
 
 
 def _milliseconds(value: str, default: int | None) -> int | None:

@@ -38,6 +38,7 @@ class _Stream:
         "_event",
         "_events",
         "_frozen_id",
+        "_id_before_events",
         "_response",
         "_response_to_close",
     )
@@ -52,7 +53,8 @@ class _Stream:
         self._decoder = decoder
         self._response = self._response_to_close = response
         self._events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
-        self._event: ServerSentEvent | None = None  # the one handed out last
+        self._event: ServerSentEvent | None = None  # the one of them handed out last
+        self._id_before_events = ""  # the ID to resume from until then
         self._error: Exception | None = None  # raised after `_events`
         self._frozen_id: str | None = None  # set by close
         self._ended = False  # nothing more will be read
@@ -75,8 +77,8 @@ class _Stream:
             return self._frozen_id
         if self._decoder._id_before is not None:
             return self._decoder._id_before
-        if self._event is not None and length_hint(self._events):
-            return self._event.id
+        if length_hint(self._events):
+            return self._id_before_events if self._event is None else self._event.id
         return self._decoder.last_event_id
 
     @property
@@ -88,28 +90,32 @@ class _Stream:
         state = "closed" if self._closed else "ended" if self._ended else "open"
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
-    def _abandon(self) -> None:
-        """End the stream by an exception that nothing may hold up."""
-        self._ended = True
-        self._hand_out(self._decoder._salvage())
+    def _end(self, error: BaseException | None = None) -> None:
+        """End the stream: what its end completes is handed out, or what precedes the error, and then the error raised.
 
-    def _end(self, error: Exception | None = None) -> list[ServerSentEvent]:
-        """End the stream; return the events that come before the end, or before `error`."""
+        What may not be held up, such as a cancellation, is raised at once.
+        """
         self._ended = True
-        if error is None:
-            if self._closed:
-                return []
+        decoder = self._decoder
+        decoder._id_before = decoder._last_event_id if decoder._id_before is None else decoder._id_before
+        events: list[ServerSentEvent] = []
+        if error is None and not self._closed:
             try:
-                return self._decoder.close()
-            except Exception as fault:
+                events = decoder.close()
+            except BaseException as fault:
                 error = fault
+        self._hand_out(events + decoder._salvage())
+        if error is not None and not isinstance(error, Exception):
+            raise error
         if not self._closed:  # a closed stream ends in silence
             self._error = error
-        return self._decoder._salvage()
 
     def _hand_out(self, events: list[ServerSentEvent]) -> None:
+        decoder = self._decoder
+        self._id_before_events = decoder._last_event_id if decoder._id_before is None else decoder._id_before
+        self._event = None
         self._events = iter([] if self._closed else events)
-        self._decoder._id_before = None
+        decoder._id_before = None
 
     def _mark_closed(self) -> None:
         if not self._closed:
@@ -139,7 +145,7 @@ class EventStream(_Stream):
     where they have one. TypeError for what is not an iterable of bytes, ValueError for a closed decoder.
     """
 
-    __slots__ = ("_chunks",)
+    __slots__ = ("_chunks", "_source")
 
     def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
         _refuse_other_than_chunks(chunks)
@@ -148,7 +154,10 @@ class EventStream(_Stream):
                 raise TypeError(f"EventStream iterates with `for`; pass this {_name(chunks)} to AsyncEventStream")
             raise TypeError(f"EventStream takes an iterable of bytes, not {_name(chunks)}")
         super().__init__(decoder, response)
-        self._chunks: Iterator[Chunk] | None = iter(chunks)
+        self._source: Any = iter(chunks)  # what is released
+        self._chunks: Iterator[Chunk] = self._source
+        if not hasattr(self._source, "__iter__"):  # all that `for` asks for is `__next__`
+            self._chunks = iter(self._source.__next__, object())
 
     def __iter__(self) -> EventStream:
         return self
@@ -162,7 +171,7 @@ class EventStream(_Stream):
                 self._raise_error()
                 raise StopIteration
             try:
-                events = self._decoder._feed_from(self._chunks or ())
+                events = self._decoder._feed_from(self._chunks)
             except BaseException as error:
                 self._stop(error)
                 continue
@@ -173,25 +182,22 @@ class EventStream(_Stream):
                 self._event = events[0]
                 return self._event
             else:
-                self._events = iter(events)
-                self._decoder._id_before = None
+                self._hand_out(events)
 
     def _stop(self, error: BaseException | None = None) -> None:
-        """End the stream and release what it came from; what the end completes, and the error after it, are handed out."""
-        if error is None or isinstance(error, Exception):
-            events = self._end(error)
+        """End the stream and release what it came from."""
+        try:
+            self._end(error)
+        except BaseException:
             try:
                 self._release()
-            except Exception as fault:
-                self._error = self._error or fault
-            self._hand_out(events)
-        else:
-            self._abandon()
-            try:
-                self._release()
-            except Exception:
+            except Exception:  # what is being raised matters more
                 pass
-            raise error
+            raise
+        try:
+            self._release()
+        except Exception as fault:
+            self._error = self._error or fault
 
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
@@ -199,14 +205,14 @@ class EventStream(_Stream):
         self._release()
 
     def _release(self) -> None:
-        chunks = self._chunks
+        source = self._source
         response, self._response_to_close = self._response_to_close, None
-        if getattr(chunks, "gi_running", False):
-            chunks = None  # closed from within or from another thread: `_read` releases it when it has returned
+        if getattr(source, "gi_running", False):
+            source = None  # closed from within or from another thread: `__next__` releases it when it has returned
         else:
-            self._chunks = None
+            self._source = None
         try:
-            _close(chunks)
+            _close(source)
         finally:
             _close(response)
 
@@ -228,7 +234,7 @@ class AsyncEventStream(_Stream):
     or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
     """
 
-    __slots__ = ("_check", "_chunks", "_waiting")
+    __slots__ = ("_check", "_source", "_waiting")
 
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
         _refuse_other_than_chunks(chunks)
@@ -237,7 +243,7 @@ class AsyncEventStream(_Stream):
                 raise TypeError(f"AsyncEventStream iterates with `async for`; pass this {_name(chunks)} to EventStream")
             raise TypeError(f"AsyncEventStream takes an async iterable of bytes, not {_name(chunks)}")
         super().__init__(decoder, response)
-        self._chunks: Any = chunks.__aiter__()
+        self._source: Any = chunks.__aiter__()
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
@@ -252,47 +258,53 @@ class AsyncEventStream(_Stream):
             if self._ended:
                 self._raise_error()
                 raise StopAsyncIteration
-            self._hand_out(await self._read())
+            await self._read()
 
-    async def _read(self) -> list[ServerSentEvent]:
-        """As EventStream._read."""
+    async def _read(self) -> None:
+        """Get the events of the next chunks that complete any; at the end, those that the end completes."""
         if self._waiting:
             raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
         self._waiting = True
         decoder = self._decoder
         feed = decoder.feed
+        end: BaseException | None = None
         try:
             await self._run_check()
             if decoder._gate == TOO_LARGE:
-                feed(b"")
-            async for chunk in self._chunks:
+                feed(b"")  # raises what the last chunk left behind
+            async for chunk in self._source if hasattr(self._source, "__aiter__") else _AsyncIterable(self._source):
                 if self._closed:
                     break
                 events = feed(chunk)
                 if events:
-                    return events
+                    self._hand_out(events)
+                    return
                 decoder._id_before = None
-        except Exception as error:
-            events = self._end(error)
         except GeneratorExit:
-            self._abandon()  # the coroutine was closed or collected: nothing can be awaited
+            # The coroutine was closed or collected: nothing can be awaited.
+            self._ended = True
+            self._hand_out(decoder._salvage())
             raise
-        except BaseException:  # cancellation
-            self._abandon()
+        except BaseException as error:
+            end = error
+        finally:
+            self._waiting = False
+        await self._stop(end)
+
+    async def _stop(self, error: BaseException | None) -> None:
+        """As EventStream._stop."""
+        try:
+            self._end(error)
+        except BaseException:
             try:
                 await self._release()
             except Exception:
                 pass
             raise
-        else:
-            events = self._end()
-        finally:
-            self._waiting = False
         try:
             await self._release()
-        except Exception as error:
-            self._error = self._error or error
-        return events
+        except Exception as fault:
+            self._error = self._error or fault
 
     async def _run_check(self) -> None:
         check, self._check = self._check, None
@@ -313,14 +325,14 @@ class AsyncEventStream(_Stream):
         await self._release()
 
     async def _release(self) -> None:
-        chunks = self._chunks
+        source = self._source
         response, self._response_to_close = self._response_to_close, None
-        if getattr(chunks, "ag_running", False):
-            chunks = None  # another task waits in it: that task's `_read` releases it
+        if getattr(source, "ag_running", False):
+            source = None  # another task waits in it: that task's `_read` releases it
         else:
-            self._chunks = None
+            self._source = None
         try:
-            await _aclose(chunks)
+            await _aclose(source)
         finally:
             await _aclose(response)
 
@@ -336,13 +348,28 @@ class AsyncEventStream(_Stream):
             await self.aclose()
 
 
+class _AsyncIterable:
+    """Make an object that has `__anext__` alone fit for `async for`."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def __aiter__(self) -> Any:
+        return self._source
+
+
 class Opening:
-    """Context manager that opens an EventStream on entering and closes it on leaving: what every `connect` returns."""
+    """Context manager that opens an EventStream on entering and closes it on leaving: what every `connect` returns.
+
+    It can be entered once: a RuntimeError says so before a second request is sent.
+    """
 
     def __init__(self, open_stream: Callable[[], EventStream]) -> None:
         self._open_stream = open_stream
+        self._entered = False
 
     def __enter__(self) -> EventStream:
+        self._entered = _enter_once(self._entered)
         self._stream = self._open_stream()
         return self._stream
 
@@ -353,12 +380,14 @@ class Opening:
 
 
 class AsyncOpening:
-    """Async context manager that opens an AsyncEventStream: what every `aconnect` returns."""
+    """Async context manager that opens an AsyncEventStream: what every `aconnect` returns. As Opening."""
 
     def __init__(self, open_stream: Callable[[], Awaitable[AsyncEventStream]]) -> None:
         self._open_stream = open_stream
+        self._entered = False
 
     async def __aenter__(self) -> AsyncEventStream:
+        self._entered = _enter_once(self._entered)
         self._stream = await self._open_stream()
         await self._stream._verify()
         return self._stream
@@ -367,6 +396,12 @@ class AsyncOpening:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._stream.__aexit__(exc_type, exc, traceback)
+
+
+def _enter_once(entered: bool) -> bool:
+    if entered:
+        raise RuntimeError("this connection was opened before; call connect or aconnect again for another one")
+    return True
 
 
 def _name(value: object) -> str:

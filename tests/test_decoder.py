@@ -7,8 +7,9 @@ import pickle
 import sys
 import weakref
 from bisect import bisect_right
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from unittest.mock import patch
 
 import pytest
@@ -17,6 +18,9 @@ from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError
 from tests import reference, vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 Mode = Literal["dispatch", "discard", "raise"]
 
@@ -103,6 +107,17 @@ class Plain(SSEDecoder):
         self._feed_lines_measured(self._end_lines_with_lf(chunk), events)
 
 
+@contextmanager
+def small_thresholds(size: int) -> Generator[None, None, None]:
+    """Let the decoder take for long what is short: a piece of a chunk, a line, the lines that may wait."""
+    with (
+        patch("sse_stream.decoder._PIECE", 2 * size),
+        patch("sse_stream.decoder._SHORT", size),
+        patch("sse_stream.decoder._SMALL", size // 2),
+    ):
+        yield
+
+
 def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) -> reference.Outcome:
     events: list[ServerSentEvent] = []
     too_large = False
@@ -142,8 +157,55 @@ def test_any_stream_at_any_cut(
         incomplete="dispatch" if flush else "discard",
         on_comment=comments.append,
     )
-    with patch("sse_stream.decoder._PIECE", piece):  # a long chunk is taken in pieces; here, a short one
+    with small_thresholds(piece):
         assert outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments) == expected
+
+
+@given(streams, cut_points, limits, st.integers(1, 30), st.lists(st.sampled_from(["retry", "incomplete", "last_event_id"])))
+def test_reading_the_state_between_chunks_changes_nothing(
+    stream: bytes, cuts: list[int], limit: int | None, size: int, names: list[str]
+) -> None:
+    class Read(SSEDecoder):
+        def feed(self, chunk: Any) -> list[ServerSentEvent]:
+            events = super().feed(chunk)
+            for name in names:
+                getattr(self, name)
+            return events
+
+    chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
+    with small_thresholds(size):
+        assert outcome_of(Read(max_event_size=limit), chunks, []) == outcome_of(SSEDecoder(max_event_size=limit), chunks, [])
+
+
+@given(streams, cut_points, st.integers(1, 30))
+def test_the_state_in_the_callback_does_not_depend_on_the_cuts(stream: bytes, cuts: list[int], size: int) -> None:
+    def states(chunks: list[bytes]) -> list[tuple[str, bool, str, int | None]]:
+        seen: list[tuple[str, bool, str, int | None]] = []
+
+        def note(comment: str) -> None:
+            seen.append((comment, decoder.incomplete, decoder.last_event_id, decoder.retry))
+
+        decoder = SSEDecoder(on_comment=note)
+        for chunk in chunks:
+            decoder.feed(chunk)
+        return seen
+
+    with small_thresholds(size):
+        assert states(vectors.cut(stream, [min(c, len(stream)) for c in cuts])) == states([stream])
+        assert states([stream[i : i + 1] for i in range(len(stream))]) == states([stream])
+
+
+@pytest.mark.parametrize("step", [16, 1000, 1024, 4096, 1 << 30])
+@pytest.mark.parametrize("size", [1500, 3000, 20_000, 70_000, 300_000])
+@pytest.mark.parametrize(
+    "start", [b"id: 3\n", b"event: q\nid: 3\n", b"data: first\n", b"retry: 5\n", b": c\n", b"data: first\n" * 300]
+)
+def test_large_events_after_other_lines(start: bytes, size: int, step: int) -> None:
+    stream = start + b"data: " + b"x" * size + b"\n\nid: 4\ndata: next\n\n"
+    expected = reference.decode(start + b"data: X\n\nid: 4\ndata: next\n\n")
+    decoder = SSEDecoder()
+    events = [event for i in range(0, len(stream), step) for event in decoder.feed(stream[i : i + step])]
+    assert [(e.event, e.data.replace("x" * size, "X"), e.id, e.retry) for e in events] == expected.events
 
 
 SHAPES = [

@@ -176,7 +176,9 @@ def test_a_terminal_gets_a_readable_form_without_control_characters() -> None:
         "plain\n[\\x1b]0;title\\x07, id \\x9b2J, retry 5 ms]\n\\x1b[31mred\\u202e\\x00é\t\U0001f468\u200d\U0001f680\nb\n"
     )
     assert on_terminal("--data", stdin=HOSTILE) == "\\x1b[31mred\\u202e\\x00é\t\U0001f468\u200d\U0001f680\nb\n"
-    assert json.loads(on_terminal("--json", stdin=HOSTILE))["event"] == "\x1b]0;title\x07"
+    as_json = on_terminal("--json", stdin=HOSTILE)
+    assert json.loads(as_json)["event"] == "\x1b]0;title\x07"
+    assert as_json.isascii()
 
 
 # A URL.
@@ -198,13 +200,13 @@ def test_a_request(server: Server, tmp_path: Path) -> None:
     url = server.url("/events")
     assert run(url, "-H", "Authorization: Bearer é", "-H", "accept:*/*", "--body", f"@{file}")[0] == 0
     assert run(url, "--body", "@-", "-X", "PUT", "-H", "content-type: text/plain", stdin=b"from stdin")[0] == 0
-    assert run(url, "--body", "text", "--timeout", "5")[0] == 0
-    (method, _, headers, body), (method2, _, headers2, body2), (_, _, _, body3) = server.requests
+    assert run(url, "--body", "text", "--timeout", "5", "-H", "X-Own: 1", "-H", "x-own: 2")[0] == 0
+    (method, _, headers, body), (method2, _, headers2, body2), (_, _, headers3, body3) = server.requests
     assert (method, body, headers["Content-Type"]) == ("POST", b'{"stream": true}', "application/json")
     assert headers["Authorization"].encode("latin-1").decode() == "Bearer é"
     assert headers["Accept"] == "*/*"
     assert (method2, body2, headers2["Content-Type"]) == ("PUT", b"from stdin", "text/plain")
-    assert body3 == b"text"
+    assert (body3, headers3["X-Own"]) == (b"text", "1, 2")
 
 
 def test_a_url_is_read_without_delay(server: Server) -> None:
@@ -237,6 +239,10 @@ def test_errors_are_one_line() -> None:
             ([f"http://127.0.0.1:{port}/"], "refused"),
             (["no such file"], "no such file"),
             (["http://exa mple/"], "URL"),
+            (["http://user:secret@127.0.0.1/"], "Authorization"),
+            (["http://127.0.0.1/a b?key=secret"], "URL"),
+            (["http://127.0.0.1:secret/"], "URL"),
+            (["http://127.0.0.1/", "--last-event-id", " 7"], "cannot be sent"),
             (["http://127.0.0.1/", "-H", "no colon"], "NAME: VALUE"),
             (["http://127.0.0.1/", "-H", "a: b\nc: d"], "header"),
             (["--max-event-size", "0"], "max_event_size"),
@@ -246,6 +252,7 @@ def test_errors_are_one_line() -> None:
             assert (code, out, err.count("\n")) == (1, "", 1), err
             assert err.startswith("sse-stream: ")
             assert words in err
+            assert "secret" not in err or ":secret" in arguments[0]
 
 
 def test_a_wrong_command_line() -> None:
@@ -253,11 +260,24 @@ def test_a_wrong_command_line() -> None:
         (["--incomplete", "flush"], "invalid choice"),
         (["file", "-H", "a: b"], "need a URL"),
         (["--data", "--json"], "not allowed with"),
+        (["http://127.0.0.1/", "--timeout", "0"], "seconds above 0"),
+        (["http://127.0.0.1/", "--timeout", "1e20"], "seconds above 0"),
+        (["http://127.0.0.1/", "--timeout", "soon"], "seconds above 0"),
         (["--unknown"], "unrecognized"),
     ):
         code, out, err = run(*arguments)
         assert (code, out) == (2, "")
         assert words in err
+
+
+def test_closed_standard_streams() -> None:
+    for redirection, code in (("<&-", 2), (">&-", 1), ("2>&- nofile", 1)):
+        command = f"exec {sys.executable} -m sse_stream {redirection}"
+        ran = subprocess.run(
+            ["sh", "-c", command], env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, timeout=GUARD
+        )
+        assert (ran.returncode, ran.stdout) == (code, b"")
+        assert b"Traceback" not in ran.stderr
 
 
 # The end.

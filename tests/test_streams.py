@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
 from sse_stream.streams import AsyncEventStream, AsyncOpening, EventStream, Opening
-from tests import vectors
+from tests import test_decoder, vectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
@@ -91,6 +91,55 @@ async def collect(stream: AsyncEventStream, events: list[ServerSentEvent] | None
     return events
 
 
+class Reading:
+    """Read the state of a stream and its decoder each time a chunk is asked for."""
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self.chunks = iter(chunks)
+        self.stream: EventStream | None = None
+        self.ids: list[str] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.stream is not None:
+            self.ids.append(self.stream.last_event_id)
+            assert self.stream.retry == self.stream.decoder.retry
+            assert self.stream.decoder.incomplete in (True, False)
+        return next(self.chunks)
+
+
+@given(
+    test_decoder.streams,
+    test_decoder.cut_points,
+    test_decoder.limits,
+    st.sampled_from(["raise", "skip"]),
+    st.integers(1, 30),
+    st.booleans(),
+)
+def test_a_stream_is_the_decoder_with_a_loop_round_it(
+    stream: bytes, cuts: list[int], limit: int | None, on_oversize: Any, size: int, reading: bool
+) -> None:
+    chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
+    options: dict[str, Any] = {"max_event_size": limit, "on_oversize": on_oversize, "incomplete": "discard"}
+    with test_decoder.small_thresholds(size):
+        expected = test_decoder.outcome_of(SSEDecoder(**options), chunks, [])
+        source = Reading(chunks)
+        events = EventStream(source, decoder=SSEDecoder(**options))
+        source.stream = events if reading else None
+        got: list[ServerSentEvent] = []
+        too_large = False
+        try:
+            got += events
+        except EventTooLargeError:
+            too_large = True
+            got = [ServerSentEvent(*event) for event in expected.events]  # which of them came is tested elsewhere
+    assert [tuple(event) for event in got] == expected.events
+    assert (too_large, events.decoder.skipped) == (expected.too_large, expected.skipped)
+    assert (events.last_event_id, events.retry) == (expected.last_event_id, expected.retry)
+
+
 # What may be passed.
 
 
@@ -110,6 +159,35 @@ def test_any_iterable(chunks: Iterable[bytes]) -> None:
 
 def test_other_kinds_of_chunk() -> None:
     assert list(EventStream([bytearray(ABC[:9]), memoryview(ABC)[9:]])) == [A, B, C]
+
+
+class Bare:
+    """An iterator with all that `for` and `async for` ask of it, and no more."""
+
+    def __init__(self) -> None:
+        self.chunks = iter([ABC[:5], ABC[5:]])
+
+    def __next__(self) -> bytes:
+        return next(self.chunks)
+
+    async def __anext__(self) -> bytes:
+        try:
+            return next(self.chunks)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+
+class BareIterable:
+    def __iter__(self) -> Any:
+        return Bare()
+
+    def __aiter__(self) -> Any:
+        return Bare()
+
+
+def test_bare_iterators() -> None:
+    assert list(EventStream(BareIterable())) == [A, B, C]
+    assert asyncio.run(collect(AsyncEventStream(BareIterable()))) == [A, B, C]
 
 
 class Response(Resource):
@@ -301,6 +379,45 @@ def test_an_interrupt_in_the_comment_callback_holds_nothing_up_and_loses_nothing
         next(stream)
     assert source.closed == 1
     assert list(stream) == [A]
+
+
+def test_an_interrupt_at_the_end_releases() -> None:
+    def interrupt(comment: str) -> None:
+        raise KeyboardInterrupt
+
+    response = Resource()
+    with pytest.raises(KeyboardInterrupt):
+        next(EventStream([b": c"], decoder=SSEDecoder(on_comment=interrupt), response=response))
+    assert response.closed == 1
+
+
+def test_an_interrupt_of_the_release_loses_nothing() -> None:
+    class Interrupting(Resource):
+        def close(self) -> None:
+            seen.append(stream.last_event_id)
+            raise KeyboardInterrupt
+
+    seen: list[str] = []
+    stream = EventStream([b"id: 1\ndata: a\n\n", b"id: 2\ndata: b"], response=Interrupting())
+    assert next(stream).data == "a"
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+    assert seen == [stream.last_event_id] == ["1"]
+    assert [event.data for event in stream] == ["b"]
+    assert stream.last_event_id == "2"
+
+
+def test_last_event_id_after_an_interrupt_in_the_callback() -> None:
+    def interrupt(comment: str) -> None:
+        raise KeyboardInterrupt
+
+    decoder = SSEDecoder(on_comment=interrupt, last_event_id="0")
+    stream = EventStream([b"id: 1\ndata: a\n\n: c\n"], decoder=decoder)
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+    assert stream.last_event_id == "0"
+    assert [event.id for event in stream] == ["1"]
+    assert stream.last_event_id == "1"
 
 
 # Closing.
@@ -750,6 +867,24 @@ class Wait:
         yield
 
 
+def test_a_timeout_during_the_release_loses_nothing() -> None:
+    class Slow(AsyncResource):
+        async def aclose(self) -> None:
+            await asyncio.sleep(10)
+
+    async def main() -> None:
+        chunks = AsyncChunks(b"id: 1\ndata: a\n\n", b"id: 2\ndata: b")
+        stream = AsyncEventStream(chunks, response=Slow())
+        assert (await stream.__anext__()).data == "a"
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(stream.__anext__(), 0.01)
+        assert stream.last_event_id == "1"
+        assert [event.data for event in await collect(stream)] == ["b"]
+        assert stream.last_event_id == "2"
+
+    asyncio.run(main())
+
+
 def test_a_waiting_coroutine_that_is_closed_awaits_nothing_more() -> None:
     response = AsyncResource()
 
@@ -823,6 +958,26 @@ def test_async_close_from_the_comment_callback() -> None:
 
 
 # What connect returns.
+
+
+def test_an_opening_is_entered_once() -> None:
+    opening = Opening(lambda: EventStream([ABC]))
+    with opening:
+        pass
+    with pytest.raises(RuntimeError, match="call connect"), opening:
+        pass
+
+    async def main() -> None:
+        async def open_stream() -> AsyncEventStream:
+            return AsyncEventStream(AsyncChunks(ABC))
+
+        opening = AsyncOpening(open_stream)
+        async with opening:
+            pass
+        with pytest.raises(RuntimeError, match="aconnect"):
+            await opening.__aenter__()
+
+    asyncio.run(main())
 
 
 def test_opening() -> None:

@@ -104,7 +104,7 @@ class TestRequests(SyncContract):
         def read1(*args: object, **options: object) -> bytes:
             raise urllib3.exceptions.InvalidHeader("as no read1 does today")
 
-        response.raw.read1 = read1  # type: ignore[method-assign]
+        response.raw.read1 = read1
         with iter_events(response) as events, pytest.raises(urllib3.exceptions.InvalidHeader):
             next(events)
 
