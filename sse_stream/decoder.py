@@ -84,20 +84,21 @@ class EventTooLargeError(SSEError):
 
 
 class IncompleteEventError(SSEError):
-    """The stream ended inside an event, and `incomplete="raise"` was asked for.
+    """The stream ended inside an event, or before its mark, and an error was asked for.
 
     event: the event as far as it came, or None if it had no data yet.
     """
 
-    def __init__(self, event: ServerSentEvent | None = None) -> None:
+    def __init__(self, event: ServerSentEvent | None = None, message: str = "") -> None:
         super().__init__(
-            "the stream ended inside an event, before its blank line: the server or the connection broke off; what came "
+            message
+            or "the stream ended inside an event, before its blank line: the server or the connection broke off; what came "
             "of the event is in .event"
         )
         self.event = event
 
-    def __reduce__(self) -> tuple[type[IncompleteEventError], tuple[ServerSentEvent | None]]:
-        return type(self), (self.event,)
+    def __reduce__(self) -> tuple[type[IncompleteEventError], tuple[ServerSentEvent | None, str]]:
+        return type(self), (self.event, str(self))
 
 
 _BOM = b"\xef\xbb\xbf"

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from markdown_it import MarkdownIt
 
+from tests import llm
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,16 +23,23 @@ PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python
 
 
 class Handler(BaseHTTPRequestHandler):
-    """An event stream of three events at every path, whatever the method."""
+    """An event stream of three events at every path, whatever the method; at those of LLM services, what these answer."""
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path == "/nothing-here":
             self.send_error(404)
+            return
+        protocol = llm.PROTOCOLS.get(self.path)
+        if protocol and llm.refusal(protocol, self.headers.get, body):
+            self.send_error(401)
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
+        if protocol:
+            self.wfile.write(b"".join(protocol.parts))
+            return
         self.wfile.write(
             b': hello\n\nid: 1\ndata: {"text": "a"}\n\nid: 2\ndata: {"text": "b"}\n\nid: 3\ndata: {"text": "c"}\n\n'
         )

@@ -1,0 +1,774 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import pickle
+import types
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_stream import (
+    AsyncEventStream,
+    EventStream,
+    IncompleteEventError,
+    ServerSentEvent,
+    SSEDecoder,
+    SSEError,
+)
+from sse_stream.adapters.urllib import connect
+from sse_stream.payloads import PayloadError, ServiceError, aiter_payloads, is_service_error, iter_payloads
+from tests import vectors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+
+Event = ServerSentEvent
+ONE, TWO, DONE = Event(data="1"), Event(data="2"), Event(data="[DONE]")
+
+
+class Source:
+    """Events or chunks, on both sides, and the exceptions among them; it counts how often it was closed."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = iter(items)
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        item = next(self.items)
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncSource:
+    def __init__(self, *items: Any) -> None:
+        self.source = Source(*items)
+
+    @property
+    def closed(self) -> int:
+        return self.source.closed
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        await asyncio.sleep(0)
+        try:
+            return next(self.source)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.source.close()
+
+
+Outcome = tuple[list[Any], "Exception | None"]
+
+
+def read(payloads: Any) -> Outcome:
+    """Return the payloads, and the error after them; after either the iterator must have ended."""
+    got: list[Any] = []
+    error = None
+    try:
+        got.extend(payloads)
+    except Exception as raised:
+        error = raised
+    assert list(payloads) == []
+    return got, error
+
+
+async def aread(payloads: Any) -> Outcome:
+    got: list[Any] = []
+    error = None
+    try:
+        async for payload in payloads:
+            got += [payload]
+    except Exception as raised:
+        error = raised
+    assert [payload async for payload in payloads] == []
+    return got, error
+
+
+def read_both(*items: Any, chunks: bool = False, decoder: Callable[[], SSEDecoder] = SSEDecoder, **options: Any) -> Outcome:
+    """Read events, or chunks by way of the streams, on both sides: they must agree, and close what they read from."""
+    source, asource = Source(*items), AsyncSource(*items)
+    events: Any = EventStream(source, decoder=decoder()) if chunks else source
+    aevents: Any = AsyncEventStream(asource, decoder=decoder()) if chunks else asource
+    got, error = read(iter_payloads(events, **options))
+    agot, aerror = asyncio.run(aread(aiter_payloads(aevents, **options)))
+    assert agot == got
+    assert (type(aerror), str(aerror)) == (type(error), str(error))
+    assert source.closed == asource.closed == 1
+    return got, error
+
+
+# Properties. A stream is made of items, and a few lines say what must come of them.
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+good = documents.filter(lambda payload: not is_service_error(Event(), payload))
+lines = st.text().map(lambda text: "".join(c for c in text if c not in "\r\n\0\ufeff" and not "\ud800" <= c <= "\udfff"))
+
+
+def refused(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return bool(text) and text.strip() != "[DONE]"
+    return False
+
+
+items = st.one_of(
+    st.tuples(st.just("payload"), good.map(json.dumps)),
+    st.tuples(st.just("nothing"), st.sampled_from([": comment\n\n", "data\n\n", "id: 7\n\n", "event: x\ndata:\n\n", "\n"])),
+    st.tuples(st.just("done"), st.sampled_from(["[DONE]", " [DONE] "])),
+    st.tuples(st.just("junk"), lines.filter(refused)),
+    st.tuples(st.just("error"), documents.map(lambda payload: json.dumps({"error": {"message": "no", "x": payload}}))),
+)
+
+
+def wire(stream: Sequence[tuple[str, str]]) -> bytes:
+    return "".join(text if kind == "nothing" else f"data: {text}\n\n" for kind, text in stream).encode()
+
+
+def expected(stream: Sequence[tuple[str, str]], *, require_done: bool) -> tuple[list[Any], type[Exception] | None]:
+    payloads: list[Any] = []
+    for kind, text in stream:
+        if kind == "payload":
+            payloads.append(json.loads(text))
+        elif kind == "done":
+            return payloads, None
+        elif kind != "nothing":
+            return payloads, PayloadError if kind == "junk" else ServiceError
+    return payloads, IncompleteEventError if require_done else None
+
+
+@given(st.lists(items), st.booleans(), st.data())
+def test_any_stream_at_any_cuts(stream: list[tuple[str, str]], require_done: bool, data: st.DataObject) -> None:
+    whole = wire(stream)
+    cuts = data.draw(st.lists(st.integers(0, len(whole)), max_size=6))
+    got, error = read_both(*vectors.cut(whole, cuts), chunks=True, require_done=require_done)
+    payloads, kind = expected(stream, require_done=require_done)
+    assert (got, type(error) if error else None) == (payloads, kind)
+    if error is not None:
+        check_error(error)
+
+
+def check_error(error: Any) -> None:
+    """Whatever happened: a short printable line, picklable with its attributes."""
+    assert isinstance(error, SSEError)
+    assert str(error).isprintable()
+    assert len(str(error)) < 700
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+@given(st.text(), st.text(), documents)
+def test_errors_whatever_they_carry(data: str, reason: str, payload: Any) -> None:
+    event = Event("x", data, "7", 1)
+    refusal = PayloadError(event, 3, reason)
+    check_error(refusal)
+    assert (refusal.event, refusal.number, refusal.reason) == (event, 3, reason)
+    error = ServiceError(event, payload)
+    check_error(error)
+    assert (error.event, error.payload) == (event, payload)
+    assert isinstance(error.message, str)
+
+
+# What ends the payloads.
+
+
+def test_the_mark_ends_them_and_nothing_is_read_after_it() -> None:
+    source = Source(ONE, DONE, AssertionError("read beyond the mark"))
+    assert list(iter_payloads(source)) == [1]
+    assert source.closed == 1
+    assert read_both(ONE, DONE, TWO) == ([1], None)
+    assert read_both(ONE, Event(data=" [DONE]\n"), TWO) == ([1], None)
+
+
+def test_a_mark_of_ones_own() -> None:
+    assert read_both(ONE, Event(data="END"), TWO, done="END", require_done=True) == ([1], None)
+    assert read_both(ONE, Event(data="END"), TWO, done=" END ") == ([1], None)
+    assert read_both(ONE, TWO, Event(data="3"), done=lambda event: event.data == "2", require_done=True) == ([1, 2], None)
+    got, error = read_both(ONE, DONE, done="END")
+    assert got == [1]
+    assert isinstance(error, PayloadError)
+
+
+def test_the_payload_of_a_mark_may_be_empty_wrong_or_an_error() -> None:
+    def at_end(event: ServerSentEvent) -> bool:
+        return event.event == "end"
+
+    assert read_both(ONE, Event("end", ""), TWO, done=at_end, require_done=True) == ([1], None)
+    assert isinstance(read_both(Event("end", "bye"), done=at_end)[1], PayloadError)
+    assert isinstance(read_both(Event("end", '{"error": 1}'), done=at_end)[1], ServiceError)
+
+
+def test_at_the_mark_the_stream_is_closed_before_its_payload_is_handed_out() -> None:
+    source = Source(ONE, TWO)
+    payloads = iter_payloads(source, done=lambda event: event == ONE)
+    assert next(payloads) == 1
+    assert source.closed == 1
+
+
+def test_no_mark() -> None:
+    assert isinstance(read_both(ONE, DONE, done=None)[1], PayloadError)
+    assert read_both(ONE, TWO, done=None) == ([1, 2], None)
+
+
+def test_require_done() -> None:
+    got, error = read_both(ONE, TWO, require_done=True)
+    assert got == [1, 2]
+    assert isinstance(error, IncompleteEventError)
+    assert error.event is None
+    assert "before its mark" in str(error)
+    check_error(error)
+    assert read_both(ONE, TWO) == ([1, 2], None)
+
+
+@pytest.mark.parametrize("cut", [b'data: {"a', b'data: {"a"\n', b"data: [DO"])
+def test_an_event_that_the_end_cuts_off_is_no_bad_payload_but_a_truncation(cut: bytes) -> None:
+    got, error = read_both(b"data: 1\n\n", cut, chunks=True, require_done=True)
+    assert got == [1]
+    assert isinstance(error, IncompleteEventError)
+    assert error.event is not None
+    assert error.event.data.encode() in cut
+    assert isinstance(error.__cause__, ValueError)
+    check_error(error)
+    got, error = read_both(b"data: 1\n\n", cut, chunks=True)  # nobody asked
+    assert isinstance(error, PayloadError)
+    assert "the stream ended inside this event" in str(error)
+
+
+def test_a_bad_payload_before_an_unfinished_event_is_one() -> None:
+    for decoder in (SSEDecoder, lambda: SSEDecoder(incomplete="raise")):
+        got, error = read_both(b"data: 1\n\ndata: no\n\ndata: {", chunks=True, decoder=decoder, require_done=True)
+        assert got == [1]
+        assert isinstance(error, PayloadError)
+        assert error.event.data == "no"
+
+
+def test_a_bad_payload_before_a_fault_of_the_decoder_is_one() -> None:
+    def decoder() -> SSEDecoder:
+        return SSEDecoder(on_comment=lambda comment: 1 // 0)
+
+    got, error = read_both(b"data: 1\n\ndata: no\n\ndata: {\n: comment\n", chunks=True, decoder=decoder, require_done=True)
+    assert got == [1]
+    assert isinstance(error, PayloadError)
+
+
+def test_an_unfinished_mark_counts_unless_the_decoder_drops_it() -> None:
+    stream = (b"data: 1\n\n", b"data: [DONE]")
+    assert read_both(*stream, chunks=True, require_done=True) == ([1], None)
+    discard = read_both(*stream, chunks=True, require_done=True, decoder=lambda: SSEDecoder(incomplete="discard"))
+    assert isinstance(discard[1], IncompleteEventError)
+
+
+def test_what_the_events_raise_passes_through() -> None:
+    fault = ConnectionResetError("reset")
+    got, error = read_both(ONE, fault, TWO, require_done=True)
+    assert got == [1]
+    assert error is fault
+    got, error = read_both(b"data: 1\n\ndata: 2", fault, chunks=True, require_done=True)
+    assert (got, error) == ([1], fault)
+
+
+def test_the_first_error_matters_more_than_one_of_closing() -> None:
+    class Stubborn(Source):
+        def close(self) -> None:
+            raise OSError("cannot close")
+
+    class AsyncStubborn(AsyncSource):
+        async def aclose(self) -> None:
+            raise OSError("cannot close")
+
+    assert isinstance(read(iter_payloads(Stubborn(Event(data="no"))))[1], PayloadError)
+    assert isinstance(asyncio.run(aread(aiter_payloads(AsyncStubborn(Event(data="no")))))[1], PayloadError)
+    payloads = iter_payloads(Stubborn(ONE), done=lambda event: True)
+    with pytest.raises(OSError, match="cannot close"):
+        next(payloads)
+    assert list(payloads) == [1]  # not lost
+    payloads = iter_payloads(Stubborn(ONE), done=lambda event: True)
+    with pytest.raises(OSError, match="cannot close"):
+        next(payloads)
+    payloads.close()
+    assert list(payloads) == []
+
+
+# Payloads and errors.
+
+
+def test_where_and_what_a_bad_payload_is() -> None:
+    bad = Event("x", '{"a": nope,\n\x1b[31m' + "b" * 10_000, "9")
+    _, error = read_both(Event(data=""), ONE, bad)
+    assert isinstance(error, PayloadError)
+    assert (error.event, error.number) == (bad, 3)
+    assert isinstance(error.__cause__, json.JSONDecodeError)
+    assert error.reason == str(error.__cause__)
+    assert str(error).startswith('event 3 is not JSON (Expecting value: line 1 column 7 (char 6)): {"a": nope, ')
+    check_error(error)
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("b" * 200, "b" * 200),
+        ("b" * 201, "b" * 200 + " ..."),
+        ("b" * 10_000, "b" * 200 + " ..."),
+        ("b" + " " * 10_000 + "b", "b ..."),
+        (" b\n\tb\x00\ud800", "b b\ufffd\ufffd"),
+    ],
+)
+def test_how_much_of_the_data_is_shown(data: str, shown: str) -> None:
+    assert str(PayloadError(Event(data=data), 1, "x")) == f"event 1 is not JSON (x): {shown}"
+    assert str(ServiceError(Event(data=data), {})) == f"the service sent an error: {shown}"
+
+
+def test_loads() -> None:
+    class Refused(Exception):  # that of msgspec is no ValueError
+        pass
+
+    def loads(data: str) -> Any:
+        if data == "no":
+            raise Refused
+        return [data]
+
+    assert read_both(ONE, TWO, loads=loads) == ([["1"], ["2"]], None)
+    _, error = read_both(Event(data="no"), loads=loads)
+    assert isinstance(error, PayloadError)
+    assert error.reason == "Refused"
+    assert isinstance(error.__cause__, Refused)
+
+
+def test_data_too_deep_to_parse_is_a_bad_payload() -> None:
+    assert isinstance(read_both(Event(data="[" * 200_000))[1], PayloadError)
+
+
+def test_null_is_a_payload() -> None:
+    assert read_both(Event(data="null"), ONE) == ([None, 1], None)
+
+
+MESSAGES = {
+    '{"error": {"message": "Overloaded", "type": "x"}}': "Overloaded",  # OpenAI, Anthropic
+    '{"error": "Overloaded"}': "Overloaded",  # TGI, Ollama
+    '{"error": true, "message": "Overloaded"}': "Overloaded",
+    '{"error": {"code": 502, "message": "Overloaded"}, "choices": [{"finish_reason": "error"}]}': "Overloaded",  # OpenRouter
+    '{"type": "error", "code": "E", "message": "Overloaded", "param": null}': "Overloaded",  # the Responses API
+    '{"type": "response.failed", "response": {"error": {"code": "E", "message": "Overloaded"}}}': "Overloaded",
+    '{"type": "response.failed", "response": null}': '{"type": "response.failed", "response": null}',
+    '{"error": {"message": {"no": "text"}, "code": 1}}': '{"error": {"message": {"no": "text"}, "code": 1}}',
+    '{"error": ["a"]}': '{"error": ["a"]}',
+}
+
+
+@pytest.mark.parametrize("data", MESSAGES)
+def test_the_message_of_an_error(data: str) -> None:
+    got, error = read_both(ONE, Event("message", data), TWO)
+    assert got == [1]
+    assert isinstance(error, ServiceError)
+    assert error.payload == json.loads(data)
+    assert error.event.data == data
+    assert error.message == MESSAGES[data]
+    assert str(error).startswith(f"the service sent an error: {MESSAGES[data]}")
+    assert str(error).count(data) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [("Overloaded", "Overloaded"), ('"Overloaded"', "Overloaded"), ("", ""), ("[1]", "[1]")]
+)
+def test_an_event_of_the_type_error_is_one_whatever_its_data(data: str, message: str) -> None:
+    _, error = read_both(ONE, Event("error", data))
+    assert isinstance(error, ServiceError)
+    assert error.message == message
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or not error.__context__
+    check_error(error)
+
+
+@pytest.mark.parametrize("data", ['{"error": null}', '{"error": ""}', '{"error": {}}', '{"type": ["error"]}', '"error"', "[]"])
+def test_what_is_no_error(data: str) -> None:
+    assert read_both(Event(data=data)) == ([json.loads(data)], None)
+
+
+def test_errors_may_be_payloads() -> None:
+    reply = '{"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "Method not found"}}'
+    assert read_both(Event(data=reply), Event("error", "2"), is_error=None) == ([json.loads(reply), 2], None)
+    assert isinstance(read_both(Event("error", "no"), is_error=None)[1], PayloadError)
+    assert read_both(Event("error", ""), is_error=None) == ([], None)
+
+
+def test_what_an_error_is_may_be_ones_own_business() -> None:
+    def is_error(event: ServerSentEvent, payload: Any) -> object:
+        return payload == 2 or payload == "bad"
+
+    assert isinstance(read_both(ONE, TWO, is_error=is_error)[1], ServiceError)
+    assert isinstance(read_both(Event("error", "bad"), is_error=is_error)[1], ServiceError)
+    assert isinstance(read_both(Event("error", "other"), is_error=is_error)[1], PayloadError)
+    assert read_both(Event("error", ""), Event("error", "1"), is_error=is_error) == ([1], None)
+
+
+#: Streams whose last event is a mark, an error, or cut off, and what becomes of it.
+SERVICES: dict[str, type[Exception] | None] = {
+    "openai-chat-tool-calls": None,
+    "openai-chat-error-in-stream": ServiceError,
+    "openai-chat-cut-in-json": IncompleteEventError,
+    "openai-chat-cut-in-utf8": IncompleteEventError,
+    "openai-chat-no-final-newline": None,
+    "openai-chat-one-final-newline": None,
+    "openai-responses-function-call": ServiceError,
+    "anthropic-overloaded": ServiceError,
+    "ollama-openai-compatible": None,
+    "openrouter-processing-comments": None,
+    "openrouter-mid-stream-error": ServiceError,
+    "aws-bedrock-gateway-bom": None,
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_recorded_services(name: str) -> None:
+    (case,) = [case for case in vectors.load("services.json") if case.name == name]
+    payloads = [json.loads(data) for _, data, _ in case.flush.events[:-1]]
+    assert payloads
+    for chunks in vectors.cuttings(case.stream, seeded=2):
+        got, error = read_both(*chunks, chunks=True, require_done=True)
+        assert (got, type(error) if error else None) == (payloads, SERVICES[name])
+
+
+def test_a_priming_event_is_no_payload() -> None:
+    (case,) = [case for case in vectors.load("services.json") if case.name == "mcp-priming-event-with-empty-data"]
+    assert read_both(case.stream, chunks=True) == ([{"jsonrpc": "2.0", "id": 2, "result": {}}], None)
+
+
+# What may be passed.
+
+
+def test_any_events() -> None:
+    def generate() -> Generator[ServerSentEvent, None, None]:
+        yield from (ONE, TWO)
+
+    for events in ([ONE, TWO], (ONE, TWO), iter([ONE, TWO]), generate(), EventStream([b"data: 1\n\ndata: 2"])):
+        assert list(iter_payloads(events)) == [1, 2]
+
+
+def test_what_an_iterable_hands_out_is_closed_with_it() -> None:
+    closed: list[str] = []
+
+    class Events:
+        def __iter__(self) -> Iterator[ServerSentEvent]:
+            try:
+                yield ONE
+            finally:
+                closed.append("iterator")
+
+        async def __aiter__(self) -> AsyncIterator[ServerSentEvent]:
+            try:
+                yield ONE
+            finally:
+                closed.append("iterator")
+
+        def close(self) -> None:
+            closed.append("iterable")
+
+    with iter_payloads(Events()) as payloads:
+        assert next(payloads) == 1
+        assert closed == []
+    assert closed == ["iterator", "iterable"]
+
+    async def main() -> None:
+        async with aiter_payloads(Events()) as payloads:
+            assert await anext(payloads) == 1
+        assert closed == ["iterator", "iterable"] * 2
+
+    asyncio.run(main())
+
+
+def test_closing() -> None:
+    source = Source(ONE, TWO)
+    with iter_payloads(source) as payloads:
+        assert iter(payloads) is payloads
+        assert next(payloads) == 1
+    payloads.close()
+    assert source.closed == 1
+    assert list(payloads) == []
+
+    async def main() -> None:
+        source = AsyncSource(ONE, TWO)
+        async with aiter_payloads(source) as payloads:
+            assert await anext(payloads) == 1
+        await payloads.aclose()
+        assert source.closed == 1
+        assert [payload async for payload in payloads] == []
+
+    asyncio.run(main())
+
+
+class Response:
+    headers: dict[str, str] = {}  # noqa: RUF012
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([])
+
+
+MISTAKES: dict[str, tuple[Any, str]] = {
+    "bytes": (b"data: 1\n\n", r"EventStream\(\[data\]\)"),
+    "str": ("data: 1\n\n", r"EventStream\(\[data\]\)"),
+    "an event": (ONE, r"\[event\]"),
+    "a response": (Response(), "iter_events or aiter_events"),
+    "not entered": (connect(None, "GET", "http://127.0.0.1:9"), "with `with` or `async with`"),
+    "None": (None, "iterable of events, not NoneType$"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_cannot_be_read(name: str) -> None:
+    mistake, hint = MISTAKES[name]
+    for function in (iter_payloads, aiter_payloads):
+        with pytest.raises(TypeError, match=hint):
+            function(mistake)
+
+
+def test_the_other_side() -> None:
+    events: Any = [ONE]
+    with pytest.raises(TypeError, match="pass this list to iter_payloads"):
+        aiter_payloads(events)
+    aevents: Any = AsyncSource()
+    with pytest.raises(TypeError, match="pass this AsyncSource to aiter_payloads"):
+        iter_payloads(aevents)
+
+
+@pytest.mark.parametrize("item", [b"data: 1\n\n", "1", None, object()])
+def test_items_that_are_no_events(item: Any) -> None:
+    got, error = read_both(ONE, item)
+    assert got == [1]
+    assert isinstance(error, TypeError)
+    assert "EventStream" in str(error)
+
+
+OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"done": b"[DONE]"}, TypeError, "done must be a str"),
+    ({"done": ""}, ValueError, "None for no mark"),
+    ({"done": None, "require_done": True}, ValueError, "pass done"),
+    ({"is_error": True}, TypeError, "is_error must be a function"),
+    ({"loads": None}, TypeError, "loads must be a function"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), OPTIONS)
+def test_options_that_cannot_work(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        iter_payloads(Source(), **options)
+    with pytest.raises(kind, match=message):
+        aiter_payloads(AsyncSource(), **options)
+
+
+# What tasks do to each other.
+
+
+@types.coroutine
+def pause() -> Generator[None, None, None]:
+    """Wait for nobody but a `send`."""
+    yield
+
+
+class Waiting:
+    """An async iterable of events that waits for ever after its first, and notes how it ended."""
+
+    def __init__(self, sleep: Callable[[], Awaitable[object]]) -> None:
+        self.sleep = sleep
+        self.waits = self.closed = 0
+
+    async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
+        try:
+            yield ONE
+            self.waits += 1
+            await self.sleep()
+        finally:
+            self.closed += 1
+
+
+async def asyncio_for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+def test_cancelling_on_asyncio() -> None:
+    async def main() -> None:
+        waiting = Waiting(asyncio_for_ever)
+        payloads = aiter_payloads(waiting.events())
+        assert await anext(payloads) == 1
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(payloads), 0.01)
+        assert waiting.closed == 1
+        with pytest.raises(StopAsyncIteration):
+            await anext(payloads)
+        await payloads.aclose()
+
+    asyncio.run(main())
+
+
+def test_cancelling_on_trio() -> None:
+    async def main() -> None:
+        waiting = Waiting(trio.sleep_forever)
+        async with aiter_payloads(waiting.events(), require_done=True) as payloads:
+            assert await anext(payloads) == 1
+            with trio.move_on_after(0.01) as scope:
+                await anext(payloads)
+            assert scope.cancelled_caught
+            assert waiting.closed == 1
+            with pytest.raises(IncompleteEventError):  # true enough
+                await anext(payloads)
+
+    trio.run(main)
+
+
+class Endless:
+    """A response and its chunks: one event, then nothing until it is closed."""
+
+    def __init__(self) -> None:
+        self.chunks = iter([b"data: 1\n\n"])
+        self.waits = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.closed = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self.chunks:
+            return chunk
+        self.waits.set()
+        await self.gone.wait()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        self.gone.set()
+
+
+@pytest.mark.parametrize("require_done", [False, True])
+def test_closing_while_another_task_waits(require_done: bool) -> None:
+    async def main() -> None:
+        response = Endless()
+        payloads = aiter_payloads(AsyncEventStream(response, response=response), require_done=require_done)
+        assert await anext(payloads) == 1
+        task = asyncio.ensure_future(aread(payloads))
+        await response.waits.wait()
+        with pytest.raises(RuntimeError, match="two tasks"):
+            await anext(payloads)
+        assert not task.done()
+        assert response.closed == 0
+        await payloads.aclose()
+        assert await task == ([], None)
+        assert response.closed >= 1
+
+    asyncio.run(main())
+
+
+def test_closing_while_another_task_waits_in_a_generator() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+        waiting = Waiting(gate.wait)
+        payloads = aiter_payloads(waiting.events())
+        assert await anext(payloads) == 1
+        task = asyncio.ensure_future(aread(payloads))
+        while not waiting.waits:
+            await asyncio.sleep(0)
+        await payloads.aclose()
+        assert waiting.closed == 0
+        gate.set()
+        assert await task == ([], None)
+        assert waiting.closed >= 1
+
+    asyncio.run(main())
+
+
+def test_a_waiting_coroutine_that_is_closed_awaits_nothing_more() -> None:
+    class Chunks(AsyncSource):
+        async def __anext__(self) -> Any:
+            await pause()
+            raise AssertionError("went on")
+
+    source = Chunks()
+    payloads = aiter_payloads(AsyncEventStream(source), require_done=True)
+    coroutine = payloads.__anext__()
+    coroutine.send(None)
+    coroutine.close()  # a RuntimeError if it awaited
+    assert source.closed == 0
+    with pytest.raises(IncompleteEventError):  # the stream has ended
+        asyncio.run(anext_of(payloads))
+    assert source.closed == 1
+
+
+async def anext_of(payloads: Any) -> Any:
+    return await anext(payloads)
+
+
+def test_a_release_that_is_closed_or_cancelled() -> None:
+    closed: list[str] = []
+
+    class Events:
+        async def __aiter__(self) -> AsyncIterator[ServerSentEvent]:
+            try:
+                yield ONE
+            finally:
+                await pause()
+
+        def close(self) -> None:
+            closed.append("iterable")
+
+    def releasing() -> Any:
+        payloads = aiter_payloads(Events())
+        with pytest.raises(StopIteration):
+            payloads.__anext__().send(None)
+        coroutine = payloads.aclose()
+        coroutine.send(None)
+        return coroutine
+
+    releasing().close()
+    assert closed == []
+    with pytest.raises(KeyboardInterrupt):
+        releasing().throw(KeyboardInterrupt)
+    assert closed == ["iterable"]
+
+
+def test_leaving_by_a_coroutine_that_is_closed() -> None:
+    async def body(source: AsyncSource) -> None:
+        async with aiter_payloads(source) as payloads:
+            kept.append(payloads)
+            await pause()
+
+    kept: list[Any] = []
+    source = AsyncSource(ONE)
+    coroutine = body(source)
+    coroutine.send(None)
+    coroutine.close()
+    assert source.closed == 0
+    assert asyncio.run(aread(kept[0])) == ([], None)
+
+
+def test_dropped_payloads_leave_no_warning() -> None:
+    async def main() -> None:
+        async for _ in aiter_payloads(AsyncEventStream(Endless())):
+            break
+        gc.collect()
+
+    asyncio.run(main())
+    for _ in iter_payloads(EventStream(iter([b"data: 1\n\n"]))):
+        break
+    gc.collect()
