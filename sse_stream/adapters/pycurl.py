@@ -8,7 +8,8 @@
 All functions take a `pycurl.Curl` and run it on a CurlMulti of their own. WRITEFUNCTION and HEADERFUNCTION are theirs until
 the stream is closed, and are then as if they had never been set; FAILONERROR is turned off; every other option is the
 caller's. TIMEOUT would cut the stream: leave it unset. Silence has no limit unless `idle_timeout` sets one. Compressed
-bodies are decoded if ACCEPT_ENCODING is set. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
+bodies are decoded if ACCEPT_ENCODING is set, and otherwise refused with ResponseError where their first bytes tell. Streams
+share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
 
 The transfer goes on while an event is waited for, by one round of its sockets at a time: at most some 700 KB, or what those
 unfold to if they are compressed. So a slow consumer holds the server back.
@@ -29,7 +30,16 @@ from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
-from ..handshake import MAX_BODY_SIZE, Headers, is_event_stream, prepare_decoder, request_headers, response_error
+from ..handshake import (
+    MAX_BODY_SIZE,
+    Headers,
+    ResponseError,
+    is_event_stream,
+    prepare_decoder,
+    request_headers,
+    response_error,
+    shown_url,
+)
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
@@ -41,6 +51,9 @@ if TYPE_CHECKING:
     from ..decoder import ServerSentEvent, SSEDecoder
 
 __all__ = ["aconnect", "aiter_events", "connect", "iter_events", "perform"]
+
+# How a body in gzip, deflate and zstd begins; none of these is UTF-8.
+_CODED = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
 
 _REDIRECTS = "pycurl follows redirects if FOLLOWLOCATION is set"
 
@@ -221,6 +234,7 @@ class _Transfer:
         self._fields: list[tuple[str, str]] = []
         self._in_head = False
         self._body: list[bytes] = []  # not taken yet
+        self._begun = False  # some of it has been taken
         self._known = False  # whether the response is the one that counts
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
@@ -321,7 +335,19 @@ class _Transfer:
             raise error
         body = b"".join(self._body)
         self._body.clear()
+        if body and not self._begun:
+            self._begun = True
+            self._refuse_coded(body)
         return body
+
+    def _refuse_coded(self, body: bytes) -> None:
+        """Raise ResponseError for a body that libcurl was not told to decode: no option can be read, but its start tells."""
+        response = self.response
+        if body.startswith(_CODED) and (coding := response.headers.get("Content-Encoding")):
+            text = (
+                f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING, so that libcurl decodes it"
+            )
+            raise ResponseError(text, response.status, response.headers, response.url)
 
     def release(self) -> None:
         """Stop the transfer and give the handle back, once."""

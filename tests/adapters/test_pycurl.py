@@ -170,6 +170,13 @@ class TestPycurl(SyncContract):
 
     # The limit on silence.
 
+    @pytest.mark.parametrize("coding", ["gzip", "deflate"])
+    def test_coding_that_libcurl_was_not_told_of(self, server: Server, coding: str) -> None:
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.URL, server.url(stream(NUMBERS, FRAMINGS[coding])))
+        with self.iter_events(curl) as events, pytest.raises(ResponseError, match="ACCEPT_ENCODING"):
+            next(events)
+
     def test_idle_timeout_is_not_early_and_not_late(self, server: Server) -> None:
         with self.connect(server.url(FAULTS["stall"].handler(lock_step=False)), read_timeout=0.4) as events:
             assert [next(events).data, next(events).data] == ["one", "two"]
