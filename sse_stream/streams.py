@@ -26,6 +26,48 @@ if TYPE_CHECKING:
 __all__ = ["AsyncEventStream", "EventStream"]
 
 
+class _Owner:
+    """What owns an iterator over chunks, and the response that it comes from."""
+
+    __slots__ = ()
+
+    _chunks: Any
+    _response_to_close: Any
+
+    def _release(self) -> None:
+        chunks = self._chunks
+        response, self._response_to_close = self._response_to_close, None
+        if getattr(chunks, "gi_running", False):
+            chunks = None  # closed from within or from another thread: whoever reads releases it after that
+        else:
+            self._chunks = None
+        try:
+            _close(chunks)
+        finally:
+            _close(response)
+
+
+class _AsyncOwner:
+    """The same for an async iterator."""
+
+    __slots__ = ()
+
+    _chunks: Any
+    _response_to_close: Any
+
+    async def _release(self) -> None:
+        chunks = self._chunks
+        response, self._response_to_close = self._response_to_close, None
+        if getattr(chunks, "ag_running", False):
+            chunks = None  # another task waits in it: that task releases it
+        else:
+            self._chunks = None
+        try:
+            await _aclose(chunks)
+        finally:
+            await _aclose(response)
+
+
 class _Stream:
     """What both streams share: the events of the chunk at hand, and what becomes of the stream after them."""
 
@@ -127,7 +169,7 @@ class _Stream:
                 del error  # no cycle of the error and this frame
 
 
-class EventStream(_Stream):
+class EventStream(_Stream, _Owner):
     """Iterate over the events in an iterable of bytes. An iterator and a context manager.
 
     chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass through, after the events
@@ -148,7 +190,7 @@ class EventStream(_Stream):
                 raise TypeError(f"EventStream iterates with `for`; pass this {_name(chunks)} to AsyncEventStream")
             raise TypeError(f"EventStream takes an iterable of bytes, not {_name(chunks)}")
         super().__init__(decoder, response)
-        self._chunks: Iterator[Chunk] | None = iter(chunks)
+        self._chunks = iter(chunks)
 
     def __iter__(self) -> EventStream:
         return self
@@ -198,18 +240,6 @@ class EventStream(_Stream):
         self._mark_closed()
         self._release()
 
-    def _release(self) -> None:
-        chunks = self._chunks
-        response, self._response_to_close = self._response_to_close, None
-        if getattr(chunks, "gi_running", False):
-            chunks = None  # closed from within or from another thread: `_read` releases it when it has returned
-        else:
-            self._chunks = None
-        try:
-            _close(chunks)
-        finally:
-            _close(response)
-
     def __enter__(self) -> EventStream:
         return self
 
@@ -219,7 +249,7 @@ class EventStream(_Stream):
         self.close()
 
 
-class AsyncEventStream(_Stream):
+class AsyncEventStream(_Stream, _AsyncOwner):
     """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
 
     All that EventStream says holds, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`.
@@ -237,7 +267,7 @@ class AsyncEventStream(_Stream):
                 raise TypeError(f"AsyncEventStream iterates with `async for`; pass this {_name(chunks)} to EventStream")
             raise TypeError(f"AsyncEventStream takes an async iterable of bytes, not {_name(chunks)}")
         super().__init__(decoder, response)
-        self._chunks: Any = chunks.__aiter__()
+        self._chunks = chunks.__aiter__()
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
@@ -311,18 +341,6 @@ class AsyncEventStream(_Stream):
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
         self._mark_closed()
         await self._release()
-
-    async def _release(self) -> None:
-        chunks = self._chunks
-        response, self._response_to_close = self._response_to_close, None
-        if getattr(chunks, "ag_running", False):
-            chunks = None  # another task waits in it: that task's `_read` releases it
-        else:
-            self._chunks = None
-        try:
-            await _aclose(chunks)
-        finally:
-            await _aclose(response)
 
     async def __aenter__(self) -> AsyncEventStream:
         return self
