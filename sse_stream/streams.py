@@ -17,7 +17,7 @@ from .decoder import TOO_LARGE, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Any
 
@@ -184,13 +184,9 @@ class EventStream(_Stream, _Owner):
     __slots__ = ("_chunks",)
 
     def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
-        _refuse_other_than_chunks(chunks)
-        if not hasattr(chunks, "__iter__"):
-            if hasattr(chunks, "__aiter__"):
-                raise TypeError(f"EventStream iterates with `for`; pass this {_name(chunks)} to AsyncEventStream")
-            raise TypeError(f"EventStream takes an iterable of bytes, not {_name(chunks)}")
+        iterator = _iterator(chunks, "EventStream", "AsyncEventStream")
         super().__init__(decoder, response)
-        self._chunks = iter(chunks)
+        self._chunks = iterator
 
     def __iter__(self) -> EventStream:
         return self
@@ -261,13 +257,9 @@ class AsyncEventStream(_Stream, _AsyncOwner):
     __slots__ = ("_check", "_chunks", "_waiting")
 
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
-        _refuse_other_than_chunks(chunks)
-        if not hasattr(chunks, "__aiter__"):
-            if hasattr(chunks, "__iter__"):
-                raise TypeError(f"AsyncEventStream iterates with `async for`; pass this {_name(chunks)} to EventStream")
-            raise TypeError(f"AsyncEventStream takes an async iterable of bytes, not {_name(chunks)}")
+        iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
         super().__init__(decoder, response)
-        self._chunks = chunks.__aiter__()
+        self._chunks = iterator
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
@@ -389,6 +381,26 @@ class AsyncOpening:
 
 def _name(value: object) -> str:
     return type(value).__name__
+
+
+def _iterator(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
+    """Return the iterator over the chunks, or raise TypeError if they cannot be."""
+    _refuse_other_than_chunks(chunks)
+    if not hasattr(chunks, "__iter__"):
+        if hasattr(chunks, "__aiter__"):
+            raise TypeError(f"{taker} iterates with `for`; pass this {_name(chunks)} to {async_taker}")
+        raise TypeError(f"{taker} takes an iterable of bytes, not {_name(chunks)}")
+    return iter(chunks)
+
+
+def _async_iterator(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
+    _refuse_other_than_chunks(chunks)
+    if not hasattr(chunks, "__aiter__"):
+        if hasattr(chunks, "__iter__"):
+            raise TypeError(f"{taker} iterates with `async for`; pass this {_name(chunks)} to {sync_taker}")
+        raise TypeError(f"{taker} takes an async iterable of bytes, not {_name(chunks)}")
+    iterator: AsyncIterator[Chunk] = chunks.__aiter__()
+    return iterator
 
 
 def _refuse_other_than_chunks(chunks: object) -> None:
