@@ -18,7 +18,7 @@ from tests import vectors
 from tests.test_streams import AsyncChunks, Chunks, generate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
@@ -292,7 +292,7 @@ def test_closing_while_another_task_waits() -> None:
     async def main(*after: bytes) -> None:
         left = asyncio.Event()
 
-        async def chunks() -> Any:
+        async def chunks() -> AsyncIterator[bytes]:
             yield b"1\n"
             await left.wait()
             for chunk in after:
