@@ -21,7 +21,7 @@ PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python
 
 
 class Handler(BaseHTTPRequestHandler):
-    """An event stream of three events at every path, whatever the method."""
+    """An event stream of three events, or at /api/chat JSON lines, whatever the method."""
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -29,8 +29,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        lines = self.path == "/api/chat"
+        self.send_header("Content-Type", "application/x-ndjson" if lines else "text/event-stream")
         self.end_headers()
+        if lines:
+            self.wfile.write(b'{"message": {"content": "Hel"}}\n{"message": {"content": "lo"}, "done": true}\n')
+            return
         self.wfile.write(
             b': hello\n\nid: 1\ndata: {"text": "a"}\n\nid: 2\ndata: {"text": "b"}\n\nid: 3\ndata: {"text": "c"}\n\n'
         )

@@ -145,11 +145,17 @@ def starlette_application(steps: Steps) -> Starlette:
 
 
 class Uvicorn(Service):
+    """With the application above, or another."""
+
+    def __init__(self, application: Starlette | None = None) -> None:
+        super().__init__()
+        self._application = application or starlette_application(self)
+
     async def serve(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            starlette_application(self),
+            self._application,
             log_config=None,
             log_level="critical",
             lifespan="off",
