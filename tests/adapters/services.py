@@ -31,6 +31,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from sse_stream.decoder import ServerSentEvent
+from sse_stream.encoder import SSEEncoder
+
 from .server import GUARD
 
 if TYPE_CHECKING:
@@ -229,10 +232,10 @@ class AiohttpWeb(Service):
             if compressed:
                 response.enable_compression(aiohttp.web.ContentCoding.gzip)
             await response.prepare(request)
-            generator = numbers(request)
+            generator, encoder = numbers(request), SSEEncoder()
             try:
                 async for number in generator:
-                    await response.write(f"id: {number}\ndata: {number}\n\n".encode())
+                    await response.write(encoder.encode(ServerSentEvent(data=number, id=number)))
             except ConnectionResetError:
                 pass
             finally:
