@@ -7,10 +7,7 @@ import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-import httpx
 import pytest
-import requests
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +15,6 @@ from hypothesis import strategies as st
 from sse_stream.decoder import SSEError
 from sse_stream.ndjson import AsyncDocuments, DocumentError, aiter_documents, iter_documents
 from tests import vectors
-from tests.adapters.server import FRAMINGS, GUARD, Server, broken_off, stream
 from tests.test_streams import AsyncChunks, Chunks, generate
 
 if TYPE_CHECKING:
@@ -353,58 +349,3 @@ def test_a_coroutine_that_is_closed_awaits_nothing() -> None:
     loop.run_until_complete(documents.aclose())
     loop.close()
     assert source.closed == 1
-
-
-# The clients of the README, and aiohttp.
-
-LINES = [b'{"a": 1}\n', b'\n{"b": 2}\r\n', b"[3]"]
-DOCUMENTS = [{"a": 1}, {"b": 2}, [3]]
-JSON_LINES = [("Content-Type", "application/x-ndjson")]
-
-
-@pytest.mark.parametrize("framing", ["chunked", "close-delimited", "gzip", "one huge chunk"])
-@pytest.mark.parametrize("client", ["httpx", "requests"])
-def test_each_document_comes_at_once(client: str, framing: str) -> None:
-    with Server() as server:
-        url = server.url(stream(LINES, FRAMINGS[framing], lock_step=True, headers=JSON_LINES))
-        with (
-            httpx.stream("GET", url, timeout=GUARD) if client == "httpx" else requests.get(url, stream=True, timeout=GUARD)
-        ) as response:
-            if isinstance(response, httpx.Response):
-                chunks = response.iter_bytes()
-            else:
-                chunks = iter(lambda: response.raw.read1(65536, decode_content=True), b"")
-            documents = iter_documents(chunks)
-            for document in DOCUMENTS[:-1]:
-                assert next(documents) == document
-                server.acknowledge()
-            server.acknowledge()  # the last line ends with the body
-            assert list(documents) == DOCUMENTS[-1:]
-
-
-def test_each_document_comes_at_once_async() -> None:
-    async def check(server: Server, documents: AsyncDocuments) -> None:
-        for document in DOCUMENTS[:-1]:
-            assert await documents.__anext__() == document
-            server.acknowledge()
-        server.acknowledge()
-        assert await collect(documents) == DOCUMENTS[-1:]
-
-    async def main(server: Server) -> None:
-        url = server.url(stream(LINES, FRAMINGS["gzip"], lock_step=True, headers=JSON_LINES))
-        async with httpx.AsyncClient(timeout=GUARD) as client, client.stream("GET", url) as response:
-            await check(server, aiter_documents(response.aiter_bytes()))
-        async with aiohttp.ClientSession() as session, session.get(url) as reply:
-            await check(server, aiter_documents(reply.content.iter_any()))
-
-    with Server() as server:
-        asyncio.run(main(server))
-
-
-def test_a_body_that_is_cut_off() -> None:
-    with Server() as server:
-        url = server.url(broken_off(200, b'{"a": 1}\n{"b": ', JSON_LINES))
-        with httpx.stream("GET", url) as response, iter_documents(response.iter_bytes()) as documents:
-            assert next(documents) == {"a": 1}
-            with pytest.raises(httpx.RemoteProtocolError):
-                next(documents)
