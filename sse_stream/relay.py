@@ -9,8 +9,7 @@ Strategy: a chunk is handed on first and decoded when the next one is asked for,
 the bytes on never waits for whoever reads the events, and each event is reported before the next silence. What goes wrong in
 the reading stops the reading alone, and is logged.
 
-Cost: that of the decoder. Held are one chunk, copied if it is no `bytes`, and what the
-decoder holds of an unfinished event.
+Cost: that of the decoder. Held are one chunk, copied if it is no `bytes`, and what the decoder holds of an unfinished event.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ _Chunk = TypeVar("_Chunk", bound="Chunk")
 class TeeOutcome(NamedTuple):
     """How a stream ended, and what went by until then.
 
-    state: "complete": it came to its end, outside an event. "truncated": it ended inside an event, or the reading of events
-           had stopped before, so that nobody knows. "closed": the consumer left. "failed": `chunks` raised.
-    error: "failed": what was raised. Otherwise what stopped the reading of events, or None.
+    state: "complete": it came to its end, outside an event. "truncated": it ended inside an event, or the decoder had failed
+           before, so that nobody knows. "closed": the consumer left. "failed": `chunks` raised.
+    error: "failed": what was raised. Otherwise what first went wrong beside the bytes, in the decoder or `on_event`, or None.
     bytes: how many were handed on.
-    events: how many of them were decoded; after what stopped the reading, none.
+    events: how many were decoded from them; after a failure of the decoder, none.
     last_event_id: the ID to resume from after the bytes handed on.
     """
 
@@ -67,6 +66,7 @@ class _Observer:
         "_on_event",
         "_reading",
         "_response_to_close",
+        "_untold",
     )
 
     def __init__(
@@ -94,6 +94,7 @@ class _Observer:
         self._bytes = self._count = 0
         self._fault: Exception | None = None
         self._ended = False
+        self._untold = [True]
 
     def _hand_on(self, chunk: Chunk) -> None:
         self._chunk = _as_bytes(chunk)  # a buffer may be filled again before it is decoded
@@ -126,17 +127,22 @@ class _Observer:
 
     def _end(self, state: Literal["complete", "closed", "failed"], error: Exception | None = None) -> None:
         """Tell the outcome, once."""
-        if self._ended:
+        try:
+            self._untold.pop()  # atomic: two threads may end this at once
+        except IndexError:
             return
         self._ended = True
-        self._observe()
-        outcome_state: Literal["complete", "truncated", "closed", "failed"] = state
-        if state == "complete" and self._is_cut_off():
-            outcome_state = "truncated"
-        self._on_event = None
-        on_end, self._on_end = self._on_end, None
+        cut_off = False
+        try:
+            self._observe()
+            cut_off = state == "complete" and self._is_cut_off()
+        finally:
+            self._tell("truncated" if cut_off else state, error)
+
+    def _tell(self, state: Literal["complete", "truncated", "closed", "failed"], error: Exception | None) -> None:
+        on_end, self._on_end, self._on_event = self._on_end, None, None
         if on_end is not None:
-            outcome = TeeOutcome(outcome_state, error or self._fault, self._bytes, self._count, self._decoder.last_event_id)
+            outcome = TeeOutcome(state, error or self._fault, self._bytes, self._count, self._decoder.last_event_id)
             try:
                 on_end(outcome)
             except Exception as fault:

@@ -194,6 +194,18 @@ def test_an_interrupt_is_a_consumer_that_left() -> None:
     assert log.outcome == ("closed", None, len(ONE), 1, "1")
 
 
+def test_an_interrupt_of_an_observer_hides_no_outcome() -> None:
+    def on_event(event: ServerSentEvent) -> None:
+        raise KeyboardInterrupt
+
+    log = Log()
+    chunks = tee([ONE], on_event=on_event, on_end=log.on_end)
+    next(chunks)
+    with pytest.raises(KeyboardInterrupt):
+        chunks.close()
+    assert log.outcome.state == "closed"
+
+
 def test_leaving() -> None:
     log, response, source = Log(), Resource(), Chunks(ONE, TWO)
     with pytest.raises(ZeroDivisionError), log.tee(source, response=response) as chunks:
