@@ -214,8 +214,10 @@ class Tee(_Observer, _Owner, Generic[_Chunk]):
 
     def close(self) -> None:
         """Release the iterator and the response; the outcome is "closed", unless the end came before."""
-        self._end("closed")
-        self._release()
+        try:
+            self._end("closed")
+        finally:
+            self._release()
 
     def __enter__(self) -> Tee[_Chunk]:
         return self
@@ -278,8 +280,10 @@ class AsyncTee(_Observer, _AsyncOwner, Generic[_Chunk]):
 
     async def aclose(self) -> None:
         """Release the iterator and the response; the outcome is "closed", unless the end came before."""
-        self._end("closed")
-        await self._release()
+        try:
+            self._end("closed")
+        finally:
+            await self._release()
 
     async def __aenter__(self) -> AsyncTee[_Chunk]:
         return self

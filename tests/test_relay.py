@@ -198,12 +198,13 @@ def test_an_interrupt_of_an_observer_hides_no_outcome() -> None:
     def on_event(event: ServerSentEvent) -> None:
         raise KeyboardInterrupt
 
-    log = Log()
-    chunks = tee([ONE], on_event=on_event, on_end=log.on_end)
+    log, response = Log(), Resource()
+    chunks = tee([ONE], on_event=on_event, on_end=log.on_end, response=response)
     next(chunks)
     with pytest.raises(KeyboardInterrupt):
         chunks.close()
     assert log.outcome.state == "closed"
+    assert response.closed == 1
 
 
 def test_leaving() -> None:
