@@ -21,7 +21,8 @@ from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
 from . import __version__
 from .adapters.urllib import connect
-from .decoder import SSEDecoder, SSEError
+from .decoder import ServerSentEvent, SSEDecoder, SSEError
+from .encoder import SSEEncoder
 from .handshake import header_value, shown_url
 from .streams import EventStream
 
@@ -29,8 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, BinaryIO
-
-    from .decoder import ServerSentEvent
 
 _EPILOG = """\
 examples:
@@ -222,17 +221,25 @@ def _escaped(character: str) -> str:
 
 # The demo: what a chat service sends, cut where no one would cut it.
 
-_DEMO_STREAM = (
-    "\ufeff: a comment keeps the connection alive\n\n"
-    'event: start\r\nid: 1\r\nretry: 2000\r\ndata: {"model": "demo"}\r\n\r\n'
-    'id: 2\ndata: {"text": "Bytes in, "}\n\n'
-    'id: 3\r\ndata: {"text": "events out: "}\r\n\r\n'
-    ":\n\n"
-    'id: 4\rdata: {"text": "na\u00efve caf\u00e9, \u65e5\u672c\u8a9e, \U0001f680 "}\r\r'
-    'id: 5\ndata: {"text":\ndata:  "in two data lines."}\n\n'
-    "event: end\nid: 6\ndata: no blank line follows"
-).encode()
 
+def _demo_stream() -> bytes:
+    """Return a stream with a byte order mark, all three line ends, and no blank line at its end."""
+    events = [
+        ServerSentEvent("start", '{"model": "demo"}', "1", 2000),
+        ServerSentEvent(data='{"text": "Bytes in, "}', id="2"),
+        ServerSentEvent(data='{"text": "events out: "}', id="3"),
+        ServerSentEvent(data='{"text": "na\u00efve caf\u00e9, \u65e5\u672c\u8a9e, \U0001f680 "}', id="4"),
+        ServerSentEvent(data='{"text":\n "in two data lines."}', id="5"),
+        ServerSentEvent("end", "no blank line follows", "6"),
+    ]
+    encoder = SSEEncoder()
+    stream = "\ufeff".encode() + encoder.comment("a comment keeps the connection alive")
+    for event, line_end in zip(events, (b"\r\n", b"\n", b"\r", b"\r\n", b"\n", b"\n"), strict=True):
+        stream += (encoder.encode(event) + encoder.comment()).replace(b"\n", line_end)
+    return stream[: stream.rindex(b"\n\n")]
+
+
+_DEMO_STREAM = _demo_stream()
 _DEMO_EVENTS = 6
 
 

@@ -17,13 +17,55 @@ from .decoder import TOO_LARGE, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Any
 
     from .decoder import Chunk, ServerSentEvent
 
 __all__ = ["AsyncEventStream", "EventStream"]
+
+
+class _Owner:
+    """What owns an iterator over chunks, and the response that it comes from."""
+
+    __slots__ = ()
+
+    _chunks: Any
+    _response_to_close: Any
+
+    def _release(self) -> None:
+        chunks = self._chunks
+        response, self._response_to_close = self._response_to_close, None
+        if getattr(chunks, "gi_running", False):
+            chunks = None  # closed from within or from another thread: whoever reads releases it after that
+        else:
+            self._chunks = None
+        try:
+            _close(chunks)
+        finally:
+            _close(response)
+
+
+class _AsyncOwner:
+    """The same for an async iterator."""
+
+    __slots__ = ()
+
+    _chunks: Any
+    _response_to_close: Any
+
+    async def _release(self) -> None:
+        chunks = self._chunks
+        response, self._response_to_close = self._response_to_close, None
+        if getattr(chunks, "ag_running", False):
+            chunks = None  # another task waits in it: that task releases it
+        else:
+            self._chunks = None
+        try:
+            await _aclose(chunks)
+        finally:
+            await _aclose(response)
 
 
 class _Stream:
@@ -133,7 +175,7 @@ class _Stream:
                 del error  # no cycle of the error and this frame
 
 
-class EventStream(_Stream):
+class EventStream(_Stream, _Owner):
     """Iterate over the events in an iterable of bytes. An iterator and a context manager.
 
     chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass through, after the events
@@ -145,19 +187,15 @@ class EventStream(_Stream):
     where they have one. TypeError for what is not an iterable of bytes, ValueError for a closed decoder.
     """
 
-    __slots__ = ("_chunks", "_source")
+    __slots__ = ("_chunks", "_iterable")
 
     def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
-        _refuse_other_than_chunks(chunks)
-        if not hasattr(chunks, "__iter__"):
-            if hasattr(chunks, "__aiter__"):
-                raise TypeError(f"EventStream iterates with `for`; pass this {_name(chunks)} to AsyncEventStream")
-            raise TypeError(f"EventStream takes an iterable of bytes, not {_name(chunks)}")
+        iterator = _iterator(chunks, "EventStream", "AsyncEventStream")
         super().__init__(decoder, response)
-        self._source: Any = iter(chunks)  # what is released
-        self._chunks: Iterator[Chunk] = self._source
-        if not hasattr(self._source, "__iter__"):  # all that `for` asks for is `__next__`
-            self._chunks = iter(self._source.__next__, object())
+        self._chunks: Any = iterator  # what is released
+        self._iterable: Iterable[Chunk] = iterator
+        if not hasattr(iterator, "__iter__"):  # all that `for` asks for is `__next__`
+            self._iterable = iter(iterator.__next__, object())
 
     def __iter__(self) -> EventStream:
         return self
@@ -171,7 +209,7 @@ class EventStream(_Stream):
                 self._raise_error()
                 raise StopIteration
             try:
-                events = self._decoder._feed_from(self._chunks)
+                events = self._decoder._feed_from(self._iterable)
             except BaseException as error:
                 self._stop(error)
                 continue
@@ -204,18 +242,6 @@ class EventStream(_Stream):
         self._mark_closed()
         self._release()
 
-    def _release(self) -> None:
-        source = self._source
-        response, self._response_to_close = self._response_to_close, None
-        if getattr(source, "gi_running", False):
-            source = None  # closed from within or from another thread: `__next__` releases it when it has returned
-        else:
-            self._source = None
-        try:
-            _close(source)
-        finally:
-            _close(response)
-
     def __enter__(self) -> EventStream:
         return self
 
@@ -225,7 +251,7 @@ class EventStream(_Stream):
         self.close()
 
 
-class AsyncEventStream(_Stream):
+class AsyncEventStream(_Stream, _AsyncOwner):
     """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
 
     All that EventStream says holds, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`.
@@ -234,16 +260,12 @@ class AsyncEventStream(_Stream):
     or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
     """
 
-    __slots__ = ("_check", "_source", "_waiting")
+    __slots__ = ("_check", "_chunks", "_waiting")
 
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
-        _refuse_other_than_chunks(chunks)
-        if not hasattr(chunks, "__aiter__"):
-            if hasattr(chunks, "__iter__"):
-                raise TypeError(f"AsyncEventStream iterates with `async for`; pass this {_name(chunks)} to EventStream")
-            raise TypeError(f"AsyncEventStream takes an async iterable of bytes, not {_name(chunks)}")
+        iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
         super().__init__(decoder, response)
-        self._source: Any = chunks.__aiter__()
+        self._chunks = iterator
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
@@ -272,7 +294,7 @@ class AsyncEventStream(_Stream):
             await self._run_check()
             if decoder._gate == TOO_LARGE:
                 feed(b"")  # raises what the last chunk left behind
-            async for chunk in self._source if hasattr(self._source, "__aiter__") else _AsyncIterable(self._source):
+            async for chunk in self._chunks if hasattr(self._chunks, "__aiter__") else _AsyncIterable(self._chunks):
                 if self._closed:
                     break
                 events = feed(chunk)
@@ -323,18 +345,6 @@ class AsyncEventStream(_Stream):
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
         self._mark_closed()
         await self._release()
-
-    async def _release(self) -> None:
-        source = self._source
-        response, self._response_to_close = self._response_to_close, None
-        if getattr(source, "ag_running", False):
-            source = None  # another task waits in it: that task's `_read` releases it
-        else:
-            self._source = None
-        try:
-            await _aclose(source)
-        finally:
-            await _aclose(response)
 
     async def __aenter__(self) -> AsyncEventStream:
         return self
@@ -406,6 +416,26 @@ def _enter_once(entered: bool) -> bool:
 
 def _name(value: object) -> str:
     return type(value).__name__
+
+
+def _iterator(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
+    """Return the iterator over the chunks, or raise TypeError if they cannot be."""
+    _refuse_other_than_chunks(chunks)
+    if not hasattr(chunks, "__iter__"):
+        if hasattr(chunks, "__aiter__"):
+            raise TypeError(f"{taker} iterates with `for`; pass this {_name(chunks)} to {async_taker}")
+        raise TypeError(f"{taker} takes an iterable of bytes, not {_name(chunks)}")
+    return iter(chunks)
+
+
+def _async_iterator(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
+    _refuse_other_than_chunks(chunks)
+    if not hasattr(chunks, "__aiter__"):
+        if hasattr(chunks, "__iter__"):
+            raise TypeError(f"{taker} iterates with `async for`; pass this {_name(chunks)} to {sync_taker}")
+        raise TypeError(f"{taker} takes an async iterable of bytes, not {_name(chunks)}")
+    iterator: AsyncIterator[Chunk] = chunks.__aiter__()
+    return iterator
 
 
 def _refuse_other_than_chunks(chunks: object) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from markdown_it import MarkdownIt
 
+from sse_stream.decoder import ServerSentEvent
+from sse_stream.encoder import SSEEncoder
 from tests import llm
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python
 
 
 class Handler(BaseHTTPRequestHandler):
-    """An event stream of three events at every path, whatever the method; at those of LLM services, what these answer."""
+    """Three events at every path, whatever the method; what LLM services answer at theirs; JSON lines at /api/chat."""
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -35,14 +37,19 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(401)
             return
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        lines = self.path == "/api/chat"
+        self.send_header("Content-Type", "application/x-ndjson" if lines else "text/event-stream")
         self.end_headers()
         if protocol:
             self.wfile.write(b"".join(protocol.parts))
             return
-        self.wfile.write(
-            b': hello\n\nid: 1\ndata: {"text": "a"}\n\nid: 2\ndata: {"text": "b"}\n\nid: 3\ndata: {"text": "c"}\n\n'
-        )
+        if lines:
+            self.wfile.write(b'{"message": {"content": "Hel"}}\n{"message": {"content": "lo"}, "done": true}\n')
+            return
+        encoder = SSEEncoder()
+        self.wfile.write(encoder.comment("hello"))
+        for i, text in enumerate("abc"):
+            self.wfile.write(encoder.encode(ServerSentEvent(data=f'{{"text": "{text}"}}', id=str(i + 1))))
 
     do_POST = do_GET
 
@@ -71,6 +78,23 @@ def test_every_python_block_runs(
     program = compile("\n" * line + code.replace("https://example.org", url), "README.md", "exec")
     exec(program, {"__name__": "__main__"})
     assert "print(" not in code or capsys.readouterr().out
+
+
+def test_progress(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status and type come first, and each body is known to have come to its end."""
+    (code,) = [token.content for token in BLOCKS if "def watched" in token.content]
+    exec(code.replace("https://example.org", url), {})
+    out = capsys.readouterr().out
+    heads = [
+        out.index(f"{status} {kind}")
+        for status, kind in ((200, "text/event-stream"), (200, "application/x-ndjson"), (404, "text"))
+    ]
+    ends = [found.start() for found in re.finditer("TeeOutcome\\(state='complete', error=None, ", out)]
+    first_chunks = [out.index("bytes more", head) for head in heads]
+    assert sorted([*heads, *first_chunks, *ends]) == [
+        part for body in zip(heads, first_chunks, ends, strict=True) for part in body
+    ]
+    assert out.count("events=3") == 1
 
 
 def test_code_comes_early() -> None:

@@ -31,6 +31,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from sse_stream.decoder import ServerSentEvent
+from sse_stream.encoder import SSEEncoder
+
 from .server import GUARD
 
 if TYPE_CHECKING:
@@ -145,11 +148,17 @@ def starlette_application(steps: Steps) -> Starlette:
 
 
 class Uvicorn(Service):
+    """With the application above, or another."""
+
+    def __init__(self, application: Starlette | None = None) -> None:
+        super().__init__()
+        self._application = application or starlette_application(self)
+
     async def serve(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            starlette_application(self),
+            self._application,
             log_config=None,
             log_level="critical",
             lifespan="off",
@@ -223,10 +232,10 @@ class AiohttpWeb(Service):
             if compressed:
                 response.enable_compression(aiohttp.web.ContentCoding.gzip)
             await response.prepare(request)
-            generator = numbers(request)
+            generator, encoder = numbers(request), SSEEncoder()
             try:
                 async for number in generator:
-                    await response.write(f"id: {number}\ndata: {number}\n\n".encode())
+                    await response.write(encoder.encode(ServerSentEvent(data=number, id=number)))
             except ConnectionResetError:
                 pass
             finally:

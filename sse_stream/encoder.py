@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Encode events: what decodes to them again, on the wire.
+
+A valid event is one that a decoder can give out: `event` is not empty and has no CR or LF, `id` has no CR, LF or NUL, `data`
+has no CR (a decoder makes LF of it), `retry` is None or not negative, and all is text that UTF-8 can carry. For every list of
+valid events, decoding what was encoded gives the same events: the encoder remembers, as the decoder does, which last event ID
+is in force, and writes an `id` line where an event changes it.
+
+Two things are taken besides, since they cannot forge anything: CR and CRLF in data end a line there, as LF does, and arrive as
+LF; an empty type is "message". All else that would not arrive as it is, is refused.
+
+Cost: linear; an event is one string, encoded once.
+"""
+
+from __future__ import annotations
+
+from .decoder import ServerSentEvent
+
+__all__ = ["SSEEncoder"]
+
+
+class SSEEncoder:
+    """Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
+
+    last_event_id: the ID that the reader starts from, as a decoder's option of that name: for a client that resumes, the
+        `Last-Event-ID` of its request. "" for none.
+
+    An encoder serves one stream, since an event's `id` is the last event ID in force: repeat it to keep that of the event
+    before; "" resets it. TypeError and ValueError for an ID that is no valid one.
+    """
+
+    __slots__ = ("_last_event_id",)
+
+    def __init__(self, *, last_event_id: str = "") -> None:
+        _refuse_all_but_text("last_event_id", last_event_id, "\r\n\0")
+        self._last_event_id = last_event_id
+
+    def encode(self, event: ServerSentEvent) -> bytes:
+        """Return the event's block with its blank line.
+
+        `retry` is written where the event has one, `id` where it is not the ID in force, the type unless it is "message".
+        Raises TypeError for what is no ServerSentEvent of such fields, ValueError for a field that could not arrive as it
+        is; the encoder is then as before.
+        """
+        if not isinstance(event, ServerSentEvent):
+            raise TypeError(f"encode() takes a ServerSentEvent, such as ServerSentEvent(data=...), not {type(event).__name__}")
+        event_type, data, event_id, retry = event
+        _refuse_all_but_text("event", event_type, "\r\n")
+        _refuse_all_but_text("data", data, "")
+        _refuse_all_but_text("id", event_id, "\r\n\0")
+        lines: list[str] = []
+        if retry is not None:
+            lines.append(f"retry: {_digits(retry)}\n")
+        if event_id != self._last_event_id:
+            lines.append(f"id: {event_id}\n")
+        if event_type not in ("message", ""):
+            lines.append(f"event: {event_type}\n")
+        block = _encoded(f"{''.join(lines)}{_prefixed('data: ', data)}\n")
+        self._last_event_id = event_id
+        return block
+
+    def comment(self, text: str = "") -> bytes:
+        """Return a comment, one line for each line of the text, to keep a connection alive; between any two events.
+
+        No blank line follows, since some readers take that for an event. Raises TypeError for what is no str, ValueError for
+        text that UTF-8 cannot carry.
+        """
+        _refuse_all_but_text("a comment", text, "")
+        return _encoded(_prefixed(": ", text))
+
+
+def _prefixed(prefix: str, text: str) -> str:
+    # Lines end at CRLF, LF and CR (9.2.5) and nowhere else, and each end begins another line: not so in str.splitlines.
+    return prefix + text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\n" + prefix) + "\n"
+
+
+def _digits(retry: int) -> str:
+    if not isinstance(retry, int):
+        raise TypeError(f"retry must be an int, in milliseconds, or None, not {type(retry).__name__}")
+    if retry < 0:
+        raise ValueError(f"retry must not be negative, but is {retry}")
+    return f"{retry:d}"  # True is "1"; a ValueError beyond 4,300 digits, which no decoder takes
+
+
+def _refuse_all_but_text(name: str, text: str, forbidden: str) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a str, not {type(text).__name__}")
+    for character in forbidden:
+        if character in text:
+            why = "makes readers ignore it" if character == "\0" else "would end its line and forge what follows"
+            raise ValueError(f"{name} must not contain {character!r}, which {why}; remove it: {text!r}")
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        surrogate = text[error.start]
+        raise ValueError(
+            f"text must not contain the lone surrogate {surrogate!r}, which UTF-8 cannot carry; replace it, for example by "
+            'text.encode("utf-8", "replace").decode()'
+        ) from None
