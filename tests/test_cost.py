@@ -8,6 +8,7 @@ tracemalloc counts.
 
 from __future__ import annotations
 
+import gc
 import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -90,17 +91,20 @@ def invalid_utf8(size: int) -> bytes:
     ],
 )
 def test_time_grows_with_the_bytes(make: Callable[[int], bytes], number: int, chunk_size: int) -> None:
-    def best(stream: bytes) -> float:
-        times = []
-        for _ in range(5):
-            start = time.process_time()  # what other processes take does not count
-            options = {"max_event_size": 1000 * 4 * number, "on_oversize": "skip"} if make is skipped_lines else {}
-            consume(pieces(stream, chunk_size), **options)
-            times.append(time.process_time() - start)
-        return min(times)
-
+    options = {"max_event_size": 1000 * 4 * number, "on_oversize": "skip"} if make is skipped_lines else {}
     small, large = make(number), make(4 * number)
-    assert best(large) < 10 * best(small) + 0.01
+
+    def seconds(stream: bytes) -> float:
+        gc.collect()
+        start = time.process_time()  # what other processes take does not count
+        consume(pieces(stream, chunk_size), **options)
+        return time.process_time() - start
+
+    def growth() -> float:
+        pairs = [(seconds(small), seconds(large)) for _ in range(3)]
+        return min(large for _, large in pairs) / (min(small for small, _ in pairs) + 0.001)
+
+    assert any(growth() < 10 for _ in range(3))  # a neighbour can disturb one measurement, not three
 
 
 def memory(stream: bytes, chunk_size: int, size: int) -> tuple[float, float]:
