@@ -20,13 +20,14 @@ from urllib.error import URLError
 from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
 from . import __version__
-from .adapters.urllib import connect
+from .adapters.urllib import connect, subscribe
 from .decoder import SSEDecoder, SSEError
+from .reconnect import EventSource
 from .streams import EventStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, BinaryIO
 
     from .decoder import ServerSentEvent
@@ -87,8 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument(
         "--incomplete",
         choices=("dispatch", "discard", "raise"),
-        default="dispatch",
-        help="what becomes of an event that the end of the stream cuts off (default: %(default)s)",
+        help="what becomes of an event that the end of the stream cuts off (default: dispatch, or discard with --reconnect)",
     )
     reading.add_argument("--max-event-size", type=int, metavar="BYTES", help="the bound on one event (default: 64 MiB)")
     reading.add_argument("--last-event-id", default="", metavar="ID", help="resume after this event")
@@ -99,23 +99,30 @@ def _parser() -> argparse.ArgumentParser:
         "--body", metavar="TEXT|@FILE", help="sent as application/json, unless a header says otherwise; @- is standard input"
     )
     request.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long without a byte")
+    request.add_argument("--reconnect", action="store_true", help="connect again, and resume, whenever the connection breaks")
     request.add_argument("--no-check", action="store_true", help="read on whatever the status and the Content-Type are")
     return parser
 
 
-def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream:
+def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream | EventSource:
     bound = {} if options.max_event_size is None else {"max_event_size": options.max_event_size}
-    decoder = SSEDecoder(last_event_id=options.last_event_id, incomplete=options.incomplete, **bound)
+    incomplete = options.incomplete or ("discard" if options.reconnect else "dispatch")
+
+    def make_decoder(last_event_id: str) -> SSEDecoder:
+        return SSEDecoder(last_event_id=last_event_id, incomplete=incomplete, **bound)
+
     source: str = options.source or "-"
     if source.partition("://")[0].lower() in ("http", "https"):
-        return _open_url(source, options, decoder)
-    if options.header or options.method or options.body is not None or options.timeout or options.no_check:
+        return _open_url(source, options, make_decoder)
+    decoder = make_decoder(options.last_event_id)
+    given = (options.header, options.method, options.body is not None, options.timeout, options.reconnect, options.no_check)
+    if any(given):
         parser.error("the options of a request need a URL that begins with http:// or https://")
     file: BinaryIO = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115  the stream closes it
     return EventStream(_chunks(file), decoder=decoder, response=file)
 
 
-def _open_url(url: str, options: argparse.Namespace, decoder: SSEDecoder) -> EventStream:
+def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]) -> EventStream | EventSource:
     headers: dict[str, str | bytes] = {}
     for header in options.header:
         name, colon, value = header.partition(":")
@@ -128,10 +135,11 @@ def _open_url(url: str, options: argparse.Namespace, decoder: SSEDecoder) -> Eve
         if not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = "application/json"
     method = options.method or ("GET" if body is None else "POST")
-    check = not options.no_check
-    return connect(
-        None, method, url, decoder=decoder, headers=headers, data=body, timeout=options.timeout, check=check
-    ).__enter__()
+    last_event_id: str = options.last_event_id
+    request: dict[str, Any] = {"headers": headers, "data": body, "timeout": options.timeout, "check": not options.no_check}
+    if options.reconnect:
+        return subscribe(None, method, url, make_decoder=make_decoder, last_event_id=last_event_id, **request)
+    return connect(None, method, url, decoder=make_decoder(last_event_id), **request).__enter__()
 
 
 def _read_body(body: str) -> bytes:

@@ -669,8 +669,8 @@ def is_refused_certificate(error: BaseException) -> bool:
         if type(cause).__name__ == "SSLCertVerificationError":  # of `ssl`, which is not imported for that
             return True
         seen.append(cause)
-        reason = getattr(cause, "reason", None)
-        cause = reason if isinstance(reason, BaseException) else cause.__cause__ or cause.__context__
+        wrapped = [part for part in (getattr(cause, "reason", None), *cause.args) if isinstance(part, BaseException)]
+        cause = wrapped[0] if wrapped else cause.__cause__ or cause.__context__
     return False
 
 

@@ -28,6 +28,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/nothing-here":
             self.send_error(404)
             return
+        if self.path == "/updates" and self.headers.get("Last-Event-ID") == "3":
+            self.send_response(204)  # there is nothing more
+            self.end_headers()
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
