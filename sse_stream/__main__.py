@@ -22,7 +22,6 @@ from urllib.request import OpenerDirector, ProxyHandler, build_opener
 from . import __version__
 from .adapters.urllib import connect, subscribe
 from .decoder import SSEDecoder, SSEError
-from .reconnect import EventSource
 from .streams import EventStream
 
 TYPE_CHECKING = False
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from .decoder import ServerSentEvent
+    from .reconnect import EventSource
 
 _EPILOG = """\
 examples:

@@ -67,6 +67,7 @@ else:
         "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end",
         defaults=(1.0, 2.0, 30.0, 0.5, 8, None, 300.0, True),
     )
+    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # so that `_replace` checks, too
 
 
 class ReconnectionPolicy(_Numbers):
@@ -114,12 +115,6 @@ class ReconnectionPolicy(_Numbers):
         return super().__new__(
             cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
         )
-
-    if not TYPE_CHECKING:
-
-        @classmethod
-        def _make(cls, iterable):
-            return cls(*iterable)  # `_replace` checks, too
 
     def start(self, *, random: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> Reconnection:
         """Return the state of one source. With a `random` (0 to 1) and a `clock` (seconds) of one's own it is deterministic."""

@@ -7,10 +7,12 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from markdown_it import MarkdownIt
+
+from sse_stream.reconnect import ReconnectionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +64,8 @@ def test_every_python_block_runs(
     """Run a block as pasted, but for the host, which is a server of ours."""
     (code,) = [token.content for token in BLOCKS if token.map and token.map[0] + 1 == line]
     monkeypatch.chdir(tmp_path)
+    defaults: Any = ReconnectionPolicy.__new__.__defaults__
+    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:]))  # connect again at once
     (tmp_path / "recorded.txt").write_bytes(b"data: recorded\n\n")
     program = compile("\n" * line + code.replace("https://example.org", url), "README.md", "exec")
     exec(program, {"__name__": "__main__"})

@@ -521,7 +521,7 @@ class Manager:
     def __enter__(self) -> Any:
         return self.stream
 
-    def __exit__(self, exc_type: Any, exc: Any, traceback: Any) -> None:
+    def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
         self.left.append(exc)
         if self.fault:
             raise self.fault
@@ -620,7 +620,7 @@ class Resuming(Script):
         body = b"".join(b"id: %d\ndata: %d\ndata: more\n\n" % (i, i) for i in range(start + 1, self.count + 1)[:8])
         body = body[: choose.randrange(len(body) + 1)]
         cuts = sorted(choose.randrange(len(body) + 1) for _ in range(3))
-        parts: list[Any] = [body[a:b] for a, b in zip([0, *cuts], [*cuts, None])]
+        parts: list[Any] = [body[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
         self.answers = iter([parts + [OSError("reset")] * choose.randrange(2)])
         return super()._answer(last_event_id)
 
@@ -863,6 +863,24 @@ def test_aclose_from_another_task_ends_a_wait() -> None:
     asyncio.run(main())
 
 
+def test_aclose_within_a_callback_leaves_no_wait() -> None:
+    async def main() -> None:
+        source: Any = None
+
+        async def on_disconnect(error: Exception | None, delay: float | None) -> None:
+            await source.aclose()
+
+        policy = ReconnectionPolicy(initial=3600, maximum=3600)
+        source = AsyncEventSource(Script(then=OSError()).aconnect, policy=policy, on_disconnect=on_disconnect)
+        assert await asyncio.wait_for(_collect(source), GUARD) == []
+
+    asyncio.run(main())
+
+
+async def _collect(source: AsyncEventSource) -> list[str]:
+    return [event.data async for event in source]
+
+
 def test_asyncio_sleeps_by_default() -> None:
     async def main() -> None:
         script = Script([b"data: a\n\n"], OSError(), [b"data: b\n\n"])
@@ -946,7 +964,7 @@ def test_cancellation_releases_and_ends() -> None:
         chunks = Endless()
         for fault in (None, OSError("close failed")):
             manager = Manager(AsyncEventStream(chunks), fault)
-            source = AsyncEventSource(lambda last_event_id: manager)
+            source = AsyncEventSource(lambda last_event_id, manager=manager: manager)
             task = asyncio.ensure_future(source.__anext__())
             await asyncio.sleep(0.01)
             task.cancel()
@@ -1128,8 +1146,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
         f"import sys; sys.path.insert(0, {str(Path(sse_stream.__file__).parent.parent)!r})\n"
         "import sse_stream.reconnect\nprint(*sys.modules)"
     )
-    loaded = set(
-        subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    )
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.split())
     assert "sse_stream.reconnect" in loaded
     assert not loaded & {"asyncio", "ssl", "json", "typing", "socket", "http", "email", "logging", "random", "re", "contextlib"}
