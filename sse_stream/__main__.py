@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream | EventSource:
     bound = {} if options.max_event_size is None else {"max_event_size": options.max_event_size}
-    incomplete = options.incomplete or ("discard" if options.reconnect else "dispatch")
+    incomplete: Any = options.incomplete or ("discard" if options.reconnect else "dispatch")
 
     def make_decoder(last_event_id: str) -> SSEDecoder:
         return SSEDecoder(last_event_id=last_event_id, incomplete=incomplete, **bound)

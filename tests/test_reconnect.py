@@ -40,7 +40,7 @@ from sse_stream.reconnect import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 
     Sleep = Callable[[float], Awaitable[None]]
 
@@ -113,14 +113,15 @@ def _chunks(parts: Iterable[Any]) -> Iterator[bytes]:
     for part in parts:
         if isinstance(part, BaseException):
             raise part
-        yield part() if callable(part) else part
+        yield part
 
 
 async def _achunks(parts: Iterable[Any]) -> AsyncIterator[bytes]:
     for part in parts:
         if isinstance(part, BaseException):
             raise part
-        yield await part() if callable(part) else part
+        chunk: Any = part
+        yield await chunk() if callable(chunk) else chunk
 
 
 class Side:
@@ -490,7 +491,8 @@ def test_what_a_callback_raises_ends_the_source(side: Side, callback: str) -> No
         raise fault
 
     script = Script([b"data: a\n\n"], then=[b"data: too much\n\n"])
-    assert side.read(script, **{callback: raise_it}) == ([] if callback == "on_connect" else ["a"], fault)
+    options: dict[str, Any] = {callback: raise_it}
+    assert side.read(script, **options) == ([] if callback == "on_connect" else ["a"], fault)
     assert script.streams[0].response.closed == 1
     assert "ended" in repr(side.source) or "closed" in repr(side.source)
 
@@ -588,10 +590,11 @@ def test_mistakes_are_found_at_once(kind: Any) -> None:
     def connect(last_event_id: str) -> Any:
         raise AssertionError
 
-    for options, name in [
+    mistakes: list[tuple[dict[str, Any], str]] = [
         ({"last_event_id": 7}, "last_event_id"), ({"policy": {"initial": 1}}, "policy"), ({"sleep": 1}, "sleep"),
         ({"is_transient": OSError()}, "is_transient"), ({"on_connect": 1}, "on_connect"), ({"clock": 5}, "clock"),
-    ]:  # fmt: skip
+    ]  # fmt: skip
+    for options, name in mistakes:
         with pytest.raises(TypeError, match=name):
             kind(connect, **options)
     with pytest.raises(TypeError, match="connect must be callable"):
@@ -635,7 +638,8 @@ def test_a_thousand_reconnections_lose_and_double_nothing(side: Side, seed: int)
 
 
 def test_stopping_anywhere_and_resuming_with_a_new_source(side: Side) -> None:
-    script, data, last = Resuming(300, 5), [], ""
+    script, last = Resuming(300, 5), ""
+    data: list[str] = []
     while len(data) < 300:
         got, error = side.read(script, limit=7, last_event_id=last, policy=CALM._replace(max_attempts=100))
         assert error is None
@@ -698,7 +702,7 @@ def read_blocked(source: EventSource, blocking: Blocking) -> tuple[threading.Thr
 
 @pytest.mark.parametrize("where", ["response", "raw", "fails"])
 def test_close_from_another_thread_shuts_the_socket_of_a_reader(where: str) -> None:
-    class Response(Blocking):
+    class Shuttable(Blocking):
         def shutdown(self) -> None:
             self.shut.set()
             self.go_on.set()
@@ -706,11 +710,11 @@ def test_close_from_another_thread_shuts_the_socket_of_a_reader(where: str) -> N
                 raise RuntimeError("there is no socket")
 
     class Around:
-        def __init__(self, raw: Response) -> None:
+        def __init__(self, raw: Shuttable) -> None:
             self.raw = raw
             self.close = raw.close
 
-    blocking = Response()
+    blocking = Shuttable()
     response = Around(blocking) if where == "raw" else blocking
     source = EventSource(lambda last_event_id: EventStream(blocking.chunks(), response=response))
     thread, got = read_blocked(source, blocking)
@@ -991,7 +995,7 @@ def test_cancellation_of_a_wait_on_trio() -> None:
 @pytest.mark.parametrize("state", ["connecting", "reading", "waiting"])
 def test_a_closed_coroutine_awaits_nothing_more(state: str) -> None:
     class Suspend:
-        def __await__(self) -> Iterator[None]:
+        def __await__(self) -> Generator[None, None, None]:
             yield
 
     async def suspend(*_: object) -> bytes:
@@ -1005,8 +1009,8 @@ def test_a_closed_coroutine_awaits_nothing_more(state: str) -> None:
         async def __aexit__(self, *exc: object) -> None:
             raise AssertionError("nothing may be awaited")
 
-    answers: list[Any] = {"waiting": [OSError()], "reading": [[suspend]], "connecting": []}[state]
-    script = Script(*answers)
+    answers: dict[str, list[Any]] = {"waiting": [OSError()], "reading": [[suspend]], "connecting": []}
+    script = Script(*answers[state])
     connect: Any = (lambda last_event_id: Slow(None)) if state == "connecting" else script.aconnect
     source = AsyncEventSource(connect, sleep=suspend)
     waiting: Any = source.__anext__()
@@ -1087,9 +1091,10 @@ def test_a_body_that_can_be_sent_only_once(name: str) -> None:
             with pytest.raises(TypeError, match=rf"{name} holds .* sent only once"):
                 subscribe(EventStream, request={name: body})
         if name not in ("json", "content"):
-            for body in ({"a": file}, [("a", ("name", file, "text/plain"))]):
+            holders: list[Any] = [{"a": file}, [("a", ("name", file, "text/plain"))]]
+            for holder in holders:
                 with pytest.raises(TypeError, match="sent only once"):
-                    subscribe(EventStream, request={name: body})
+                    subscribe(EventStream, request={name: holder})
 
 
 @pytest.mark.parametrize("body", [None, b"x", "x", {"a": ["b"]}, [("a", "b")], ("a", b"c"), 7])

@@ -286,7 +286,7 @@ def test_close_from_another_thread_ends_a_read(name: str, server: Server) -> Non
 REQUEST = httpx.Request("GET", "http://h/")
 CERTIFICATE = ssl.SSLCertVerificationError("expired")
 POOL: Any = urllib3.HTTPConnectionPool("h")
-KEY: Any = aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)  # type: ignore[attr-defined]
+KEY: Any = aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)
 
 
 def caused(error: Exception, cause: BaseException = CERTIFICATE) -> Exception:
@@ -320,7 +320,7 @@ TRANSIENT: dict[Any, list[Exception]] = {
     ],
     urllib_adapter: [
         urllib.error.URLError(OSError("x")), urllib.error.URLError(TimeoutError()), OSError("x"), ConnectionResetError(),
-        TimeoutError(), http.client.IncompleteRead(b""), http.client.BadStatusLine("x"), http.client.RemoteDisconnected(),
+        TimeoutError(), http.client.IncompleteRead(b""), http.client.BadStatusLine("x"), http.client.RemoteDisconnected("x"),
         http.client.LineTooLong("x"), ssl.SSLError("x"),
     ],
     aiohttp_adapter: [
