@@ -387,7 +387,7 @@ def test_reconnect_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, o
     standard = Standard(monkeypatch, b"", False)
     assert main([server.url("/again"), "--reconnect", "--data", "--last-event-id", "0", *options]) == 0
     assert standard.output.getvalue().decode() == expected
-    assert [request[2].get("Last-event-id") for request in server.requests] == ["0", "1", "1", "2"]
+    assert [request[2].get("Last-Event-Id") for request in server.requests] == ["0", "1", "1", "2"]
 
 
 def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,8 +120,7 @@ async def _achunks(parts: Iterable[Any]) -> AsyncIterator[bytes]:
     for part in parts:
         if isinstance(part, BaseException):
             raise part
-        chunk: Any = part
-        yield await chunk() if callable(chunk) else chunk
+        yield part if isinstance(part, bytes) else await part()
 
 
 class Side:

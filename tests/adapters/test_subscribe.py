@@ -19,6 +19,7 @@ import pytest
 import requests
 import trio
 import urllib3
+from aiohttp.client_reqrep import ConnectionKey
 from requests import exceptions as of_requests
 from urllib3 import exceptions as of_urllib3
 
@@ -286,7 +287,7 @@ def test_close_from_another_thread_ends_a_read(name: str, server: Server) -> Non
 REQUEST = httpx.Request("GET", "http://h/")
 CERTIFICATE = ssl.SSLCertVerificationError("expired")
 POOL: Any = urllib3.HTTPConnectionPool("h")
-KEY: Any = aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)
+KEY: Any = ConnectionKey("h", 443, True, True, None, None, None)
 
 
 def caused(error: Exception, cause: BaseException = CERTIFICATE) -> Exception:
