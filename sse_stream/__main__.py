@@ -20,7 +20,7 @@ from urllib.error import URLError
 from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
 from . import __version__
-from .adapters.urllib import connect
+from .adapters.urllib import connect, subscribe
 from .decoder import ServerSentEvent, SSEDecoder, SSEError
 from .encoder import SSEEncoder
 from .handshake import header_value, shown_url
@@ -28,8 +28,10 @@ from .streams import EventStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, BinaryIO
+
+    from .reconnect import EventSource
 
 _EPILOG = """\
 examples:
@@ -92,8 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument(
         "--incomplete",
         choices=("dispatch", "discard", "raise"),
-        default="dispatch",
-        help="what becomes of an event that the end of the stream cuts off (default: %(default)s)",
+        help="what becomes of an event that the end of the stream cuts off (default: dispatch, or discard with --reconnect)",
     )
     reading.add_argument("--max-event-size", type=int, metavar="BYTES", help="the bound on one event (default: 64 MiB)")
     reading.add_argument("--last-event-id", default="", metavar="ID", help="resume after this event")
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         "--body", metavar="TEXT|@FILE", help="sent as application/json, unless a header says otherwise; @- is standard input"
     )
     request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte")
+    request.add_argument("--reconnect", action="store_true", help="connect again, and resume, whenever the connection breaks")
     request.add_argument("--no-check", action="store_true", help="read on whatever the status and the Content-Type are")
     return parser
 
@@ -118,20 +120,26 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream:
+def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream | EventSource:
     bound = {} if options.max_event_size is None else {"max_event_size": options.max_event_size}
-    decoder = SSEDecoder(last_event_id=options.last_event_id, incomplete=options.incomplete, **bound)
+    incomplete: Any = options.incomplete or ("discard" if options.reconnect else "dispatch")
+
+    def make_decoder(last_event_id: str) -> SSEDecoder:
+        return SSEDecoder(last_event_id=last_event_id, incomplete=incomplete, **bound)
+
     source: str = options.source or "-"
     if source.partition("://")[0].lower() in ("http", "https"):
-        return _open_url(source, options, decoder)
-    given = (options.header, options.method, options.timeout, options.no_check, options.body is not None)
+        return _open_url(source, options, make_decoder)
+    decoder = make_decoder(options.last_event_id)
+    wants_url = (options.header, options.method, options.timeout, options.reconnect, options.no_check)
+    given = (*wants_url, options.body is not None)
     if any(given):
         parser.error("the options of a request need a URL that begins with http:// or https://")
     file: BinaryIO = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115  the stream closes it
     return EventStream(_chunks(file), decoder=decoder, response=file)
 
 
-def _open_url(url: str, options: argparse.Namespace, decoder: SSEDecoder) -> EventStream:
+def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]) -> EventStream | EventSource:
     if options.last_event_id and header_value(options.last_event_id) is None:
         raise ValueError("this --last-event-id cannot be sent: it has a control character, or a blank at an end")
     headers: dict[str, bytes] = {}
@@ -148,10 +156,11 @@ def _open_url(url: str, options: argparse.Namespace, decoder: SSEDecoder) -> Eve
         if not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = b"application/json"
     method = options.method or ("GET" if body is None else "POST")
-    check = not options.no_check
-    return connect(
-        None, method, url, decoder=decoder, headers=headers, data=body, timeout=options.timeout, check=check
-    ).__enter__()
+    last_event_id: str = options.last_event_id
+    request: dict[str, Any] = {"headers": headers, "data": body, "timeout": options.timeout, "check": not options.no_check}
+    if options.reconnect:
+        return subscribe(None, method, url, make_decoder=make_decoder, last_event_id=last_event_id, **request)
+    return connect(None, method, url, decoder=make_decoder(last_event_id), **request).__enter__()
 
 
 def _read_body(body: str) -> bytes:

@@ -21,6 +21,7 @@ import pytest
 
 import sse_stream
 from sse_stream.__main__ import main
+from sse_stream.reconnect import ReconnectionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -384,6 +385,31 @@ def test_requests_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, tm
     assert [request[3] for request in server.requests] == [b"in", b"{}", b"text", b""]
 
 
+@pytest.mark.parametrize(("options", "expected"), [([], "a\nb\n"), (["--incomplete", "dispatch"], "a\ncut off\nb\n")])
+def test_reconnect_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, options: list[str], expected: str) -> None:
+    answers: Any = iter(
+        [
+            (200, "text/event-stream", b"id: 1\ndata: a\n\ndata: cut off"),
+            (503, "text/plain", b"later"),
+            (200, "text/event-stream", b"id: 2\ndata: b\n\n"),
+            (204, "text/plain", b""),
+        ]
+    )
+
+    class Next:
+        def __iter__(self) -> Any:
+            return iter(next(answers))
+
+    defaults: Any = ReconnectionPolicy.__new__.__defaults__
+    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, 2, 0, *defaults[3:]))  # wait for nothing
+    answer: Any = Next()
+    server.answers["/again"] = answer
+    standard = Standard(monkeypatch, b"", False)
+    assert main([server.url("/again"), "--reconnect", "--data", "--last-event-id", "0", *options]) == 0
+    assert standard.output.getvalue().decode() == expected
+    assert [request[2].get("Last-Event-Id") for request in server.requests] == ["0", "1", "1", "2"]
+
+
 def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["no such file"]) == 1
     with socket.socket() as unused:
@@ -396,7 +422,7 @@ def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ["http://127.0.0.1/", "--last-event-id", "7\n", "--timeout", "5"],
     ):
         assert main(arguments) == 1
-    for wrong in (["file", "--no-check"], ["--timeout", "0"], ["--timeout", "soon"]):
+    for wrong in (["file", "--no-check"], ["file", "--reconnect"], ["--timeout", "0"], ["--timeout", "soon"]):
         with pytest.raises(SystemExit):
             main(wrong)
     monkeypatch.setattr(sys, "stderr", None)

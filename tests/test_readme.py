@@ -7,13 +7,14 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from markdown_it import MarkdownIt
 
 from sse_stream.decoder import ServerSentEvent
 from sse_stream.encoder import SSEEncoder
+from sse_stream.reconnect import ReconnectionPolicy
 from tests import llm
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path == "/nothing-here":
             self.send_error(404)
+            return
+        if self.path == "/updates" and self.headers.get("Last-Event-ID") == "3":
+            self.send_response(204)  # there is nothing more
+            self.end_headers()
             return
         protocol = llm.PROTOCOLS.get(self.path)
         if protocol and llm.refusal(protocol, self.headers.get, body):
@@ -74,6 +79,8 @@ def test_every_python_block_runs(
     """Run a block as pasted, but for the host, which is a server of ours."""
     (code,) = [token.content for token in BLOCKS if token.map and token.map[0] + 1 == line]
     monkeypatch.chdir(tmp_path)
+    defaults: Any = ReconnectionPolicy.__new__.__defaults__
+    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:]))  # connect again at once
     (tmp_path / "recorded.txt").write_bytes(b"data: recorded\n\n")
     program = compile("\n" * line + code.replace("https://example.org", url), "README.md", "exec")
     exec(program, {"__name__": "__main__"})

@@ -18,15 +18,18 @@ parsed when a fault arrives, as while the consumer is slow and the buffer full, 
 from __future__ import annotations
 
 from ..handshake import aread_body, coding_error, is_event_stream, prepare_decoder, request_headers, response_error
+from ..reconnect import TRANSIENT_STATUSES, AsyncEventSource, is_refused_certificate, make_source
 from ..streams import AsyncEventStream, AsyncOpening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from ..decoder import SSEDecoder
+    from ..reconnect import ReconnectionPolicy
 
-__all__ = ["aconnect", "aiter_events"]
+__all__ = ["aconnect", "aiter_events", "asubscribe", "is_transient"]
 
 _REDIRECTS = "aiohttp follows redirects unless allow_redirects=False"
 
@@ -103,6 +106,64 @@ def aconnect(
         return aiter_events(response, decoder=decoder, check=check, idle_timeout=idle_timeout)
 
     return AsyncOpening(open_stream)
+
+
+def asubscribe(
+    client: Any,
+    method: str,
+    url: Any,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[AsyncEventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], Awaitable[object]] | None = None,
+    **request_options: Any,
+) -> AsyncEventSource:
+    """Open a stream that is connected to again whenever it breaks: an `AsyncEventSource` over `aconnect`.
+
+    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
+        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
+    policy:  a ReconnectionPolicy; None: the default one.
+    last_event_id, on_connect, on_disconnect, sleep: as AsyncEventSource takes them.
+    client, method, url, check, idle_timeout, request_options: as `aconnect` takes them, for each connection.
+
+    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    """
+    return make_source(
+        AsyncEventSource,
+        lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
+
+    True for ClientConnectionError, ClientPayloadError and ClientHttpProxyError of aiohttp, the last one if its status is
+    among those that are tried again, for timeouts and OSError; False for a certificate or a fingerprint that is refused, and
+    for all others.
+    """
+    import asyncio
+
+    from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
+
+    if isinstance(error, ServerFingerprintMismatch) or is_refused_certificate(error):
+        return False
+    if isinstance(error, ClientHttpProxyError):
+        return error.status in TRANSIENT_STATUSES
+    # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
+    return isinstance(error, (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError))
 
 
 async def _send(request: Any, limit: float | None) -> Any:

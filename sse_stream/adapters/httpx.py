@@ -30,18 +30,20 @@ from ..handshake import (
     request_headers,
     response_error,
 )
+from ..reconnect import AsyncEventSource, EventSource, is_refused_certificate, make_source
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
     from typing import Any
 
     from ..decoder import SSEDecoder
     from ..handshake import ResponseError
+    from ..reconnect import ReconnectionPolicy
 
-__all__ = ["aconnect", "aiter_events", "connect", "iter_events"]
+__all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "subscribe"]
 
 _REDIRECTS = "httpx follows redirects with follow_redirects=True"
 
@@ -149,6 +151,87 @@ def aconnect(
         return aiter_events(await client.send(request, stream=True, **sending), decoder=decoder, check=check)
 
     return AsyncOpening(open_stream)
+
+
+def subscribe(
+    client: Any,
+    method: str,
+    url: Any,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[EventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], object] | None = None,
+    **request_options: Any,
+) -> EventSource:
+    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
+
+    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
+        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
+    policy:  a ReconnectionPolicy; None: the default one.
+    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
+    client, method, url, check, request_options: as `connect` takes them, for each connection.
+
+    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    """
+    return make_source(
+        EventSource,
+        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def asubscribe(
+    client: Any,
+    method: str,
+    url: Any,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[AsyncEventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], Awaitable[object]] | None = None,
+    **request_options: Any,
+) -> AsyncEventSource:
+    """As `subscribe`, for an AsyncClient: an `AsyncEventSource` over `aconnect`; on trio pass `sleep=trio.sleep`."""
+    return make_source(
+        AsyncEventSource,
+        lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
+
+    True for httpx.TransportError, but for UnsupportedProtocol and LocalProtocolError, for DecodingError and OSError; False for
+    a certificate that is refused, and for all others.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in ("httpx", "httpx2")}
+    if names & {"UnsupportedProtocol", "LocalProtocolError"} or is_refused_certificate(error):
+        return False
+    return bool(names & {"TransportError", "DecodingError"}) or isinstance(error, OSError)
 
 
 class _OpeningWithClient(Opening):

@@ -40,17 +40,22 @@ from ..handshake import (
     response_error,
     shown_url,
 )
+from ..reconnect import AsyncEventSource, EventSource, make_source
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, TimerHandle
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import Any
 
     from ..decoder import ServerSentEvent, SSEDecoder
+    from ..reconnect import ReconnectionPolicy
 
-__all__ = ["aconnect", "aiter_events", "connect", "iter_events", "perform"]
+__all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "perform", "subscribe"]
+
+# The codes of `pycurl.error` that are a broken connection; see `is_transient`. 23 is what old libcurl says for 61.
+_TRANSIENT = frozenset({5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97})
 
 # How a body in gzip, deflate and zstd begins; none of these is UTF-8.
 _CODED = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
@@ -137,6 +142,87 @@ def aconnect(
             raise
 
     return AsyncOpening(open_stream)
+
+
+def subscribe(
+    curl: Any,
+    method: str,
+    url: str,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[EventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], object] | None = None,
+    **request_options: Any,
+) -> EventSource:
+    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
+
+    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
+        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
+    policy:  a ReconnectionPolicy; None: the default one.
+    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
+    curl, method, url, check, request_options: as `connect` takes them, `headers` and `idle_timeout` too, for each connection.
+
+    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    """
+    return make_source(
+        EventSource,
+        lambda decoder: connect(curl, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def asubscribe(
+    curl: Any,
+    method: str,
+    url: str,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[AsyncEventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], Awaitable[object]] | None = None,
+    **request_options: Any,
+) -> AsyncEventSource:
+    """Do as `subscribe` on asyncio: an `AsyncEventSource` over `aconnect`."""
+    return make_source(
+        AsyncEventSource,
+        lambda decoder: aconnect(curl, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
+
+    True for `pycurl.error` with the code of a name that could not be resolved (5, 6), a connection that could not be made (7,
+    35, 96, 97), broke (16, 18, 52, 55, 56, 92, 95) or timed out (28), or of a body that could not be decoded (23, 61), and for
+    OSError; False for all others.
+    """
+    if type(error).__module__ == "pycurl":
+        return bool(error.args) and error.args[0] in _TRANSIENT
+    return isinstance(error, OSError)
 
 
 def perform(

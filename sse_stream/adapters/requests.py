@@ -22,16 +22,18 @@ from ..handshake import (
     request_headers,
     response_error,
 )
+from ..reconnect import EventSource, is_refused_certificate, make_source
 from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from ..decoder import SSEDecoder
+    from ..reconnect import ReconnectionPolicy
 
-__all__ = ["connect", "iter_events"]
+__all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 _REDIRECTS = "requests follows redirects with a Location unless allow_redirects=False was passed"
 
@@ -94,6 +96,61 @@ def connect(
         return iter_events(response, decoder=decoder, check=check)
 
     return Opening(open_stream)
+
+
+def subscribe(
+    client: Any,
+    method: str,
+    url: str,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[EventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], object] | None = None,
+    **request_options: Any,
+) -> EventSource:
+    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
+
+    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
+        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
+    policy:  a ReconnectionPolicy; None: the default one.
+    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
+    client, method, url, check, request_options: as `connect` takes them, for each connection.
+
+    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    """
+    return make_source(
+        EventSource,
+        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
+
+    True for ConnectionError, Timeout, ChunkedEncodingError and ContentDecodingError of requests, and for an OSError that is not
+    of requests; False for a certificate that is refused, and for all others.
+    """
+    from requests import exceptions as errors
+
+    if is_refused_certificate(error):
+        return False
+    if isinstance(error, errors.RequestException):
+        faults = (errors.ConnectionError, errors.Timeout, errors.ChunkedEncodingError, errors.ContentDecodingError)
+        return isinstance(error, faults)
+    return isinstance(error, OSError)
 
 
 def _chunks(response: Any) -> Iterable[bytes]:

@@ -22,17 +22,19 @@ from ..handshake import (
     response_error,
     shown_url,
 )
+from ..reconnect import EventSource, is_refused_certificate, make_source
 from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
     from urllib.request import OpenerDirector
 
     from ..decoder import SSEDecoder
+    from ..reconnect import ReconnectionPolicy
 
-__all__ = ["connect", "iter_events"]
+__all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 _REDIRECTS = "urllib follows redirects of GET and HEAD, and some of POST, by itself; send this request to its Location"
 
@@ -108,6 +110,60 @@ def connect(
         return iter_events(response, decoder=decoder, check=check)
 
     return Opening(open_stream)
+
+
+def subscribe(
+    client: OpenerDirector | None,
+    method: str,
+    url: str,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[EventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], object] | None = None,
+    **request_options: Any,
+) -> EventSource:
+    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
+
+    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
+        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
+    policy:  a ReconnectionPolicy; None: the default one.
+    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
+    client, method, url, check, request_options: as `connect` takes them, for each connection.
+
+    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    """
+    return make_source(
+        EventSource,
+        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
+
+    True for OSError, for a `urllib.error.URLError` whose reason is one, and for IncompleteRead, BadStatusLine and LineTooLong
+    of `http.client`; False for a certificate that is refused, and for all others.
+    """
+    from http.client import BadStatusLine, IncompleteRead, LineTooLong
+    from urllib.error import URLError
+
+    if is_refused_certificate(error):
+        return False
+    cause: object = error.reason if isinstance(error, URLError) else error
+    return isinstance(cause, (OSError, IncompleteRead, BadStatusLine, LineTooLong))
 
 
 def _read(response: Any) -> Iterator[bytes]:

@@ -23,16 +23,18 @@ from ..handshake import (
     request_headers,
     response_error,
 )
+from ..reconnect import EventSource, is_refused_certificate, make_source
 from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from ..decoder import SSEDecoder
+    from ..reconnect import ReconnectionPolicy
 
-__all__ = ["connect", "iter_events"]
+__all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 _REDIRECTS = "urllib3 follows redirects with a Location unless redirect=False or retries say otherwise"
 
@@ -93,6 +95,62 @@ def connect(
         return _iter_events(response, _final_url(url, response), decoder, check)
 
     return Opening(open_stream)
+
+
+def subscribe(
+    client: Any,
+    method: str,
+    url: str,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: bool = True,
+    on_connect: Callable[[EventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], object] | None = None,
+    **request_options: Any,
+) -> EventSource:
+    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
+
+    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
+        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
+    policy:  a ReconnectionPolicy; None: the default one.
+    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
+    client, method, url, check, request_options: as `connect` takes them, for each connection.
+
+    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    """
+    return make_source(
+        EventSource,
+        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
+        url,
+        request_options,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        is_transient=is_transient,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+    )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
+
+    True for ProtocolError, DecodeError, TimeoutError, NewConnectionError, ProxyError, SSLError and EmptyPoolError of urllib3,
+    for a MaxRetryError whose reason is one of these, and for OSError; False for a certificate that is refused, for a
+    ResponseNotChunked, and for all others.
+    """
+    from urllib3 import exceptions as errors
+
+    if isinstance(error, errors.MaxRetryError):
+        return error.reason is not None and is_transient(error.reason)
+    if isinstance(error, errors.ResponseNotChunked) or is_refused_certificate(error):
+        return False
+    faults = (errors.ProtocolError, errors.DecodeError, errors.TimeoutError, errors.NewConnectionError)
+    return isinstance(error, (*faults, errors.ProxyError, errors.SSLError, errors.EmptyPoolError, OSError))
 
 
 def _iter_events(response: Any, url: str, decoder: SSEDecoder | None, check: bool) -> EventStream:

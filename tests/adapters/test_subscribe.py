@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: MIT
+"""`subscribe`, `asubscribe` and `is_transient` of every client, against the scripted server."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import random
+import ssl
+import threading
+import urllib.error
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import httpx
+import httpx2
+import pycurl  # type: ignore[import-untyped]
+import pytest
+import requests
+import trio
+import urllib3
+from aiohttp.client_reqrep import ConnectionKey
+from requests import exceptions as of_requests
+from urllib3 import exceptions as of_urllib3
+
+from sse_stream import SSEDecoder, StatusError
+from sse_stream.adapters import aiohttp as aiohttp_adapter
+from sse_stream.adapters import httpx as httpx_adapter
+from sse_stream.adapters import pycurl as pycurl_adapter
+from sse_stream.adapters import requests as requests_adapter
+from sse_stream.adapters import urllib as urllib_adapter
+from sse_stream.adapters import urllib3 as urllib3_adapter
+from sse_stream.reconnect import ReconnectionPolicy
+
+from .server import EARLY_FAULTS, FAULTS, FRAMINGS, GUARD, Connection, Handler, Server, respond, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QUICK = ReconnectionPolicy(initial=0, maximum=0, jitter=0, max_attempts=3)
+
+
+class Client:
+    """A client under its `subscribe`: `run` returns the data of the events and the error that ended the source."""
+
+    def __init__(self, adapter: Any, new: Callable[..., Any], loop: Any = None, idle: str = "timeout") -> None:
+        self.adapter, self.new, self.loop, self.idle = adapter, new, loop, idle
+
+    def run(self, url: str, limit: int = 10**6, idle: float | None = None, **options: Any) -> tuple[list[str], Any]:
+        options.setdefault("policy", QUICK)
+        options[self.idle] = idle
+        if self.idle == "timeout" and idle is None and self.loop is None and self.adapter is httpx_adapter:
+            options["timeout"] = None
+        data: list[str] = []
+        if self.loop is not None:
+            error = self.loop(self._arun, url, limit, data, options)
+            return data, error
+        client = self.new()
+        try:
+            with self.adapter.subscribe(client, options.pop("method", "GET"), url, **options) as self.source:
+                for event in self.source:
+                    data.append(event.data)
+                    if len(data) == limit:
+                        break
+        except Exception as error:
+            return data, error
+        finally:
+            if hasattr(client, "close"):
+                client.close()
+            if hasattr(client, "clear"):
+                client.clear()
+        return data, None
+
+    async def _arun(self, url: str, limit: int, data: list[str], options: Any) -> Any:
+        client = self.new()
+        if self.loop is trio.run:
+            options["sleep"] = trio.sleep
+        try:
+            async with self.adapter.asubscribe(client, options.pop("method", "GET"), url, **options) as self.source:
+                async for event in self.source:
+                    data.append(event.data)
+                    if len(data) == limit:
+                        break
+        except Exception as error:
+            return error
+        finally:
+            close = getattr(client, "aclose", None) or client.close
+            closing = close()
+            if closing is not None:
+                await closing
+        return None
+
+
+def on_asyncio(function: Any, *arguments: Any) -> Any:
+    return asyncio.run(function(*arguments))
+
+
+class LazySession:
+    """A ClientSession is made inside the loop."""
+
+    def __new__(cls) -> Any:
+        return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+
+
+CLIENTS: dict[str, Client] = {
+    "httpx": Client(httpx_adapter, httpx.Client),
+    "httpx on asyncio": Client(httpx_adapter, httpx.AsyncClient, on_asyncio),
+    "httpx on trio": Client(httpx_adapter, httpx.AsyncClient, trio.run),
+    "httpx2": Client(httpx_adapter, httpx2.Client),
+    "aiohttp": Client(aiohttp_adapter, LazySession, on_asyncio, "idle_timeout"),
+    "requests": Client(requests_adapter, requests.Session),
+    "urllib3": Client(urllib3_adapter, urllib3.PoolManager),
+    "urllib": Client(urllib_adapter, lambda: None),
+    "pycurl": Client(pycurl_adapter, pycurl.Curl, None, "idle_timeout"),
+    "pycurl on asyncio": Client(pycurl_adapter, pycurl.Curl, on_asyncio, "idle_timeout"),
+}
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> Client:
+    return CLIENTS[request.param]
+
+
+def resuming(count: int, seed: int) -> Handler:
+    """Return a handler that resumes by ID and breaks off at random: in good order, cut short, reset, refused."""
+    choose = random.Random(seed)
+
+    def handler(connection: Connection) -> None:
+        start = int(connection.request.header("Last-Event-ID") or 0)
+        if start == count:
+            respond(204, headers=[])(connection)
+            return
+        fate = choose.choice(["end", "cut", "reset", "503", "nothing"])
+        if fate == "503":
+            respond(503)(connection)
+            return
+        body = b"".join(b"id: %d\ndata: %d\n\n" % (i, i) for i in range(start + 1, count + 1)[:9])
+        body = body[: choose.randrange(len(body) + 1)]
+        framing = FRAMINGS["chunked"]
+        if fate != "nothing":
+            connection.send(framing.head(0, headers=[("Content-Type", "text/event-stream")]))
+            framing.send(connection, body)
+        if fate == "end":
+            framing.end(connection)
+        elif fate == "reset":
+            connection.reset()
+        else:
+            connection.close()
+
+    return handler
+
+
+def test_reconnections_lose_and_double_nothing(client: Client, server: Server) -> None:
+    url = server.url(resuming(200, 7))
+    data, error = client.run(url, policy=QUICK._replace(max_attempts=100))
+    assert error is None
+    assert data == [str(i) for i in range(1, 201)]
+    assert len(server.requests) > 50
+
+
+@pytest.mark.parametrize("fault", ["reset", "closed between chunks", "corrupt gzip", "stall"])
+def test_a_broken_connection_is_made_again(client: Client, server: Server, fault: str) -> None:
+    if fault == "corrupt gzip" and client.adapter in (urllib_adapter, pycurl_adapter):
+        return  # urllib decodes nothing, pycurl only if told to
+    if fault == "corrupt gzip" and client.loop is trio.run:
+        return  # trio warns of a generator of httpx
+    handlers = iter([FAULTS[fault].handler(lock_step=False)] * 2)
+    url = server.url(lambda connection: next(handlers, respond(204, headers=[]))(connection))
+    data, error = client.run(url, idle=0.3 if fault == "stall" else None)
+    assert (data, error) == (["one", "two"] * 2, None)
+    assert [request.header("Last-Event-ID") for request in server.requests] == [None, b"2", b"2"]
+
+
+@pytest.mark.parametrize("fault", [*EARLY_FAULTS, "refused"])
+def test_a_connection_that_cannot_be_made_is_tried_again(client: Client, server: Server, fault: str) -> None:
+    seen: list[Any] = []
+    url = server.url(EARLY_FAULTS.get(fault, respond(200)))
+    if fault == "refused":
+        with Server() as gone:
+            url = gone.url(respond(200))
+    data, error = client.run(url, on_disconnect=lambda error, delay: seen.append(delay))
+    assert data == []
+    assert client.adapter.is_transient(error)
+    assert seen == [0, 0, 0, None]
+
+
+def test_a_status_that_is_not_tried_again(client: Client, server: Server) -> None:
+    _, error = client.run(server.url(respond(403)))
+    assert isinstance(error, StatusError)
+    assert len(server.requests) == 1
+
+
+def test_ids_that_are_no_header_value_break_nothing(client: Client, server: Server) -> None:
+    ids = ["7", "é…😀", " 7", "a\tb", "a\x01b", "x\x7f"]
+    handlers = iter([stream([f"id:{' ' if i[:1] == ' ' else ''}{i}\ndata: x\n\n".encode()]) for i in ids])
+    url = server.url(lambda connection: next(handlers, respond(204, headers=[]))(connection))
+    assert client.run(url) == (["x"] * 6, None)
+    sent = [request.header("Last-Event-ID") for request in server.requests]
+    assert sent == [None, b"7", "é…😀".encode(), None, b"a\tb", None, None]
+
+
+def test_options_go_with_each_connection(client: Client, server: Server) -> None:
+    answers = iter([stream([b"id: 1\ndata: a\n\n"]), stream([b"data: cut off"])])
+    url = server.url(lambda connection: next(answers, respond(204, headers=[]))(connection))
+    name = {httpx_adapter: "content", urllib3_adapter: "body"}.get(client.adapter, "data")
+    body = {} if client.adapter is pycurl_adapter else {name: b"q"}
+    made: list[str] = []
+
+    def make_decoder(last_event_id: str) -> SSEDecoder:
+        made.append(last_event_id)
+        return SSEDecoder(last_event_id=last_event_id)
+
+    options: dict[str, Any] = {"headers": {"X-Own": "a"}, "method": "POST", **body}
+    assert client.run(url, make_decoder=make_decoder, last_event_id="0", **options) == (["a", "cut off"], None)
+    assert made == ["0", "1", "1"]
+    assert [request.header("X-Own") for request in server.requests] == [b"a"] * 3
+    assert {request.method for request in server.requests} == {"POST"}
+    assert {request.body for request in server.requests} == ({b"q"} if body else {b""})
+    assert [request.header("Last-Event-ID") for request in server.requests] == [b"0", b"1", b"1"]
+
+
+def test_a_mistyped_option_is_raised(client: Client, server: Server) -> None:
+    _, error = client.run(server.url(stream([])), tiemout=5)
+    assert isinstance(error, TypeError)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("url", ["unknown://127.0.0.1:9/", "nonsense", "http://"])
+def test_a_wrong_url_is_raised_at_once(client: Client, url: str) -> None:
+    seen: list[Any] = []
+    if client.adapter is pycurl_adapter and url == "nonsense":
+        url = "http://a b/"  # to libcurl, the other is the name of a host
+    _, error = client.run(url, on_disconnect=lambda error, delay: seen.append(delay))
+    assert error is not None
+    assert not client.adapter.is_transient(error)
+    assert not [delay for delay in seen if delay is not None]
+
+
+def test_a_refused_certificate_is_raised_at_once(client: Client, tls_server: Server) -> None:
+    seen: list[Any] = []
+    _, error = client.run(tls_server.url(stream([])), on_disconnect=lambda error, delay: seen.append(delay))
+    assert error is not None
+    assert not client.adapter.is_transient(error)
+    assert seen == [None]
+
+
+def test_a_body_that_can_be_sent_only_once() -> None:
+    body = iter([b"x"])
+    for client in CLIENTS.values():
+        if client.adapter is not pycurl_adapter:
+            _, error = client.run("http://127.0.0.1:9/", data=body)
+            assert isinstance(error, TypeError)
+            assert "only once" in str(error)
+
+
+@pytest.mark.parametrize("name", ["requests", "urllib3", "pycurl"])
+def test_close_from_another_thread_ends_a_read(name: str, server: Server) -> None:
+    client, got = CLIENTS[name], list[Any]()
+    url = server.url(FAULTS["stall"].handler(lock_step=False))
+    reached = threading.Event()
+    handle = client.new()
+    source = client.adapter.subscribe(handle, "GET", url)
+
+    def read() -> None:
+        for event in source:
+            got.append(event.data)
+            if len(got) == 2:
+                reached.set()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    assert reached.wait(GUARD)
+    source.close()
+    thread.join(GUARD)
+    assert not thread.is_alive()
+    assert got == ["one", "two"]
+    assert source.last_event_id == "2"
+    assert server.connections[0].released.wait(GUARD)
+    if name == "requests":
+        handle.close()
+    if name == "urllib3":
+        handle.clear()
+
+
+# Which exceptions are a broken connection, one by one.
+
+REQUEST = httpx.Request("GET", "http://h/")
+CERTIFICATE = ssl.SSLCertVerificationError("expired")
+POOL: Any = urllib3.HTTPConnectionPool("h")
+KEY: Any = ConnectionKey("h", 443, True, True, None, None, None)
+
+
+def caused(error: Exception, cause: BaseException = CERTIFICATE) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def of_aiohttp(kind: Any, status: int) -> Exception:
+    error: Exception = kind(None, (), status=status)
+    return error
+
+
+TRANSIENT: dict[Any, list[Exception]] = {
+    httpx_adapter: [
+        *(getattr(module, name)("x") for module in (httpx, httpx2) for name in (
+            "ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "WriteError", "ConnectError",
+            "CloseError", "ProxyError", "RemoteProtocolError", "DecodingError")),
+        OSError("x"), ConnectionResetError(), TimeoutError(),
+    ],
+    requests_adapter: [
+        of_requests.ConnectionError(), of_requests.ProxyError(), of_requests.SSLError(), of_requests.ConnectTimeout(),
+        of_requests.ReadTimeout(), of_requests.Timeout(), of_requests.ChunkedEncodingError(),
+        of_requests.ContentDecodingError(), OSError("x"), ConnectionResetError(),
+    ],
+    urllib3_adapter: [
+        of_urllib3.ProtocolError("x"), of_urllib3.DecodeError(), of_urllib3.TimeoutError(),
+        of_urllib3.ReadTimeoutError(POOL, "", ""), of_urllib3.ConnectTimeoutError(), of_urllib3.NewConnectionError(POOL, ""),
+        of_urllib3.NameResolutionError("h", POOL, OSError()), of_urllib3.ProxyError("x", OSError()),  # type: ignore[arg-type]
+        of_urllib3.SSLError("x"), of_urllib3.EmptyPoolError(POOL, ""),
+        of_urllib3.MaxRetryError(POOL, "", of_urllib3.ProtocolError("x")), OSError("x"),
+    ],
+    urllib_adapter: [
+        urllib.error.URLError(OSError("x")), urllib.error.URLError(TimeoutError()), OSError("x"), ConnectionResetError(),
+        TimeoutError(), http.client.IncompleteRead(b""), http.client.BadStatusLine("x"), http.client.RemoteDisconnected("x"),
+        http.client.LineTooLong("x"), ssl.SSLError("x"),
+    ],
+    aiohttp_adapter: [
+        aiohttp.ClientConnectionError(), aiohttp.ClientOSError(), aiohttp.ClientConnectionResetError(),
+        aiohttp.ServerDisconnectedError(), aiohttp.ServerTimeoutError(), aiohttp.SocketTimeoutError(),
+        aiohttp.ConnectionTimeoutError(), aiohttp.ClientConnectorError(KEY, OSError(1, "x")),
+        aiohttp.ClientConnectorSSLError(KEY, OSError(1, "x")), aiohttp.ClientPayloadError(), asyncio.TimeoutError(),
+        OSError("x"),
+        of_aiohttp(aiohttp.ClientHttpProxyError, 502),
+    ],
+    pycurl_adapter: [
+        *(pycurl.error(code, "x") for code in (5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97)), OSError("x"),
+    ],
+}  # fmt: skip
+
+OTHER = [TypeError("x"), ValueError("x"), RuntimeError("x"), KeyError("x"), CERTIFICATE]
+
+PERMANENT: dict[Any, list[Exception]] = {
+    httpx_adapter: [
+        *(getattr(module, name)("x") for module in (httpx, httpx2) for name in (
+            "UnsupportedProtocol", "LocalProtocolError", "TooManyRedirects", "InvalidURL", "StreamError", "CookieConflict")),
+        httpx.HTTPStatusError("x", request=REQUEST, response=httpx.Response(503)), caused(httpx.ConnectError("x")), *OTHER,
+    ],
+    requests_adapter: [
+        of_requests.InvalidURL(), of_requests.InvalidSchema(), of_requests.MissingSchema(), of_requests.URLRequired(),
+        of_requests.InvalidProxyURL(), of_requests.InvalidHeader(), of_requests.InvalidJSONError(),
+        of_requests.TooManyRedirects(), of_requests.RetryError(), of_requests.HTTPError(), of_requests.StreamConsumedError(),
+        of_requests.UnrewindableBodyError(), caused(of_requests.SSLError()), *OTHER,
+    ],
+    urllib3_adapter: [
+        of_urllib3.LocationValueError(), of_urllib3.LocationParseError("x"), of_urllib3.URLSchemeUnknown("x"),
+        of_urllib3.ResponseError(), of_urllib3.ResponseNotChunked("x"), of_urllib3.BodyNotHttplibCompatible(),
+        of_urllib3.InvalidHeader(), of_urllib3.UnrewindableBodyError(), of_urllib3.ClosedPoolError(POOL, ""),
+        of_urllib3.TimeoutStateError(), of_urllib3.HostChangedError(POOL, "", 3), of_urllib3.MaxRetryError(POOL, "", None),
+        of_urllib3.MaxRetryError(POOL, "", of_urllib3.ResponseError("too many redirects")),
+        of_urllib3.MaxRetryError(POOL, "", of_urllib3.SSLError(CERTIFICATE)), caused(of_urllib3.SSLError()),
+        *OTHER,
+    ],
+    urllib_adapter: [
+        urllib.error.URLError("no host given"), urllib.error.URLError(CERTIFICATE), http.client.InvalidURL("x"),
+        http.client.CannotSendRequest(), http.client.UnknownProtocol("x"), *OTHER,
+    ],
+    aiohttp_adapter: [
+        aiohttp.InvalidURL("x"), aiohttp.NonHttpUrlClientError("x"), aiohttp.ServerFingerprintMismatch(b"", b"", "h", 1),
+        of_aiohttp(aiohttp.TooManyRedirects, 302), of_aiohttp(aiohttp.ClientResponseError, 503),
+        of_aiohttp(aiohttp.ClientHttpProxyError, 407), caused(aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE)),
+        *OTHER,
+    ],
+    pycurl_adapter: [
+        *(pycurl.error(code, "x") for code in (1, 2, 3, 4, 26, 27, 42, 43, 47, 48, 58, 59, 60, 77, 91)),
+        pycurl.error("there is no handle"), pycurl.error(), *OTHER[:-1],
+    ],
+}  # fmt: skip
+
+
+def _name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__name__}" if isinstance(value, Exception) else value.__name__.split(".")[-1]
+
+
+@pytest.mark.parametrize(("adapter", "error"), [(a, e) for a, errors in TRANSIENT.items() for e in errors], ids=_name)
+def test_what_is_a_broken_connection(adapter: Any, error: Exception) -> None:
+    assert adapter.is_transient(error) is True
+
+
+@pytest.mark.parametrize(("adapter", "error"), [(a, e) for a, errors in PERMANENT.items() for e in errors], ids=_name)
+def test_what_is_a_mistake_of_the_caller(adapter: Any, error: Exception) -> None:
+    assert adapter.is_transient(error) is False
