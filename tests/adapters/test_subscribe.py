@@ -23,7 +23,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from requests import exceptions as of_requests
 from urllib3 import exceptions as of_urllib3
 
-from sse_stream import SSEDecoder, StatusError
+from sse_stream import ResponseError, SSEDecoder, StatusError
 from sse_stream.adapters import aiohttp as aiohttp_adapter
 from sse_stream.adapters import httpx as httpx_adapter
 from sse_stream.adapters import pycurl as pycurl_adapter
@@ -35,7 +35,7 @@ from sse_stream.reconnect import ReconnectionPolicy
 from .server import EARLY_FAULTS, FAULTS, FRAMINGS, GUARD, Connection, Handler, Server, respond, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 QUICK = ReconnectionPolicy(initial=0, maximum=0, jitter=0, max_attempts=3)
 
@@ -158,12 +158,33 @@ def test_reconnections_lose_and_double_nothing(client: Client, server: Server) -
     assert len(server.requests) > 50
 
 
-@pytest.mark.parametrize("fault", ["reset", "closed between chunks", "corrupt gzip", "stall"])
+def decoding_handle() -> Any:
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.ACCEPT_ENCODING, "gzip")
+    return curl
+
+
+def broken_connections() -> Iterator[Any]:
+    for name, client in CLIENTS.items():
+        for fault in ("reset", "closed between chunks", "corrupt gzip", "stall"):
+            if fault == "corrupt gzip" and client.adapter is urllib_adapter:
+                continue  # it decodes nothing: such a body is refused, see below
+            if fault == "corrupt gzip" and client.adapter is pycurl_adapter:
+                client = Client(pycurl_adapter, decoding_handle, client.loop, client.idle)
+            # Whatever one does: httpx does not close the generators that it nests, and trio says so.
+            ignored = pytest.mark.filterwarnings(r"ignore:Async generator '(httpx2?|httpcore2?)\.:ResourceWarning")
+            yield pytest.param(client, fault, id=f"{name}, {fault}", marks=[ignored] if client.loop is trio.run else [])
+
+
+def test_a_body_that_cannot_be_decoded_is_not_tried_again(server: Server) -> None:
+    data, error = CLIENTS["urllib"].run(server.url(stream([b"data: 1\n\n"], FRAMINGS["gzip"])))
+    assert data == []
+    assert isinstance(error, ResponseError)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("client", "fault"), [*broken_connections()])
 def test_a_broken_connection_is_made_again(client: Client, server: Server, fault: str) -> None:
-    if fault == "corrupt gzip" and client.adapter in (urllib_adapter, pycurl_adapter):
-        return  # urllib decodes nothing, pycurl only if told to
-    if fault == "corrupt gzip" and client.loop is trio.run:
-        return  # trio warns of a generator of httpx
     handlers = iter([FAULTS[fault].handler(lock_step=False)] * 2)
     url = server.url(lambda connection: next(handlers, respond(204, headers=[]))(connection))
     data, error = client.run(url, idle=0.3 if fault == "stall" else None)
