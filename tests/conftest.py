@@ -5,7 +5,9 @@ import os
 
 from hypothesis import settings
 
-# No deadlines: a slow machine is no fault of the code. In CI the examples are the same in every run, and more.
-settings.register_profile("default", deadline=None)
+# No deadlines: a slow machine is no fault of the code. The examples are the same in every run, more of them in CI, and new
+# ones each time with SSE_STREAM_EXPLORE=1.
+settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=200)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile("explore" if os.environ.get("SSE_STREAM_EXPLORE") else "ci" if os.environ.get("CI") else "default")
