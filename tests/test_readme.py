@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from markdown_it import MarkdownIt
 
+import sse_stream
 from sse_stream.decoder import ServerSentEvent
 from sse_stream.encoder import SSEEncoder
 from sse_stream.reconnect import ReconnectionPolicy
@@ -118,13 +119,13 @@ def test_the_first_screen_has_the_two_commands() -> None:
 def test_what_it_links_to_exists() -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", README)
     assert targets
+    checkout = Path(__file__).parent.parent
     for target in targets:
-        assert (Path(__file__).parent.parent / target).exists(), target
+        root = Path(sse_stream.__file__).parent.parent if target.startswith("sse_stream/") else checkout
+        assert (root / target).exists(), target
 
 
 def test_the_changelog_names_the_version() -> None:
-    import sse_stream
-
     changelog = (Path(__file__).parent.parent / "CHANGELOG.md").read_text()
     released = sse_stream.__version__.partition(".dev")[0] == sse_stream.__version__
     assert (f"## [{sse_stream.__version__}]" if released else "## [Unreleased]") in changelog
