@@ -257,23 +257,32 @@ class SSEDecoder:
             if len(line) > self._mark:
                 self._measure()
             return []
-        if chunk[-2:] == b"\n\n" and not line and not self._in_block and len(chunk) <= self._mark:
+        at_block = not line and not self._in_block and len(chunk) <= self._mark
+        if at_block:
             # Fast path: the chunk is one event, of a line of data, or of a type and a line of data.
             if chunk[:6] == b"data: ":
-                value = chunk[6:-2]
+                value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else b"\n"
                 if _LF not in value and _CR not in value:
                     fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
                     return [_new_event(ServerSentEvent, fields)]
-            elif chunk[:7] == b"event: ":
-                name, data, value = chunk[7:-2].partition(b"\ndata: ")
-                if name and data and _LF not in value and _CR not in value and _LF not in name and _CR not in name:
-                    fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
-                    return [_new_event(ServerSentEvent, fields)]
+            elif chunk[:7] == b"event: " and chunk[-2:] == b"\n\n":
+                end = chunk.find(b"\n", 7)
+                if end > 7 and chunk[end : end + 7] == b"\ndata: " and _CR not in chunk:
+                    value = chunk[end + 7 : -2]
+                    if _LF not in value:
+                        name = chunk[7:end].decode("utf-8", "replace")
+                        fields = (name, value.decode("utf-8", "replace"), self._last_event_id, None)
+                        return [_new_event(ServerSentEvent, fields)]
         events: list[ServerSentEvent] = []
         self._id_before = self._last_event_id
         try:
             if len(line) + len(chunk) > self._mark:
                 self._feed_measured(chunk, events)
+            elif _CR in chunk or self._in_block or self._on_comment is not None:
+                self._feed_mixed(chunk, events)
+            elif at_block and chunk[-2:] == b"\n\n":
+                # Fast path: the chunk is whole blocks.
+                self._interpret(chunk.decode("utf-8", "replace").split("\n"), events)
             else:
                 self._feed_blocks(chunk, events)
         except BaseException:
@@ -361,41 +370,64 @@ class SSEDecoder:
 
     # Blocks that end.
 
-    def _feed_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Feed a chunk in which lines end and none can be too large.
+    def _feed_mixed(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Feed a chunk in which lines end and none can be too large."""
+        line = self._line
+        if self._in_block or len(line) > _SHORT or self._on_comment is not None:
+            chunk = self._finish_block(self._end_lines_with_lf(chunk), events)
+        elif _CR in chunk:
+            end = chunk.rfind(b"\r\n\r\n") + 4
+            if end > 3 and (line[:6] or chunk[:6]) == b"data: ":
+                self._interpret_data_blocks(bytes(line) + chunk[:end], b"\r\n\r\n", events)
+                chunk = chunk[end:]
+                line.clear()
+                self._lines_wait = False
+                self._unheld = 0
+            chunk = self._end_lines_with_lf(chunk)
+        self._feed_blocks(chunk, events)
+        if self._on_comment is not None:
+            self._settle()
+        self._mark = self._next_mark()
 
-        Where a block ends, all up to there is interpreted as one text; what follows waits, as it came. A block whose lines
-        could not wait is finished line by line, and so is all of a chunk with comments that somebody hears.
+    def _feed_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Feed a chunk whose lines end with LF and cannot be too large, while no block is in progress but in the line.
+
+        Where a block ends, all up to there is interpreted as one text; what follows waits, as it came.
         """
         line = self._line
-        if _CR in chunk:
-            chunk = self._end_lines_with_lf(chunk)
-        if self._in_block or len(self._line) > _SHORT or self._on_comment is not None:
-            self._settle()
-            end = len(chunk) if self._has_comment(chunk) else chunk.find(b"\n\n") + 2
-            if end == 1:  # not found
-                end = len(chunk)
-            self._feed_lines(chunk[:end], events)
-            chunk = chunk[end:]
-            line = self._line
         end = chunk.rfind(b"\n\n") + 2
         if end == 1:  # not found; but the first byte may be the blank line
             end = 1 if chunk[:1] == b"\n" and (not line or line[-1] == _LF) else 0
         if end:
             blocks = chunk[:end]
             if line:
-                blocks = bytes(line) + blocks
+                line += blocks
+                blocks = bytes(line)
                 line.clear()
                 self._lines_wait = False
                 self._unheld = 0
-            self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
+            if blocks[:6] == b"data: ":
+                self._interpret_data_blocks(blocks, b"\n\n", events)
+            elif blocks[:7] == b"event: ":
+                self._interpret_typed_blocks(blocks, events)
+            else:
+                self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
             chunk = chunk[end:]
-        if chunk:
-            line += chunk
-            self._lines_wait = self._lines_wait or _LF in chunk
-            if len(line) > _SMALL or self._on_comment is not None:
-                self._settle()
-        self._mark = self._base_mark if self._data is None else self._next_mark()
+        if _LF in chunk:
+            self._lines_wait = True
+        line += chunk
+        self._mark = self._base_mark
+        if len(line) > _SMALL:
+            self._settle()
+
+    def _finish_block(self, chunk: bytes, events: list[ServerSentEvent]) -> bytes:
+        """Feed by lines up to the end of the block, or all of a chunk with comments that somebody hears; return the rest."""
+        self._settle()
+        end = len(chunk) if self._has_comment(chunk) else chunk.find(b"\n\n") + 2
+        if end == 1:  # not found
+            end = len(chunk)
+        self._feed_lines(chunk[:end], events)
+        return chunk[end:]
 
     def _has_comment(self, chunk: bytes) -> bool:
         return self._on_comment is not None and (b":" in (chunk[:1], self._line[:1]) or b"\n:" in chunk)
@@ -412,6 +444,33 @@ class SSEDecoder:
                 self._process_line(line, [])
             self._unheld = 0
             self._mark = self._next_mark()
+
+    def _interpret_data_blocks(self, blocks: bytes, blank: bytes, events: list[ServerSentEvent]) -> None:
+        """Fast path: process whole blocks, the first of which begins with data, as if each were a line of data."""
+        values = blocks[6 : -len(blank)].split(blank + b"data: ")
+        if _LF in values[0] or _CR in values[0]:  # they are not: do not try
+            values = [blocks[6 : -len(blank)]]
+        for value in values:
+            if _LF in value or _CR in value:
+                block = self._end_lines_with_lf(b"data: " + value + blank)
+                self._interpret(block.decode("utf-8", "replace").split("\n"), events)
+            else:
+                fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
+                events.append(_new_event(ServerSentEvent, fields))
+
+    def _interpret_typed_blocks(self, blocks: bytes, events: list[ServerSentEvent]) -> None:
+        """Fast path: process whole blocks, the first of which begins with a type, as if each were a type and a line of data."""
+        end = blocks.find(b"\n", 7)
+        if blocks[end : end + 7] != b"\ndata: ":  # they are not: do not try
+            self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
+            return
+        for block in blocks[7:-2].split(b"\n\nevent: "):
+            name, found, value = block.partition(b"\ndata: ")
+            if not found or not name or _LF in value or _LF in name:
+                self._interpret(f"event: {block.decode('utf-8', 'replace')}\n\n".split("\n"), events)
+            else:
+                fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
+                events.append(_new_event(ServerSentEvent, fields))
 
     def _interpret(self, lines: list[str], events: list[ServerSentEvent]) -> None:
         """Process the lines of whole blocks (9.2.6): the hot loop."""
@@ -430,32 +489,23 @@ class SSEDecoder:
                     data = None
                 event_type, retry = "", None
                 continue
-            first = line[0]
-            # What services send most is told by a slice, all else below.
-            if first == "d" and line[:6] == "data: ":
-                if data is None:
-                    data = line[6:]
-                else:
-                    more.append(line[6:])
-            elif first == "e" and line[:7] == "event: ":
-                event_type = line[7:]
-            elif first != ":":  # a line that begins with a colon is a comment
+            name, _, value = line.partition(": ")
+            if ":" in name:  # no space follows the first colon
                 name, _, value = line.partition(":")
-                if value[:1] == " ":
-                    value = value[1:]
-                if name == "data":
-                    if data is None:
-                        data = value
-                    else:
-                        more.append(value)
-                elif name == "event":
-                    event_type = value
-                elif name == "id":
-                    if "\0" not in value:
-                        event_id = value
-                elif name == "retry":
-                    retry = _milliseconds(value, retry)
-                    self._retry = _milliseconds(value, self._retry)
+            if name == "data":
+                if data is None:
+                    data = value
+                else:
+                    more.append(value)
+            elif name == "event":
+                event_type = value
+            elif name == "id":
+                if "\0" not in value:
+                    event_id = value
+            elif name == "retry":
+                time = _milliseconds(value, None)
+                if time is not None:
+                    self._retry = retry = time
         self._id_buffer = self._last_event_id = event_id
 
     # The plain path: every line of every stream could go this way.
@@ -470,7 +520,7 @@ class SSEDecoder:
             self._settle()
             ends = _LF in piece or _CR in piece
             if ends and not self._skipping and self._size() + len(piece) <= self._limit:
-                self._feed_blocks(piece, events)
+                self._feed_mixed(piece, events)
             else:
                 self._feed_lines_measured(self._end_lines_with_lf(piece), events)
 
@@ -478,7 +528,10 @@ class SSEDecoder:
         """9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it."""
         if chunk[-1:] == b"\r":
             self._gate = _AFTER_CR
-        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if _CR not in chunk:
+            return chunk
+        chunk = b"\n".join(chunk.split(b"\r\n"))  # two thirds of the time of replace()
+        return chunk.replace(b"\r", b"\n") if _CR in chunk else chunk
 
     def _feed_lines(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Feed a chunk in which lines end, with LF, and none can be too large."""
