@@ -352,7 +352,7 @@ def _find_message(payload: Any) -> str:
 
 def _is_cut_off(events: Any) -> bool:
     """Whether the event at hand is the unfinished one, the only one that an EventStream dispatches at its end."""
-    return isinstance(events, (EventStream, AsyncEventStream)) and events._ended and events._error is None
+    return isinstance(events, (EventStream, AsyncEventStream)) and events._state.ended and events._state.error is None
 
 
 def _refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:

@@ -716,7 +716,7 @@ def _retry_after(error: StatusError) -> float | None:
 def _wake_reader(stream: EventStream) -> None:
     """End the read of another thread, where that is possible."""
     response = stream.response
-    if not hasattr(stream._chunks, "gi_running"):
+    if not hasattr(stream._state._chunks, "gi_running"):
         stream.close()  # that of pycurl may be closed from any thread
         return
     # `close` would wait for the lock which the read holds. urllib3, alone or beneath requests, has what does not.

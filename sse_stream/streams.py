@@ -11,9 +11,10 @@ Cost: that of the decoder; the events of one chunk are held until they are hande
 
 from __future__ import annotations
 
+from itertools import chain
 from operator import length_hint
 
-from .decoder import TOO_LARGE, SSEDecoder
+from .decoder import _CR, _LF, TOO_LARGE, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,114 +69,139 @@ class _AsyncOwner:
             await _aclose(response)
 
 
-class _Stream:
+class _State:
     """What both streams share: the events of the chunk at hand, and what becomes of the stream after them."""
 
     __slots__ = (
-        "__weakref__",
-        "_closed",
-        "_decoder",
-        "_ended",
-        "_error",
-        "_event",
-        "_events",
-        "_frozen_id",
-        "_id_before_events",
-        "_response",
-        "_response_to_close",
+        "closed",
+        "decoder",
+        "ended",
+        "error",
+        "event",
+        "events",
+        "frozen_id",
+        "id_before_events",
+        "response",
     )
 
-    def __init__(self, decoder: SSEDecoder | None, response: Any) -> None:
+    _chunks: Any
+    _response_to_close: Any
+
+    def __init__(self, chunks: Any, decoder: SSEDecoder | None, response: Any) -> None:
         if decoder is None:
             decoder = SSEDecoder()
         elif not isinstance(decoder, SSEDecoder):
             raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
         decoder.feed(b"")  # a ValueError if it is closed
         decoder._id_before = None
-        self._decoder = decoder
-        self._response = self._response_to_close = response
-        self._events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
-        self._event: ServerSentEvent | None = None  # the one of them handed out last
-        self._id_before_events = ""  # the ID to resume from until then
-        self._error: Exception | None = None  # raised after `_events`
-        self._frozen_id: str | None = None  # set by close
-        self._ended = False  # nothing more will be read
-        self._closed = False
-
-    @property
-    def decoder(self) -> SSEDecoder:
-        """The decoder that was passed, or a new one with the default options."""
-        return self._decoder
-
-    @property
-    def response(self) -> Any:
-        """The client's response, if one was passed: for its status and headers."""
-        return self._response
+        self.decoder = decoder
+        self._chunks = chunks
+        self.response = self._response_to_close = response
+        self.events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
+        self.event: ServerSentEvent | None = None  # the one of them handed out last
+        self.id_before_events = ""  # the ID to resume from until then
+        self.error: Exception | None = None  # raised after `events`
+        self.frozen_id: str | None = None  # set by close
+        self.ended = False  # nothing more will be read
+        self.closed = False
 
     @property
     def last_event_id(self) -> str:
-        """The ID to resume from after the event handed out last, "" for none."""
-        if self._frozen_id is not None:
-            return self._frozen_id
-        if self._decoder._id_before is not None:
-            return self._decoder._id_before
-        if length_hint(self._events):
-            return self._id_before_events if self._event is None else self._event.id
-        return self._decoder.last_event_id
+        if self.frozen_id is not None:
+            return self.frozen_id
+        if self.decoder._id_before is not None:
+            return self.decoder._id_before
+        if length_hint(self.events):
+            return self.id_before_events if self.event is None else self.event.id
+        return self.decoder.last_event_id
 
-    @property
-    def retry(self) -> int | None:
-        """The stream's reconnection time in milliseconds, or None."""
-        return self._decoder.retry
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "ended" if self._ended else "open"
-        return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
-
-    def _end(self, error: BaseException | None = None) -> None:
+    def end(self, error: BaseException | None = None) -> None:
         """End the stream: what its end completes is handed out, or what precedes the error, and then the error raised.
 
         What may not be held up, such as a cancellation, is raised at once.
         """
-        self._ended = True
-        decoder = self._decoder
+        self.ended = True
+        decoder = self.decoder
         decoder._id_before = decoder._last_event_id if decoder._id_before is None else decoder._id_before
         events: list[ServerSentEvent] = []
-        if error is None and not self._closed:
+        if error is None and not self.closed:
             try:
                 events = decoder.close()
             except BaseException as fault:
                 error = fault
-        self._hand_out(events + decoder._salvage())
+        self.hand_out(events + decoder._salvage())
         if error is not None and not isinstance(error, Exception):
             raise error
-        if not self._closed:  # a closed stream ends in silence
-            self._error = error
+        if not self.closed:  # a closed stream ends in silence
+            self.error = error
 
-    def _hand_out(self, events: list[ServerSentEvent]) -> None:
-        decoder = self._decoder
-        self._id_before_events = decoder._last_event_id if decoder._id_before is None else decoder._id_before
-        self._event = None
-        self._events = iter([] if self._closed else events)
+    def hand_out(self, events: list[ServerSentEvent]) -> None:
+        decoder = self.decoder
+        self.id_before_events = decoder._last_event_id if decoder._id_before is None else decoder._id_before
+        self.event = None
+        self.events = iter([] if self.closed else events)
         decoder._id_before = None
 
-    def _mark_closed(self) -> None:
-        if not self._closed:
-            self._frozen_id = self.last_event_id
-            self._events = iter([])
-            self._error = None
-            self._ended = self._closed = True
+    def mark_closed(self) -> None:
+        if not self.closed:
+            self.frozen_id = self.last_event_id
+            for _ in self.events:  # none is handed out any more
+                pass
+            self.error = None
+            self.ended = self.closed = True
 
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
+    def raise_error(self) -> None:
+        if self.error is not None:
+            error, self.error = self.error, None
             try:
                 raise error
             finally:
                 del error  # no cycle of the error and this frame
 
 
-class EventStream(_Stream, _Owner):
+class _SyncState(_State, _Owner):
+    __slots__ = ("_chunks", "_response_to_close")
+
+
+class _AsyncState(_State, _AsyncOwner):
+    __slots__ = ("_chunks", "_response_to_close")
+
+
+class _Stream:
+    """What both streams show of their state."""
+
+    __slots__ = ("__weakref__",)
+
+    _state: Any  # a _State
+
+    @property
+    def decoder(self) -> SSEDecoder:
+        """The decoder that was passed, or a new one with the default options."""
+        decoder: SSEDecoder = self._state.decoder
+        return decoder
+
+    @property
+    def response(self) -> Any:
+        """The client's response, if one was passed: for its status and headers."""
+        return self._state.response
+
+    @property
+    def last_event_id(self) -> str:
+        """The ID to resume from after the event handed out last, "" for none."""
+        event_id: str = self._state.last_event_id
+        return event_id
+
+    @property
+    def retry(self) -> int | None:
+        """The stream's reconnection time in milliseconds, or None."""
+        return self.decoder.retry
+
+    def __repr__(self) -> str:
+        state = "closed" if self._state.closed else "ended" if self._state.ended else "open"
+        return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
+
+
+class EventStream(_Stream):
     """Iterate over the events in an iterable of bytes. An iterator and a context manager.
 
     chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass through, after the events
@@ -187,60 +213,33 @@ class EventStream(_Stream, _Owner):
     where they have one. TypeError for what is not an iterable of bytes, ValueError for a closed decoder.
     """
 
-    __slots__ = ("_chunks", "_iterable")
+    if TYPE_CHECKING:
+        __slots__ = ("_state",)
+
+        def __next__(self) -> ServerSentEvent: ...
+
+    else:
+        # `__next__` is that of a generator; a method that calls it would cost a fifth of the time of a short event.
+        __slots__ = ("__next__", "_state")
+
+    _state: _SyncState
 
     def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
         iterator = _iterator(chunks, "EventStream", "AsyncEventStream")
-        super().__init__(decoder, response)
-        self._chunks: Any = iterator  # what is released
-        self._iterable: Iterable[Chunk] = iterator
+        self._state = _SyncState(iterator, decoder, response)
         if not hasattr(iterator, "__iter__"):  # all that `for` asks for is `__next__`
-            self._iterable = iter(iterator.__next__, object())
+            iterator = iter(iterator.__next__, object())
+        # The generators know the state, not the stream: a stream that nobody holds goes at once.
+        events = chain(_read(self._state, iterator), _hand_out_rest(self._state))
+        self.__next__ = events.__next__  # type: ignore[method-assign]
 
     def __iter__(self) -> EventStream:
         return self
 
-    def __next__(self) -> ServerSentEvent:
-        while True:
-            for event in self._events:
-                self._event = event
-                return event
-            if self._ended:
-                self._raise_error()
-                raise StopIteration
-            try:
-                events = self._decoder._feed_from(self._iterable)
-            except BaseException as error:
-                self._stop(error)
-                continue
-            if events is None or self._closed:
-                self._stop()
-            elif len(events) == 1:
-                self._decoder._id_before = None
-                self._event = events[0]
-                return self._event
-            else:
-                self._hand_out(events)
-
-    def _stop(self, error: BaseException | None = None) -> None:
-        """End the stream and release what it came from."""
-        try:
-            self._end(error)
-        except BaseException:
-            try:
-                self._release()
-            except Exception:  # what is being raised matters more
-                pass
-            raise
-        try:
-            self._release()
-        except Exception as fault:
-            self._error = self._error or fault
-
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
-        self._mark_closed()
-        self._release()
+        self._state.mark_closed()
+        self._state._release()
 
     def __enter__(self) -> EventStream:
         return self
@@ -251,7 +250,72 @@ class EventStream(_Stream, _Owner):
         self.close()
 
 
-class AsyncEventStream(_Stream, _AsyncOwner):
+def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Iterator[ServerSentEvent]:
+    """Yield the events of the chunks."""
+    decoder = state.decoder
+    feed = decoder.feed
+    try:
+        line, mark = decoder._line, decoder._mark
+        for chunk in chunks:
+            if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and not decoder._gate:
+                # Fast path: what `feed` does when no line ends, without a call; 1.6 times as fast in 16-byte chunks.
+                line += chunk
+                if len(line) > mark:
+                    decoder._measure()
+                    line, mark = decoder._line, decoder._mark
+                continue
+            events = feed(chunk)
+            if state.closed:
+                break
+            if not events:
+                decoder._id_before = None
+            elif len(events) == 1:
+                decoder._id_before = None
+                state.event = events[0]
+                yield state.event
+            else:
+                state.hand_out(events)
+                for event in state.events:
+                    state.event = event
+                    yield event
+            if state.closed:
+                break
+            if decoder._gate == TOO_LARGE:
+                feed(b"")  # raises what this chunk has left behind
+            line, mark = decoder._line, decoder._mark
+    except GeneratorExit:  # the stream was dropped
+        raise
+    except BaseException as error:
+        _stop(state, error)
+    else:
+        _stop(state)
+
+
+def _hand_out_rest(state: _State) -> Iterator[ServerSentEvent]:
+    """Yield what the end completed, and raise the error that ended the stream."""
+    for event in state.events:
+        state.event = event
+        yield event
+    state.raise_error()
+
+
+def _stop(state: _SyncState, error: BaseException | None = None) -> None:
+    """End the stream and release what it came from."""
+    try:
+        state.end(error)
+    except BaseException:
+        try:
+            state._release()
+        except Exception:  # what is being raised matters more
+            pass
+        raise
+    try:
+        state._release()
+    except Exception as fault:
+        state.error = state.error or fault
+
+
+class AsyncEventStream(_Stream):
     """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
 
     All that EventStream says holds, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`.
@@ -260,12 +324,12 @@ class AsyncEventStream(_Stream, _AsyncOwner):
     or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
     """
 
-    __slots__ = ("_check", "_chunks", "_waiting")
+    __slots__ = ("_check", "_state", "_waiting")
+
+    _state: _AsyncState
 
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
-        iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
-        super().__init__(decoder, response)
-        self._chunks = iterator
+        self._state = _AsyncState(_async_iterator(chunks, "AsyncEventStream", "EventStream"), decoder, response)
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
@@ -273,12 +337,13 @@ class AsyncEventStream(_Stream, _AsyncOwner):
         return self
 
     async def __anext__(self) -> ServerSentEvent:
+        state = self._state
         while True:
-            for event in self._events:
-                self._event = event
+            for event in state.events:
+                state.event = event
                 return event
-            if self._ended:
-                self._raise_error()
+            if state.ended:
+                state.raise_error()
                 raise StopAsyncIteration
             await self._read()
 
@@ -287,25 +352,26 @@ class AsyncEventStream(_Stream, _AsyncOwner):
         if self._waiting:
             raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
         self._waiting = True
-        decoder = self._decoder
+        state = self._state
+        decoder = state.decoder
         feed = decoder.feed
         end: BaseException | None = None
         try:
             await self._run_check()
             if decoder._gate == TOO_LARGE:
                 feed(b"")  # raises what the last chunk left behind
-            async for chunk in self._chunks if hasattr(self._chunks, "__aiter__") else _AsyncIterable(self._chunks):
-                if self._closed:
+            async for chunk in state._chunks if hasattr(state._chunks, "__aiter__") else _AsyncIterable(state._chunks):
+                if state.closed:
                     break
                 events = feed(chunk)
                 if events:
-                    self._hand_out(events)
+                    state.hand_out(events)
                     return
                 decoder._id_before = None
         except GeneratorExit:
             # The coroutine was closed or collected: nothing can be awaited.
-            self._ended = True
-            self._hand_out(decoder._salvage())
+            state.ended = True
+            state.hand_out(decoder._salvage())
             raise
         except BaseException as error:
             end = error
@@ -314,19 +380,20 @@ class AsyncEventStream(_Stream, _AsyncOwner):
         await self._stop(end)
 
     async def _stop(self, error: BaseException | None) -> None:
-        """As EventStream._stop."""
+        """As the `_stop` of EventStream."""
+        state = self._state
         try:
-            self._end(error)
+            state.end(error)
         except BaseException:
             try:
-                await self._release()
+                await state._release()
             except Exception:
                 pass
             raise
         try:
-            await self._release()
+            await state._release()
         except Exception as fault:
-            self._error = self._error or fault
+            state.error = state.error or fault
 
     async def _run_check(self) -> None:
         check, self._check = self._check, None
@@ -343,8 +410,8 @@ class AsyncEventStream(_Stream, _AsyncOwner):
 
     async def aclose(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
-        self._mark_closed()
-        await self._release()
+        self._state.mark_closed()
+        await self._state._release()
 
     async def __aenter__(self) -> AsyncEventStream:
         return self
@@ -353,7 +420,7 @@ class AsyncEventStream(_Stream, _AsyncOwner):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._ended = True  # as in `_read`
+            self._state.ended = True  # as in `_read`
         else:
             await self.aclose()
 

@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError
+from sse_stream.streams import EventStream
 from tests import reference, vectors
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Plain(SSEDecoder):
     def _next_mark(self) -> int:
         return -1
 
-    def _feed_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+    def _feed_mixed(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         self._feed_lines_measured(self._end_lines_with_lf(chunk), events)
 
 
@@ -215,6 +216,7 @@ SHAPES = [
     b"event: x\nevent: y\ndata: a\n\n", b"event: x\ndata: a\rb\n\n", b"event: x\ndata: a\ndata: b\n\n", b"event: x\ndata:a\n\n",
     b"event: \xc3\ndata: a\n\n", b"event: x\r\ndata: a\r\n\r\n", b"id: 7\n\n", b"id: 8\ndata: a\n\n", b"retry: 5\ndata: a\n\n",
     b": c\n\n", b"data: " + b"x" * 40 + b"\n\n", b"event: x", b"data: a\n\ndata: b\n\n", b"\xef\xbb\xbfdata: a\n\n",
+    b"data: a\r\n\r\ndata: b\r\n\r\n", b"data: a\r\r\n\r\n", b"data: a\r\n\n", b"\r\n", b"event: x\n\ndata: a\n\n",
 ]  # fmt: skip
 
 
@@ -223,10 +225,66 @@ def test_blocks_cut_where_they_end(blocks: list[bytes], limit: int | None) -> No
     comments: list[str] = []
     stream = b"".join(blocks)
     expected = reference.decode(stream, flush=True) if limit is None else reference.decode_bounded(stream, limit, flush=True)
-    for chunks in (blocks, [stream]):
+    for chunks in (blocks, [stream], [stream[:7], stream[7:]], [stream[:-7], stream[-7:]]):
         comments.clear()
         decoder = SSEDecoder(on_comment=comments.append, max_event_size=limit)
         assert outcome_of(decoder, chunks, comments) == expected
+        unheard = SSEDecoder(max_event_size=limit)
+        assert outcome_of(unheard, chunks, comments) == expected
+
+
+@given(streams | st.lists(st.sampled_from(SHAPES), max_size=8).map(b"".join), cut_points, limits, st.integers(1, 30))
+def test_fast_and_plain_paths_agree(stream: bytes, cuts: list[int], limit: int | None, size: int) -> None:
+    chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
+    with small_thresholds(size):
+        plain = outcome_of(Plain(max_event_size=limit), chunks, [])
+        assert outcome_of(SSEDecoder(max_event_size=limit), chunks, []) == plain
+    assert outcome_of(SSEDecoder(max_event_size=limit), chunks, []) == plain
+    decoder = SSEDecoder(max_event_size=limit)
+    pulled: list[ServerSentEvent] = []
+    try:
+        pulled.extend(EventStream(chunks, decoder=decoder))
+    except EventTooLargeError:
+        return  # `extend` keeps none of the events before the error
+    assert [tuple(event) for event in pulled] == plain.events
+
+
+PAIR = [b"event: x\ndata: a\n\n", b"event: x\ndata: b\n\n"]
+FAST_PATHS = {  # the method that each passes by, chunks of its shape, a chunk of another shape
+    "one line of data": ("_feed_any", [b"data: a\n\n"], b"data:a\n\n"),
+    "one line of data, CRLF": ("_feed_any", [b"data: a\r\n\r\n"], b"data: a\r\r"),
+    "a type and a line of data": ("_feed_any", [b"event: x\ndata: a\n\n"], b"event: x\n\n"),
+    "whole blocks": ("_feed_blocks", [b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"], b"data: a\n\ndata"),
+    "blocks of data": ("_interpret", [b"data: a\n\nda", b"ta: b\n\ndata: c\n\nd"], b"data: a\nid: 1\n\nd"),
+    "blocks of data, CRLF": ("_interpret", [b"data: a\r\n\r\nda", b"ta: b\r\n\r\nd"], b"data: a\r\rd"),
+    "typed blocks": ("_interpret", [PAIR[0] + PAIR[1][:9], PAIR[1][9:] + b"e"], b"event: x\nid: 1\n\ne"),
+}
+
+
+@pytest.mark.parametrize(("method", "shape", "other"), FAST_PATHS.values(), ids=FAST_PATHS.keys())
+def test_each_fast_path_is_taken_on_its_shape(method: str, shape: list[bytes], other: bytes) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    decoder = SSEDecoder()
+    decoder.feed(b"\n")  # past the start of the stream
+    with patch.object(SSEDecoder, method, refuse):
+        assert [event for chunk in shape for event in decoder.feed(chunk)]
+        with pytest.raises(AssertionError):
+            decoder.feed(other)
+
+
+def test_a_stream_calls_nothing_for_a_chunk_in_which_no_line_ends() -> None:
+    fed: list[bytes] = []
+
+    class Counting(SSEDecoder):
+        def feed(self, chunk: Any) -> list[ServerSentEvent]:
+            fed.append(chunk)
+            return super().feed(chunk)
+
+    chunks = [b"\n", b"data: ", b"a" * 100, b"b", b"\n\n"]
+    assert [event.data for event in EventStream(chunks, decoder=Counting())] == ["a" * 100 + "b"]
+    assert fed == [b"", b"\n", b"\n\n"]
 
 
 @given(streams, cut_points)
