@@ -124,7 +124,8 @@ def load_copy(name: str) -> ModuleType:
     if not name.endswith(".py"):
         return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location("decoder_under_test", name)
-    assert spec and spec.loader, name
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where pickle and the like look a module up
     spec.loader.exec_module(module)
