@@ -6,7 +6,6 @@ import json
 import pickle
 import sys
 import weakref
-from bisect import bisect_right
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -43,20 +42,8 @@ def decode(stream: bytes, **options: Any) -> list[ServerSentEvent]:
 
 
 def check_case(case: vectors.Case) -> None:
-    offsets = vectors.completions(case.stream)
-    modes: list[tuple[Mode, vectors.Expected]] = [("discard", case.discard), ("dispatch", case.flush)]
-    for chunks in vectors.cuttings(case.stream):
-        for mode, expected in modes:
-            decoder = SSEDecoder(incomplete=mode)
-            events: list[ServerSentEvent] = []
-            fed = 0
-            for chunk in chunks:
-                events += decoder.feed(chunk)
-                fed += len(chunk)
-                assert len(events) == bisect_right(offsets, fed), f"{case.name}: not prompt in {chunks}"
-            events += decoder.close()
-            outcome = vectors.Expected(fields(events), decoder.retry, decoder.last_event_id)
-            assert outcome == expected, f"{case.name}: {mode} of {chunks}"
+    for difference in vectors.replays(SSEDecoder, case):
+        assert not difference, difference
 
 
 @pytest.mark.parametrize("case", NAMED, ids=lambda case: case.name)

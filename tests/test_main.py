@@ -299,6 +299,15 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         assert (process.wait(GUARD), process.stderr.read()) == (0, b"")
 
 
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """Heed SIGINT, which a shell has a background job ignore, and the programs that the job starts with it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_ctrl_c_ends_it_quietly() -> None:
     with start() as process:
         assert process.stdin is not None

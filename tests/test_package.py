@@ -151,16 +151,3 @@ def test_importing_an_adapter_imports_no_client(path: Path) -> None:
     name = module_name(path).removesuffix(".__init__")
     loaded = set(run(f"import sse_stream.{name}\nprint(*sys.modules)", "-I").split())
     assert not loaded & {"aiohttp", "httpx", "httpx2", "pycurl", "requests", "urllib3", "asyncio", "ssl", "http.client"}
-
-
-def test_the_folder_works_under_another_name(tmp_path: Path) -> None:
-    import shutil
-
-    shutil.copytree(PACKAGE, tmp_path / "tool" / "_vendor" / "sse", ignore=shutil.ignore_patterns("__pycache__"))
-    program = (
-        f"sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from tool._vendor.sse import EventStream\n"
-        "import tool._vendor.sse.adapters.urllib, tool._vendor.sse.__main__\n"
-        "print(next(EventStream([b'data: a\\n\\n'])).data, [m for m in sys.modules if m.startswith('sse_stream')])"
-    )
-    assert run(program) == "a []\n"

@@ -116,6 +116,13 @@ def test_the_first_screen_has_the_two_commands() -> None:
     assert "pytest" in text
 
 
+def test_the_commands_of_the_tests_exist() -> None:
+    commands = set(re.findall(r"python3 -m tests\.(\w+)", README))
+    assert commands
+    for command in commands:
+        assert (Path(__file__).parent / f"{command}.py").exists(), command
+
+
 def test_what_it_links_to_exists() -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", README)
     assert targets

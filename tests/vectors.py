@@ -1,21 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""The recorded streams in tests/data, ways to cut them, and what must come out of each piece."""
+"""The recorded streams in tests/data, ways to cut them, and what must come out of each piece.
+
+`python3 -m tests.vectors [MODULE | FILE]` replays them all through a copy of the decoder: whole, byte by byte, in two parts
+everywhere if they are short, and at seeded cuts. It names the copy by its module (`yourtool._vendor.sse_stream.decoder`) or by
+its file, needs nothing but the standard library and this folder, prints how many replays agreed or the first that did not,
+and exits with status 1 if one did not.
+"""
 
 from __future__ import annotations
 
+import argparse
 import base64
 import gzip
+import importlib
+import importlib.util
 import json
+import platform
 import random
-from bisect import bisect_left
+import sys
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests import reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
 
+    from sse_stream.decoder import SSEDecoder
+
+FILES = ("wpt.json", "services.json", "browser.json.gz")
 DATA = Path(__file__).parent / "data"
 
 
@@ -76,3 +91,72 @@ def completions(stream: bytes) -> list[int]:
         bisect_left(lengths, number, key=lambda length: len(reference.decode(stream[:length]).events))
         for number in range(1, total + 1)
     ]
+
+
+def replays(make_decoder: Callable[..., SSEDecoder], case: Case) -> Iterator[str]:
+    """Replay the case in every cutting and mode; yield for each how it differs from what must come out, "" if it does not."""
+    offsets = completions(case.stream)
+    for chunks in cuttings(case.stream):
+        for mode, expected in (("discard", case.discard), ("dispatch", case.flush)):
+            replayed = f"{case.name}, incomplete={mode!r}, chunks {chunks}"
+            try:
+                difference = _replay(make_decoder(incomplete=mode), chunks, offsets, expected)
+            except Exception as error:  # a copy may fail in any way; the next replay is of another decoder
+                difference = f"raised {error!r}"
+            yield difference and f"{replayed}: {difference}"
+
+
+def _replay(decoder: SSEDecoder, chunks: list[bytes], offsets: list[int], expected: Expected) -> str:
+    events: list[tuple[str, str, str]] = []
+    fed = 0
+    for chunk in chunks:
+        events += [event[:3] for event in decoder.feed(chunk)]
+        fed += len(chunk)
+        if len(events) != bisect_right(offsets, fed):
+            return f"after {fed} bytes there must be {bisect_right(offsets, fed)} events, not {events}"
+    events += [event[:3] for event in decoder.close()]
+    outcome = Expected(events, decoder.retry, decoder.last_event_id)
+    return "" if outcome == expected else f"must give {expected}, not {outcome}"
+
+
+def load_copy(name: str) -> ModuleType:
+    """Import the module of this name, or the file at this path by itself."""
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location("decoder_under_test", name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where pickle and the like look a module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.vectors", description="Replay the recorded streams through a copy of the decoder."
+    )
+    parser.add_argument(
+        "copy", nargs="?", default="sse_stream.decoder", help="its module or its .py file (default: %(default)s)"
+    )
+    copy = parser.parse_args(arguments).copy
+    try:
+        module = load_copy(copy)
+        make_decoder = module.SSEDecoder
+    except (ImportError, OSError, AttributeError) as error:
+        parser.error(f"cannot take SSEDecoder from {copy}: {error}")
+    cases = [case for file_name in FILES for case in load(file_name)]
+    count = 0
+    for case in cases:
+        for difference in replays(make_decoder, case):
+            if difference:
+                print(f"DIFFERENT: {difference}")
+                return 1
+            count += 1
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    print(f"{module.__file__}: {len(cases)} streams, {count} replays, all as they must be ({python})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
