@@ -7,10 +7,8 @@ import pickle
 import sys
 import weakref
 from bisect import bisect_right
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from unittest.mock import patch
+from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given
@@ -18,9 +16,6 @@ from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError
 from tests import reference, vectors
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 Mode = Literal["dispatch", "discard", "raise"]
 
@@ -107,17 +102,6 @@ class Plain(SSEDecoder):
         self._feed_lines_measured(self._end_lines_with_lf(chunk), events)
 
 
-@contextmanager
-def small_thresholds(size: int) -> Generator[None, None, None]:
-    """Let the decoder take for long what is short: a piece of a chunk, a line, the lines that may wait."""
-    with (
-        patch("sse_stream.decoder._PIECE", 2 * size),
-        patch("sse_stream.decoder._SHORT", size),
-        patch("sse_stream.decoder._SMALL", size // 2),
-    ):
-        yield
-
-
 def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) -> reference.Outcome:
     events: list[ServerSentEvent] = []
     too_large = False
@@ -157,7 +141,7 @@ def test_any_stream_at_any_cut(
         incomplete="dispatch" if flush else "discard",
         on_comment=comments.append,
     )
-    with small_thresholds(piece):
+    with vectors.small_thresholds(piece):
         assert outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments) == expected
 
 
@@ -173,7 +157,7 @@ def test_reading_the_state_between_chunks_changes_nothing(
             return events
 
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
-    with small_thresholds(size):
+    with vectors.small_thresholds(size):
         assert outcome_of(Read(max_event_size=limit), chunks, []) == outcome_of(SSEDecoder(max_event_size=limit), chunks, [])
 
 
@@ -190,7 +174,7 @@ def test_the_state_in_the_callback_does_not_depend_on_the_cuts(stream: bytes, cu
             decoder.feed(chunk)
         return seen
 
-    with small_thresholds(size):
+    with vectors.small_thresholds(size):
         assert states(vectors.cut(stream, [min(c, len(stream)) for c in cuts])) == states([stream])
         assert states([stream[i : i + 1] for i in range(len(stream))]) == states([stream])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recorded streams in tests/data, ways to cut them, and what must come out of each piece."""
+"""The recorded streams in tests/data, ways to cut them, and what must come out of each piece; thresholds small enough for them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import gzip
 import json
 import random
 from bisect import bisect_left
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 from tests import reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
 DATA = Path(__file__).parent / "data"
 
@@ -76,3 +78,14 @@ def completions(stream: bytes) -> list[int]:
         bisect_left(lengths, number, key=lambda length: len(reference.decode(stream[:length]).events))
         for number in range(1, total + 1)
     ]
+
+
+@contextmanager
+def small_thresholds(size: int) -> Generator[None, None, None]:
+    """Let the decoder take for long what is short: a piece of a chunk, a line, the lines that may wait."""
+    with (
+        patch("sse_stream.decoder._PIECE", 2 * size),
+        patch("sse_stream.decoder._SHORT", size),
+        patch("sse_stream.decoder._SMALL", size // 2),
+    ):
+        yield
