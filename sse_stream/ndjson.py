@@ -113,13 +113,13 @@ class _Lines:
             self._measure(line)
             if line.strip(b" \t\r"):
                 yield self._load(line)
-        line = self._line
-        if self._limit is not None and len(line) > self._limit:
+        rest = self._line
+        if self._limit is not None and len(rest) > self._limit:
             if self._line_number == 0:  # what may become a byte order mark is no content yet
-                line = line.removeprefix(_BOM) if not _BOM.startswith(line) else bytearray()
-            if len(line) > self._limit:
+                rest = bytearray() if _BOM.startswith(rest) else rest.removeprefix(_BOM)
+            if len(rest) > self._limit:
                 self._line_number += 1
-                self._measure(line)
+                self._measure(rest)
 
     def _measure(self, line: bytes | bytearray) -> None:
         if self._limit is not None and len(line) > self._limit:

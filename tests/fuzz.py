@@ -69,8 +69,8 @@ def interpreter(folder: Path) -> str:
     installed = subprocess.run([python, "-m", "pip", "install", "-q", "atheris"], capture_output=True, text=True, check=False)
     if installed.returncode:
         sys.exit(
-            f"{installed.stderr}\natheris could not be installed for {sys.executable}; run this command with a CPython that it has "
-            "a wheel for (3.11 to 3.13, on Linux), or where it is installed (python3 -m pip install atheris)"
+            f"{installed.stderr}\natheris could not be installed for {sys.executable}; run this command with a CPython that it "
+            "has a wheel for (3.11 to 3.13, on Linux), or where it is installed (python3 -m pip install atheris)"
         )
     return python
 

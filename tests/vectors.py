@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recorded streams in tests/data, ways to cut them, and what must come out of each piece; thresholds small enough for them."""
+"""The recorded streams in tests/data, ways to cut them, what must come out of each piece, and thresholds of their size."""
 
 from __future__ import annotations
 
