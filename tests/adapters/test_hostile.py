@@ -28,10 +28,9 @@ MARGIN, BOMB = 24, 32
 #: How often a bomb is held by the clients that inflate it at once: httpx joins the pieces, libcurl writes them one by one.
 INFLATED = {"httpx": 2, "httpx, async": 2, "httpx2": 2, "pycurl": 1, "pycurl, async": 1}
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 
-
-@linux
+@pytest.mark.large
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 @pytest.mark.parametrize("client", hostile.CLIENTS)
 def test_what_is_held_stays_bounded(client: str) -> None:
     attacks = {name: attack for name, attack in hostile.ATTACKS.items() if "256 MiB" not in name}
@@ -58,8 +57,9 @@ def then_204(first: Handler) -> Handler:
 
     def handler(connection: Connection) -> None:
         target = connection.request.target
-        (respond(204) if target in seen else first)(connection)
+        answer = respond(204) if target in seen else first
         seen.add(target)
+        answer(connection)
 
     return handler
 
@@ -113,6 +113,8 @@ def test_a_retry_after_that_is_too_long_ends_the_source(server: Server, wait: st
 
 # A terminal.
 
+terminal = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+
 HOSTILE = (
     "".join(map(chr, (*range(1, 10), 11, 12, *range(14, 32), *range(127, 160))))
     + "\u2028\u2029\u202e\u2066\u200e\ufeff\U000e0041"
@@ -147,7 +149,7 @@ def obeyed(text: str) -> list[str]:
     return [c for c in text.replace("\r\n", "") if c != "\t" and unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")]
 
 
-@linux
+@terminal
 @pytest.mark.parametrize("options", [[], ["--data"], ["--json"]], ids=str)
 def test_an_event_at_a_terminal(options: list[str]) -> None:
     shown = at_a_terminal(*options, stdin=EVENT)
@@ -174,7 +176,7 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-@linux
+@terminal
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_at_a_terminal(server: Server, name: str) -> None:
     for options in ([], ["--data"]):
