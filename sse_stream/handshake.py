@@ -206,7 +206,7 @@ def response_error(
         message = f"{shown_url(url)} answered with status {_status(status)}"
         if 300 <= status < 400 and redirects:
             message += f" ({redirects})"
-    shown = _printable(body)
+    shown = _start(body)
     return kind(f"{message}: {shown}" if shown else message, status, fields, url, body)
 
 
@@ -227,12 +227,12 @@ def coding_error(
 
 
 def shown_url(url: str) -> str:
-    """Return a URL as messages and logs show it: without user info, query and fragment."""
+    """Return a URL as messages and logs show it: without user info, query, fragment, and what a terminal might obey."""
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
         scheme, rest = "", scheme
     authority, slash, path = rest.partition("/")
-    return scheme + separator + authority.rpartition("@")[2] + slash + path
+    return _printable(scheme + separator + authority.rpartition("@")[2] + slash + path)
 
 
 def _status(status: int) -> str:
@@ -244,7 +244,10 @@ def _status(status: int) -> str:
         return str(status)
 
 
-def _printable(body: bytes) -> str:
-    text = " ".join(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace").split())
-    text = "".join(c if c.isprintable() else "\ufffd" for c in text)
+def _start(body: bytes) -> str:
+    text = _printable(" ".join(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace").split()))
     return text if len(text) <= _SHOWN_BODY else text[:_SHOWN_BODY] + " ..."
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -37,7 +37,7 @@ class DocumentError(SSEError):
     """A line is no JSON document in UTF-8, or is longer than `max_line_size`; `__cause__` is what `loads` raised.
 
     line_number: of the line, from 1; blank lines count.
-    start:       the line's first 200 bytes, as text.
+    start:       the line's first 200 bytes, as text; of one that is too long, the first that are too many at the most.
     """
 
     def __init__(self, reason: str, line_number: int, start: str) -> None:
@@ -113,15 +113,18 @@ class _Lines:
             self._measure(line)
             if line.strip(b" \t\r"):
                 yield self._load(line)
-        bom = self._line_number == 0 and self._line.startswith(_BOM)
-        if self._limit is not None and len(self._line) - len(_BOM) * bom > self._limit:
-            self._line_number += 1
-            self._measure(self._line.removeprefix(_BOM) if bom else self._line)
+        rest = self._line
+        if self._limit is not None and len(rest) > self._limit:
+            if self._line_number == 0:  # what may become a byte order mark is no content yet
+                rest = bytearray() if _BOM.startswith(rest) else rest.removeprefix(_BOM)
+            if len(rest) > self._limit:
+                self._line_number += 1
+                self._measure(rest)
 
     def _measure(self, line: bytes | bytearray) -> None:
         if self._limit is not None and len(line) > self._limit:
             reason = f"is longer than max_line_size={self._limit} bytes; to accept it, raise max_line_size (None: no bound)"
-            raise DocumentError(reason, self._line_number, _start(line))
+            raise DocumentError(reason, self._line_number, _start(line[: self._limit + 1]))
 
     def _load(self, line: bytes) -> Any:
         try:

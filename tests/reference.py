@@ -103,11 +103,13 @@ def decode(stream: bytes, *, last_event_id: str = "", flush: bool = False) -> Ou
     return interpreter.outcome
 
 
-def decode_bounded(stream: bytes, limit: int, *, on_oversize: str = "raise", flush: bool = False) -> Outcome:
+def decode_bounded(
+    stream: bytes, limit: int, *, on_oversize: str = "raise", last_event_id: str = "", flush: bool = False
+) -> Outcome:
     """The same with a bound on the size of an event, measured line by line in bytes."""
     if stream.startswith(b"\xef\xbb\xbf"):
         stream = stream[3:]
-    interpreter = Interpreter()
+    interpreter = Interpreter(last_event_id)
     outcome = interpreter.outcome
     held: list[bytes] = []  # the data values of the block
     skipping = False

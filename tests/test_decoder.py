@@ -6,9 +6,8 @@ import json
 import pickle
 import sys
 import weakref
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from unittest.mock import patch
 
 import pytest
@@ -18,9 +17,6 @@ from hypothesis import strategies as st
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError
 from sse_stream.streams import EventStream
 from tests import reference, vectors
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 Mode = Literal["dispatch", "discard", "raise"]
 
@@ -95,17 +91,6 @@ class Plain(SSEDecoder):
         self._feed_lines_measured(self._end_lines_with_lf(chunk), events)
 
 
-@contextmanager
-def small_thresholds(size: int) -> Generator[None, None, None]:
-    """Let the decoder take for long what is short: a piece of a chunk, a line, the lines that may wait."""
-    with (
-        patch("sse_stream.decoder._PIECE", 2 * size),
-        patch("sse_stream.decoder._SHORT", size),
-        patch("sse_stream.decoder._SMALL", size // 2),
-    ):
-        yield
-
-
 def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) -> reference.Outcome:
     events: list[ServerSentEvent] = []
     too_large = False
@@ -145,7 +130,7 @@ def test_any_stream_at_any_cut(
         incomplete="dispatch" if flush else "discard",
         on_comment=comments.append,
     )
-    with small_thresholds(piece):
+    with vectors.small_thresholds(piece):
         assert outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments) == expected
 
 
@@ -161,7 +146,7 @@ def test_reading_the_state_between_chunks_changes_nothing(
             return events
 
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
-    with small_thresholds(size):
+    with vectors.small_thresholds(size):
         assert outcome_of(Read(max_event_size=limit), chunks, []) == outcome_of(SSEDecoder(max_event_size=limit), chunks, [])
 
 
@@ -178,7 +163,7 @@ def test_the_state_in_the_callback_does_not_depend_on_the_cuts(stream: bytes, cu
             decoder.feed(chunk)
         return seen
 
-    with small_thresholds(size):
+    with vectors.small_thresholds(size):
         assert states(vectors.cut(stream, [min(c, len(stream)) for c in cuts])) == states([stream])
         assert states([stream[i : i + 1] for i in range(len(stream))]) == states([stream])
 
@@ -223,7 +208,7 @@ def test_blocks_cut_where_they_end(blocks: list[bytes], limit: int | None) -> No
 @given(streams | st.lists(st.sampled_from(SHAPES), max_size=8).map(b"".join), cut_points, limits, st.integers(1, 30))
 def test_fast_and_plain_paths_agree(stream: bytes, cuts: list[int], limit: int | None, size: int) -> None:
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
-    with small_thresholds(size):
+    with vectors.small_thresholds(size):
         plain = outcome_of(Plain(max_event_size=limit), chunks, [])
         assert outcome_of(SSEDecoder(max_event_size=limit), chunks, []) == plain
     assert outcome_of(SSEDecoder(max_event_size=limit), chunks, []) == plain

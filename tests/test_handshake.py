@@ -207,6 +207,7 @@ def test_headers() -> None:
         ("user@host/path", "host/path"),
         ("", ""),
         ("https://a:b@h/to/https://x/", "https://h/to/https://x/"),
+        ("http://h/\x1b[31m\u202e\x9b\r\n", "http://h/\ufffd[31m\ufffd\ufffd\ufffd\ufffd"),
     ],
 )
 def test_shown_urls(url: str, shown: str) -> None:

@@ -152,6 +152,25 @@ def test_the_bound(bom: bytes, size: int) -> None:
     assert (error.line_number, error.start, error.__cause__) == (1, "12345", None)
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_byte_order_mark_is_larger_than_the_bound(limit: int, size: int) -> None:
+    """What may become one is no content before it is known to be none."""
+    stream = b"\xef\xbb\xbf1\n2\n"
+    assert list(iter_documents([stream[i : i + size] for i in range(0, 7, size)], max_line_size=limit)) == [1, 2]
+    _, error = take(iter_documents([b"\xef\xbb", b"1"], max_line_size=limit))
+    assert error is not None
+    assert error.line_number == 1
+
+
+@pytest.mark.parametrize("cut", [5, 8, 20])
+def test_the_start_of_a_line_that_is_too_long_does_not_depend_on_the_chunks(cut: int) -> None:
+    line = b"123456789\n"
+    _, error = take(iter_documents([line[:cut], line[cut:]], max_line_size=4))
+    assert error is not None
+    assert error.start == "12345"
+
+
 def test_an_endless_line_is_refused_as_soon_as_it_is_too_long() -> None:
     given = 0
 

@@ -123,7 +123,7 @@ def test_a_stream_is_the_decoder_with_a_loop_round_it(
 ) -> None:
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
     options: dict[str, Any] = {"max_event_size": limit, "on_oversize": on_oversize, "incomplete": "discard"}
-    with test_decoder.small_thresholds(size):
+    with vectors.small_thresholds(size):
         expected = test_decoder.outcome_of(SSEDecoder(**options), chunks, [])
         source = Reading(chunks)
         events = EventStream(source, decoder=SSEDecoder(**options))

@@ -19,13 +19,15 @@ import platform
 import random
 import sys
 from bisect import bisect_left, bisect_right
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 from tests import reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from types import ModuleType
 
     from sse_stream.decoder import SSEDecoder
@@ -91,6 +93,17 @@ def completions(stream: bytes) -> list[int]:
         bisect_left(lengths, number, key=lambda length: len(reference.decode(stream[:length]).events))
         for number in range(1, total + 1)
     ]
+
+
+@contextmanager
+def small_thresholds(size: int) -> Generator[None, None, None]:
+    """Let the decoder take for long what is short: a piece of a chunk, a line, the lines that may wait."""
+    with (
+        patch("sse_stream.decoder._PIECE", 2 * size),
+        patch("sse_stream.decoder._SHORT", size),
+        patch("sse_stream.decoder._SMALL", size // 2),
+    ):
+        yield
 
 
 def replays(make_decoder: Callable[..., SSEDecoder], case: Case) -> Iterator[str]:

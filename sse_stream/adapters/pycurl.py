@@ -60,6 +60,9 @@ _TRANSIENT = frozenset({5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96,
 # How a body in gzip, deflate and zstd begins; none of these is UTF-8.
 _CODED = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
 
+# How many pieces of the body make a chunk at most: libcurl writes 16 KiB at once.
+_PIECES = 64
+
 _REDIRECTS = "pycurl follows redirects if FOLLOWLOCATION is set"
 
 
@@ -415,12 +418,13 @@ class _Transfer:
         self._curl.errstr()  # a pycurl.error if the handle has been closed: no socket would ever be ready
 
     def take(self) -> bytes:
-        """Return what has come of the body, b"" for nothing; at the end raise what broke it off."""
+        """Return the next bytes of the body, b"" for none; at the end raise what broke it off."""
         if self._error and not self._body:
             error, self._error = self._error, None
             raise error
-        body = b"".join(self._body)
-        self._body.clear()
+        # Not all at once: a compressed body may have become much larger than one event is allowed to be.
+        body = b"".join(self._body[:_PIECES])
+        del self._body[:_PIECES]
         if body and not self._begun:
             self._begun = True
             self._refuse_coded(body)
