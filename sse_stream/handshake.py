@@ -80,7 +80,7 @@ class ResponseError(SSEError):
     def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.status = status
-        self.headers = headers if isinstance(headers, Headers) else Headers(headers.items())
+        self.headers: Headers = headers if isinstance(headers, Headers) else Headers(headers.items())
         self.url = url
         self.body = body
 
