@@ -151,17 +151,20 @@ def is_transient(error: Exception) -> bool:
     """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
 
     True for ClientConnectionError, ClientPayloadError and ClientHttpProxyError of aiohttp, the last one if its status is
-    among those that are tried again, for timeouts and OSError; False for a certificate or a fingerprint that is refused, and
-    for all others.
+    among those that are tried again, for a response that aiohttp cannot parse, for timeouts and OSError; False for a
+    certificate or a fingerprint that is refused, and for all others.
     """
     import asyncio
 
     from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
+    from aiohttp.http import HttpProcessingError
 
     if isinstance(error, ServerFingerprintMismatch) or is_refused_certificate(error):
         return False
     if isinstance(error, ClientHttpProxyError):
         return error.status in TRANSIENT_STATUSES
+    if isinstance(error.__cause__, HttpProcessingError):
+        return True  # a ClientResponseError, even if only the first chunk is malformed: both came at once
     # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
     return isinstance(error, (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError))
 
