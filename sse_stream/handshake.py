@@ -13,7 +13,9 @@ from .decoder import SSEDecoder, SSEError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
+
+    Stream = TypeVar("Stream")
 
 __all__ = [
     "MAX_BODY_SIZE",
@@ -21,12 +23,16 @@ __all__ = [
     "Headers",
     "ResponseError",
     "StatusError",
+    "acheck_response",
     "aread_body",
+    "check_response",
     "coding_error",
     "header_value",
     "is_event_stream",
+    "is_used",
     "prepare_decoder",
     "read_body",
+    "read_promptly",
     "request_headers",
     "response_error",
     "shown_url",
@@ -80,7 +86,7 @@ class ResponseError(SSEError):
     def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.status = status
-        self.headers = headers if isinstance(headers, Headers) else Headers(headers.items())
+        self.headers: Headers = headers if isinstance(headers, Headers) else Headers(headers.items())
         self.url = url
         self.body = body
 
@@ -224,6 +230,65 @@ def coding_error(
         return None
     hint = "which this client does not decode; ask for Accept-Encoding: identity, or use another client"
     return ResponseError(f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url)
+
+
+def check_response(
+    stream: Stream, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
+) -> Stream:
+    """Return the stream of a response that has just been opened; close it and raise the error if it is none to be read.
+
+    headers:   the client's mapping of the header fields.
+    check:     whether status and media type count.
+    redirects: as in `response_error`.
+    decodable: as in `coding_error`; None if that is not known.
+    """
+    opened: Any = stream
+    try:
+        if check and not is_event_stream(status, headers.get("Content-Type")):
+            raise response_error(status, headers.items(), url, read_body(opened._chunks), redirects=redirects)
+        _refuse_coding(status, headers, url, decodable)
+    except BaseException:
+        opened.close()
+        raise
+    return stream
+
+
+async def acheck_response(
+    stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
+) -> None:
+    """Raise what `check_response` raises; the stream closes itself."""
+    if check and not is_event_stream(status, headers.get("Content-Type")):
+        raise response_error(status, headers.items(), url, await aread_body(stream._chunks), redirects=redirects)
+    _refuse_coding(status, headers, url, decodable)
+
+
+def _refuse_coding(status: int, headers: Any, url: str, decodable: Iterable[str] | None) -> None:
+    if decodable is not None and (error := coding_error(status, headers.items(), url, decodable)):
+        raise error
+
+
+# The response of urllib3, which is also what lies beneath that of requests.
+
+
+def is_used(response: Any) -> bool:
+    """Whether a urllib3 response has been read or closed, so that its bytes are gone."""
+    # An empty body is closed from the start, and nothing of it remains.
+    used: bool = response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0)
+    return used
+
+
+def read_promptly(response: Any) -> Iterator[bytes]:
+    """Read a urllib3 response as its bytes come; its exceptions pass through."""
+    # `read1` is the one call that neither waits for more nor misses an end that comes too early. urllib3 has it since 2.2;
+    # that of urllib3-future, which has `extension`, returns nothing while compressed bytes trickle in. What a fake reads
+    # from (`_fp`) may have `read` alone.
+    has_read1 = hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1")
+    if has_read1 and not hasattr(response, "extension"):
+        while chunk := response.read1(65536, decode_content=True):
+            yield chunk
+    else:  # older: prompt except where a chunk is larger than what has come of it
+        size = 65536 if response.chunked or hasattr(response, "extension") else 1
+        yield from response.stream(size, decode_content=True)
 
 
 def shown_url(url: str) -> str:

@@ -67,7 +67,7 @@ class ServiceError(SSEError):
     def __init__(self, event: ServerSentEvent, payload: Any) -> None:
         self.event = event
         self.payload = payload
-        self.message = _find_message(payload) or event.data
+        self.message: str = _find_message(payload) or event.data
         text = _shown(self.message) or "it did not say which"
         data = _shown(event.data)
         super().__init__(f"the service sent an error: {text}" + (f"; data: {data}" if data != text and data else ""))

@@ -634,11 +634,12 @@ def make_source(
     last_event_id: str,
     **options: Any,
 ) -> Source:
-    """Return the source whose connections `open_with` opens, each with a decoder of its own.
+    """Return the source whose connections `open_with` opens, each with a decoder of its own: every adapter's `subscribe`.
 
-    make_decoder: called as `make_decoder(last_event_id=...)`; None: SSEDecoder with `incomplete="discard"`.
-    request_options: what the request is made of; TypeError for a body that cannot be sent twice.
-    options: those of EventSource.
+    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
+        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
+    request_options: what the request is made of. TypeError for a body that can be sent only once: an iterator, a file.
+    last_event_id, policy, is_transient, on_connect, on_disconnect, sleep: as EventSource takes them.
 
     The first connection is prepared here, so that a mistake in the options is found before anything is sent.
     """

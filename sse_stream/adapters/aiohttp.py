@@ -17,7 +17,7 @@ parsed when a fault arrives, as while the consumer is slow and the buffer full, 
 
 from __future__ import annotations
 
-from ..handshake import aread_body, coding_error, is_event_stream, prepare_decoder, request_headers, response_error
+from ..handshake import acheck_response, prepare_decoder, request_headers
 from ..reconnect import TRANSIENT_STATUSES, AsyncEventSource, is_refused_certificate, make_source
 from ..streams import AsyncEventStream, AsyncOpening
 
@@ -55,18 +55,10 @@ def aiter_events(
     if not hasattr(response, "request_info") or not hasattr(response, "content"):
         hint = "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
         raise TypeError(f"aiter_events takes a response of aiohttp, not {type(response).__name__}{hint}")
-    chunks = _Chunks(response, idle_timeout)
-    stream = AsyncEventStream(chunks, decoder=decoder, response=response)
-
-    async def verify() -> None:
-        status, headers, url = response.status, response.headers, str(response.url)
-        if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, await aread_body(chunks), redirects=_REDIRECTS)
-        decodable = () if "," in headers.get("Content-Encoding", "") else _DECODABLE  # one of them, not a list
-        if error := coding_error(status, headers.items(), url, decodable):
-            raise error
-
-    stream._check = verify
+    stream = AsyncEventStream(_Chunks(response, idle_timeout), decoder=decoder, response=response)
+    head = response.status, response.headers, str(response.url)
+    decodable = () if "," in response.headers.get("Content-Encoding", "") else _DECODABLE  # one of them, not a list
+    stream._check = lambda: acheck_response(stream, *head, check=check, redirects=_REDIRECTS, decodable=decodable)
     return stream
 
 
@@ -124,13 +116,7 @@ def asubscribe(
 ) -> AsyncEventSource:
     """Open a stream that is connected to again whenever it breaks: an `AsyncEventSource` over `aconnect`.
 
-    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
-    policy:  a ReconnectionPolicy; None: the default one.
-    last_event_id, on_connect, on_disconnect, sleep: as AsyncEventSource takes them.
-    client, method, url, check, idle_timeout, request_options: as `aconnect` takes them, for each connection.
-
-    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    Options as `reconnect.make_source` explains them, the others as `aconnect` takes them, for each connection.
     """
     return make_source(
         AsyncEventSource,
@@ -151,17 +137,20 @@ def is_transient(error: Exception) -> bool:
     """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
 
     True for ClientConnectionError, ClientPayloadError and ClientHttpProxyError of aiohttp, the last one if its status is
-    among those that are tried again, for timeouts and OSError; False for a certificate or a fingerprint that is refused, and
-    for all others.
+    among those that are tried again, for a response that aiohttp cannot parse, for timeouts and OSError; False for a
+    certificate or a fingerprint that is refused, and for all others.
     """
     import asyncio
 
     from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
+    from aiohttp.http import HttpProcessingError
 
     if isinstance(error, ServerFingerprintMismatch) or is_refused_certificate(error):
         return False
     if isinstance(error, ClientHttpProxyError):
         return error.status in TRANSIENT_STATUSES
+    if isinstance(error.__cause__, HttpProcessingError):
+        return True  # a ClientResponseError, even if only the first chunk is malformed: both came at once
     # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
     return isinstance(error, (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError))
 

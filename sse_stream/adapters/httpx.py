@@ -21,15 +21,7 @@ closed. On trio, leaving early may make httpx's own generators warn that they we
 
 from __future__ import annotations
 
-from ..handshake import (
-    aread_body,
-    coding_error,
-    is_event_stream,
-    prepare_decoder,
-    read_body,
-    request_headers,
-    response_error,
-)
+from ..handshake import acheck_response, check_response, prepare_decoder, request_headers
 from ..reconnect import AsyncEventSource, EventSource, is_refused_certificate, make_source
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
@@ -40,7 +32,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..decoder import SSEDecoder
-    from ..handshake import ResponseError
     from ..reconnect import ReconnectionPolicy
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "subscribe"]
@@ -65,28 +56,14 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
     chunks = response.iter_bytes()  # any chunk size holds events back
     stream = EventStream(chunks, decoder=decoder, response=response)
-    try:
-        if check and not _is_event_stream(response):
-            raise _error(response, read_body(chunks))
-        _refuse_coding(response)
-    except BaseException:
-        stream.close()
-        raise
-    return stream
+    return check_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
 
 
 def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> AsyncEventStream:
     """As `iter_events`, for the response of an AsyncClient; the first event raises the error of the check."""
     _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
-    chunks = response.aiter_bytes()
-    stream = AsyncEventStream(chunks, decoder=decoder, response=response)
-
-    async def verify() -> None:
-        if check and not _is_event_stream(response):
-            raise _error(response, await aread_body(chunks))
-        _refuse_coding(response)
-
-    stream._check = verify
+    stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
+    stream._check = lambda: acheck_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
     return stream
 
 
@@ -169,13 +146,7 @@ def subscribe(
 ) -> EventSource:
     """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
 
-    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
-    policy:  a ReconnectionPolicy; None: the default one.
-    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
-    client, method, url, check, request_options: as `connect` takes them, for each connection.
-
-    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
     """
     return make_source(
         EventSource,
@@ -280,33 +251,16 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
             ) from None
 
 
-def _is_event_stream(response: Any) -> bool:
-    return is_event_stream(response.status_code, response.headers.get("Content-Type"))
-
-
-def _error(response: Any, body: bytes) -> ResponseError:
-    headers = response.headers.multi_items()
-    return response_error(response.status_code, headers, _url(response), body, redirects=_REDIRECTS)
-
-
-def _refuse_coding(response: Any) -> None:
+def _head(response: Any) -> dict[str, Any]:
+    """Return what the check of a response asks for."""
     # What it can decode besides these depends on what is installed: its Accept-Encoding says so.
-    decodable = ["gzip", "deflate"]
-    if (request := _request(response)) is not None:
+    decodable, url = ["gzip", "deflate"], ""
+    try:
+        request = response.request
+    except RuntimeError:  # a response made by hand has none
+        pass
+    else:
         asked = request.headers.get("Accept-Encoding", "").lower()
         decodable += [coding.partition(";")[0].strip() for coding in asked.split(",")]
-    error = coding_error(response.status_code, response.headers.multi_items(), _url(response), decodable)
-    if error is not None:
-        raise error
-
-
-def _url(response: Any) -> str:
-    request = _request(response)
-    return "" if request is None else str(request.url)
-
-
-def _request(response: Any) -> Any:
-    try:
-        return response.request
-    except RuntimeError:  # a response made by hand has none
-        return None
+        url = str(request.url)
+    return {"status": response.status_code, "headers": response.headers, "url": url, "decodable": decodable}

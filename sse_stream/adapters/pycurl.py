@@ -163,13 +163,7 @@ def subscribe(
 ) -> EventSource:
     """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
 
-    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
-    policy:  a ReconnectionPolicy; None: the default one.
-    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
-    curl, method, url, check, request_options: as `connect` takes them, `headers` and `idle_timeout` too, for each connection.
-
-    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
     """
     return make_source(
         EventSource,

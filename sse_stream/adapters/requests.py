@@ -14,14 +14,7 @@ silence, not the whole stream.
 
 from __future__ import annotations
 
-from ..handshake import (
-    coding_error,
-    is_event_stream,
-    prepare_decoder,
-    read_body,
-    request_headers,
-    response_error,
-)
+from ..handshake import check_response, is_used, prepare_decoder, read_promptly, request_headers
 from ..reconnect import EventSource, is_refused_certificate, make_source
 from ..streams import EventStream, Opening
 
@@ -51,19 +44,10 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     """
     if not hasattr(response, "iter_content") or not hasattr(response, "raw"):
         raise TypeError(f"iter_events takes a response of requests, not {type(response)}")
-    status, headers, url = response.status_code, response.headers, response.url or ""
-    chunks = _chunks(response)
-    stream = EventStream(chunks, decoder=decoder, response=response)
-    try:
-        if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, read_body(chunks), redirects=_REDIRECTS)
-        decodable = getattr(response.raw, "CONTENT_DECODERS", None)
-        if decodable and (error := coding_error(status, headers.items(), url, decodable)):
-            raise error
-    except BaseException:
-        stream.close()
-        raise
-    return stream
+    head = response.status_code, response.headers, response.url or ""
+    decodable = getattr(response.raw, "CONTENT_DECODERS", None)
+    stream = EventStream(_chunks(response), decoder=decoder, response=response)
+    return check_response(stream, *head, check=check, redirects=_REDIRECTS, decodable=decodable)
 
 
 def connect(
@@ -114,13 +98,7 @@ def subscribe(
 ) -> EventSource:
     """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
 
-    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
-    policy:  a ReconnectionPolicy; None: the default one.
-    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
-    client, method, url, check, request_options: as `connect` takes them, for each connection.
-
-    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
     """
     return make_source(
         EventSource,
@@ -157,7 +135,7 @@ def _chunks(response: Any) -> Iterable[bytes]:
     if response._content is not False:  # read to its end by requests, which says so nowhere else
         return [response.content or b""]
     raw = response.raw
-    if response._content_consumed or raw is None or _is_used(raw):
+    if response._content_consumed or raw is None or (hasattr(raw, "tell") and is_used(raw)):
         raise ValueError("this response has been read or closed already; pass it before anything is read")
     if not hasattr(raw, "stream"):  # a fake: any object with `read`
         chunks: Iterable[bytes] = response.iter_content(65536)
@@ -165,17 +143,12 @@ def _chunks(response: Any) -> Iterable[bytes]:
     return _read(raw)
 
 
-def _is_used(raw: Any) -> bool:
-    # An empty body is closed from the start, and nothing of it remains.
-    return hasattr(raw, "tell") and (raw.tell() > 0 or (raw.closed and getattr(raw, "length_remaining", None) != 0))
-
-
 def _read(raw: Any) -> Iterator[bytes]:
     """Read the urllib3 response beneath; raise what requests raises for its errors."""
     from urllib3 import exceptions as errors
 
     try:
-        yield from _read_raw(raw)
+        yield from read_promptly(raw)
     except errors.HTTPError as error:
         from requests import exceptions
 
@@ -189,16 +162,3 @@ def _read(raw: Any) -> Iterator[bytes]:
             if isinstance(error, theirs):
                 raise own(error) from error
         raise
-
-
-def _read_raw(raw: Any) -> Iterator[bytes]:
-    # `read1` is the one call that neither waits for more nor misses an end that comes too early. urllib3 has it since 2.2;
-    # that of urllib3-future, which has `extension`, returns nothing while compressed bytes trickle in. What a fake reads
-    # from (`_fp`) may have `read` alone.
-    has_read1 = hasattr(raw, "read1") and hasattr(getattr(raw, "_fp", raw), "read1")
-    if has_read1 and not hasattr(raw, "extension"):
-        while chunk := raw.read1(65536, decode_content=True):
-            yield chunk
-    else:  # older: prompt except where a chunk is larger than what has come of it
-        size = 65536 if raw.chunked or hasattr(raw, "extension") else 1
-        yield from raw.stream(size, decode_content=True)

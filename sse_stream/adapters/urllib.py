@@ -13,15 +13,7 @@ to compress.
 
 from __future__ import annotations
 
-from ..handshake import (
-    coding_error,
-    is_event_stream,
-    prepare_decoder,
-    read_body,
-    request_headers,
-    response_error,
-    shown_url,
-)
+from ..handshake import check_response, prepare_decoder, request_headers, shown_url
 from ..reconnect import EventSource, is_refused_certificate, make_source
 from ..streams import EventStream, Opening
 
@@ -54,17 +46,8 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     used_up = response.length == 0 and headers.get("Content-Length", "0").strip("0 ")
     if response.isclosed() or used_up:
         raise ValueError("this response has been read or closed already; pass it before anything is read")
-    chunks = _read(response)
-    stream = EventStream(chunks, decoder=decoder, response=response)
-    try:
-        if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, read_body(chunks), redirects=_REDIRECTS)
-        if error := coding_error(status, headers.items(), url):
-            raise error
-    except BaseException:
-        stream.close()
-        raise
-    return stream
+    stream = EventStream(_read(response), decoder=decoder, response=response)
+    return check_response(stream, status, headers, url, check=check, redirects=_REDIRECTS)
 
 
 def connect(
@@ -128,13 +111,7 @@ def subscribe(
 ) -> EventSource:
     """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
 
-    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
-    policy:  a ReconnectionPolicy; None: the default one.
-    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
-    client, method, url, check, request_options: as `connect` takes them, for each connection.
-
-    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
     """
     return make_source(
         EventSource,

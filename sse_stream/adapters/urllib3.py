@@ -14,21 +14,13 @@ streams that are silent for longer.
 
 from __future__ import annotations
 
-from ..handshake import (
-    Headers,
-    coding_error,
-    is_event_stream,
-    prepare_decoder,
-    read_body,
-    request_headers,
-    response_error,
-)
+from ..handshake import Headers, check_response, is_used, prepare_decoder, read_promptly, request_headers
 from ..reconnect import EventSource, is_refused_certificate, make_source
 from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ..decoder import SSEDecoder
@@ -113,13 +105,7 @@ def subscribe(
 ) -> EventSource:
     """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
 
-    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
-    policy:  a ReconnectionPolicy; None: the default one.
-    last_event_id, on_connect, on_disconnect, sleep: as EventSource takes them.
-    client, method, url, check, request_options: as `connect` takes them, for each connection.
-
-    Raises TypeError for a body that can be sent only once: an iterator, a generator, a file.
+    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
     """
     return make_source(
         EventSource,
@@ -154,41 +140,19 @@ def is_transient(error: Exception) -> bool:
 
 
 def _iter_events(response: Any, url: str, decoder: SSEDecoder | None, check: bool) -> EventStream:
-    status, headers = response.status, response.headers
-    chunks = _chunks(response)
-    stream = EventStream(chunks, decoder=decoder, response=response)
-    try:
-        if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, read_body(chunks), redirects=_REDIRECTS)
-        if error := coding_error(status, headers.items(), url, response.CONTENT_DECODERS):
-            raise error
-    except BaseException:
-        stream.close()
-        raise
-    return stream
+    stream = EventStream(_chunks(response), decoder=decoder, response=response)
+    decodable = response.CONTENT_DECODERS
+    head = response.status, response.headers, url
+    return check_response(stream, *head, check=check, redirects=_REDIRECTS, decodable=decodable)
 
 
 def _chunks(response: Any) -> Iterable[bytes]:
     body = getattr(response, "_body", None)  # not `data`, which would read
     if body is not None:
         return [body]
-    # An empty body is closed from the start, and nothing of it remains.
-    if response.tell() > 0 or (response.closed and response.length_remaining != 0):
+    if is_used(response):
         raise ValueError("this response has been read or closed already; pass it before anything is read")
-    return _read(response)
-
-
-def _read(response: Any) -> Iterator[bytes]:
-    # `read1` is the one call that neither waits for more nor misses an end that comes too early. urllib3 has it since 2.2;
-    # that of urllib3-future, which has `extension`, returns nothing while compressed bytes trickle in. What a fake reads
-    # from (`_fp`) may have `read` alone.
-    has_read1 = hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1")
-    if has_read1 and not hasattr(response, "extension"):
-        while chunk := response.read1(65536, decode_content=True):
-            yield chunk
-    else:  # older: prompt except where a chunk is larger than what has come of it
-        size = 65536 if response.chunked or hasattr(response, "extension") else 1
-        yield from response.stream(size, decode_content=True)
+    return read_promptly(response)
 
 
 def _has_retries(client: Any) -> bool:

@@ -20,8 +20,14 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
 
 #: Seconds after which something that should have happened at once counts as failed.
 GUARD = 6.0
@@ -488,6 +494,38 @@ EARLY_FAULTS: Mapping[str, Handler] = {
     "closed before headers": close_before_headers,
     "reset before headers": reset_before_headers,
 }
+
+
+@contextmanager
+def http_2_server() -> Generator[tuple[str, threading.Event]]:
+    """A server that resets its only stream inside the third event, when told to; HTTP/2 without TLS."""
+    acknowledged = threading.Event()
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+            connection.initiate_connection()
+            sock.sendall(connection.data_to_send())
+            while not any(isinstance(event, h2.events.RequestReceived) for event in connection.receive_data(sock.recv(65536))):
+                pass
+            connection.send_headers(1, [(":status", "200"), ("content-type", "text/event-stream")])
+            connection.send_data(1, b"".join(COMPLETE) + UNFINISHED)
+            sock.sendall(connection.data_to_send())
+            assert acknowledged.wait(GUARD)
+            connection.reset_stream(1, h2.errors.ErrorCodes.INTERNAL_ERROR)
+            sock.sendall(connection.data_to_send())
+            while sock.recv(65536):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", acknowledged
+        finally:
+            thread.join(GUARD)
+            assert not thread.is_alive()
 
 
 # What tests ask of the machine.

@@ -6,16 +6,11 @@ import gc
 import io
 import os
 import resource
-import socket
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import h2.config
-import h2.connection
-import h2.errors
-import h2.events
 import pycurl  # type: ignore[import-untyped]
 import pytest
 import trio
@@ -31,13 +26,13 @@ from .server import (
     FAULTS,
     FRAMINGS,
     GUARD,
-    UNFINISHED,
     Connection,
     Handler,
     Server,
     becomes_true,
     broken_off,
     endless,
+    http_2_server,
     respond,
     stream,
 )
@@ -757,38 +752,6 @@ def test_other_event_loops(server: Server, run: Callable[[Any], object]) -> None
             aiter_events(curl)
     with iter_events(curl) as events:
         assert len(list(events)) == 4
-
-
-@contextmanager
-def http_2_server() -> Generator[tuple[str, threading.Event], None, None]:
-    """A server that resets its only stream inside the third event, when told to; HTTP/2 without TLS."""
-    acknowledged = threading.Event()
-
-    def serve() -> None:
-        sock, _ = listener.accept()
-        with sock:
-            connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-            connection.initiate_connection()
-            sock.sendall(connection.data_to_send())
-            while not any(isinstance(event, h2.events.RequestReceived) for event in connection.receive_data(sock.recv(65536))):
-                pass
-            connection.send_headers(1, [(":status", "200"), ("content-type", "text/event-stream")])
-            connection.send_data(1, b"".join(COMPLETE) + UNFINISHED)
-            sock.sendall(connection.data_to_send())
-            assert acknowledged.wait(GUARD)
-            connection.reset_stream(1, h2.errors.ErrorCodes.INTERNAL_ERROR)
-            sock.sendall(connection.data_to_send())
-            while sock.recv(65536):
-                pass
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", acknowledged
-        finally:
-            thread.join(GUARD)
-            assert not thread.is_alive()
 
 
 @contextmanager

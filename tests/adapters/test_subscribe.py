@@ -32,7 +32,7 @@ from sse_stream.adapters import urllib as urllib_adapter
 from sse_stream.adapters import urllib3 as urllib3_adapter
 from sse_stream.reconnect import ReconnectionPolicy
 
-from .server import EARLY_FAULTS, FAULTS, FRAMINGS, GUARD, Connection, Handler, Server, respond, stream
+from .server import EARLY_FAULTS, EVENT_STREAM, FAULTS, FRAMINGS, GUARD, Connection, Handler, Server, respond, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -205,6 +205,16 @@ def test_a_connection_that_cannot_be_made_is_tried_again(client: Client, server:
     assert seen == [0, 0, 0, None]
 
 
+def test_a_malformed_chunk_together_with_the_head_is_tried_again(client: Client, server: Server) -> None:
+    def malformed(connection: Connection) -> None:
+        connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM]) + b"5\r\ndata:\r\nno number\r\n")
+        connection.close()
+
+    handlers = iter([malformed, stream([b"data: one\n\n"])])
+    url = server.url(lambda connection: next(handlers, respond(204, headers=[]))(connection))
+    assert client.run(url) == (["one"], None)
+
+
 def test_a_status_that_is_not_tried_again(client: Client, server: Server) -> None:
     _, error = client.run(server.url(respond(403)))
     assert isinstance(error, StatusError)
@@ -352,6 +362,7 @@ TRANSIENT: dict[Any, list[Exception]] = {
         aiohttp.ClientConnectorSSLError(KEY, OSError(1, "x")), aiohttp.ClientPayloadError(), asyncio.TimeoutError(),
         OSError("x"),
         of_aiohttp(aiohttp.ClientHttpProxyError, 502),
+        caused(of_aiohttp(aiohttp.ClientResponseError, 400), aiohttp.http.HttpProcessingError()),
     ],
     pycurl_adapter: [
         *(pycurl.error(code, "x") for code in (5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97)), OSError("x"),

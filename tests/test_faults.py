@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The README's table of faults is what happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sse_stream import ResponseError
+from tests import faults
+from tests.adapters.server import EARLY_FAULTS, FAULTS, SILENT_FAULTS
+from tests.clients import ASYNC_CLIENTS, ASYNC_HTTP2_CLIENTS, CLIENTS, HTTP2_CLIENTS, NAMES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_the_table_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = faults.README.read_text()
+    renewed = tmp_path / "README.md"
+    renewed.write_text(readme.replace(faults.in_readme(), "another table\n"))
+    monkeypatch.setattr(faults, "README", renewed)
+    monkeypatch.setattr("sys.argv", ["faults", "--write"])
+    assert faults.main() == 0
+    assert renewed.read_text() == readme
+    assert capsys.readouterr().out == faults.in_readme()
+
+
+def test_nothing_is_left_out() -> None:
+    shown = [fault for row in faults.ROWS.values() for fault in row]
+    assert sorted(shown) == sorted(
+        [*FAULTS, *SILENT_FAULTS, *EARLY_FAULTS, "reset of an HTTP/2 stream", faults.SILENCE, faults.NO_SERVER]
+    )
+    assert {*CLIENTS, *ASYNC_CLIENTS} == {*NAMES} > {*HTTP2_CLIENTS} == {*ASYNC_HTTP2_CLIENTS}
+
+
+def test_what_the_cells_tell() -> None:
+    def shown(data: list[str], error: Exception | None, fault: str = "reset") -> str:
+        return faults.cell("urllib", {fault: [faults.Outcome(data, error)]})
+
+    both = ["one", "two"]
+    assert shown(both, TimeoutError()) == "`TimeoutError`"
+    assert shown(both, None) == "none"
+    assert shown(["one"], TimeoutError()) == "`TimeoutError` after 1"
+    assert shown([*both, "thr"], None) == "none after 3"
+    assert shown([], ResponseError("", 200, {}, "")) == "`ResponseError`† before any event"
+    assert shown([], TimeoutError(), "closed before headers") == "`TimeoutError`"
+    assert shown([], KeyError(), "closed before headers") == "`KeyError`†"
