@@ -21,7 +21,6 @@ from .streams import _async_iterator, _AsyncOwner, _iterator, _Owner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-    from types import TracebackType
     from typing import Any
 
     from .decoder import Chunk
@@ -140,9 +139,6 @@ class Documents(_Lines, _Owner):
         super().__init__(max_line_size, loads)
         self._chunks = _iterator(chunks, "iter_documents", "aiter_documents")
 
-    def __iter__(self) -> Documents:
-        return self
-
     def __next__(self) -> Any:
         try:
             while True:
@@ -174,14 +170,6 @@ class Documents(_Lines, _Owner):
         self._abandon()
         self._release()
 
-    def __enter__(self) -> Documents:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class AsyncDocuments(_Lines, _AsyncOwner):
     """What `aiter_documents` returns: an async iterator over the documents, and an async context manager that closes it."""
@@ -192,9 +180,6 @@ class AsyncDocuments(_Lines, _AsyncOwner):
         super().__init__(max_line_size, loads)
         self._chunks = _async_iterator(chunks, "aiter_documents", "iter_documents")
         self._waiting = False
-
-    def __aiter__(self) -> AsyncDocuments:
-        return self
 
     async def __anext__(self) -> Any:
         if self._waiting:
@@ -234,17 +219,6 @@ class AsyncDocuments(_Lines, _AsyncOwner):
         """Release the iterator over the chunks."""
         self._abandon()
         await self._release()
-
-    async def __aenter__(self) -> AsyncDocuments:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._abandon()  # as in `__anext__`
-        else:
-            await self.aclose()
 
 
 def iter_documents(

@@ -19,14 +19,61 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from types import TracebackType
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .decoder import Chunk, ServerSentEvent
+
+    Self = TypeVar("Self")
 
 __all__ = ["AsyncEventStream", "EventStream"]
 
 
-class _Owner:
+class _Closing:
+    """What is an iterator, and a context manager that calls its `close`."""
+
+    __slots__ = ()
+
+    close: Any
+
+    def __iter__(self: Self) -> Self:
+        return self
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _AsyncClosing:
+    """What is an async iterator, and an async context manager that calls its `aclose`."""
+
+    __slots__ = ()
+
+    aclose: Any
+
+    def __aiter__(self: Self) -> Self:
+        return self
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc_type is not None and issubclass(exc_type, GeneratorExit):
+            self._abandon()  # the coroutine was closed or collected: nothing can be awaited
+        else:
+            await self.aclose()
+
+    def _abandon(self) -> None:
+        stream: Any = self  # the slot is that of the class which this is mixed into
+        stream._ended = True
+
+
+class _Owner(_Closing):
     """What owns an iterator over chunks, and the response that it comes from."""
 
     __slots__ = ()
@@ -47,7 +94,7 @@ class _Owner:
             _close(response)
 
 
-class _AsyncOwner:
+class _AsyncOwner(_AsyncClosing):
     """The same for an async iterator."""
 
     __slots__ = ()
@@ -197,9 +244,6 @@ class EventStream(_Stream, _Owner):
         if not hasattr(iterator, "__iter__"):  # all that `for` asks for is `__next__`
             self._iterable = iter(iterator.__next__, object())
 
-    def __iter__(self) -> EventStream:
-        return self
-
     def __next__(self) -> ServerSentEvent:
         while True:
             for event in self._events:
@@ -242,14 +286,6 @@ class EventStream(_Stream, _Owner):
         self._mark_closed()
         self._release()
 
-    def __enter__(self) -> EventStream:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class AsyncEventStream(_Stream, _AsyncOwner):
     """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
@@ -268,9 +304,6 @@ class AsyncEventStream(_Stream, _AsyncOwner):
         self._chunks = iterator
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
-
-    def __aiter__(self) -> AsyncEventStream:
-        return self
 
     async def __anext__(self) -> ServerSentEvent:
         while True:
@@ -345,17 +378,6 @@ class AsyncEventStream(_Stream, _AsyncOwner):
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
         self._mark_closed()
         await self._release()
-
-    async def __aenter__(self) -> AsyncEventStream:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._ended = True  # as in `_read`
-        else:
-            await self.aclose()
 
 
 class _AsyncIterable:
