@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What every client needs and no client owns: the headers of the request, and the check of the response.
 
-Pure functions on plain values, and the errors of the check. The adapters do the I/O between them.
+Functions on plain values, and the errors of the check. The adapters do the I/O between them; only what several of them would
+do alike stands at the end here: to check a response that has just been opened, and to read one of urllib3.
 """
 
 from __future__ import annotations
@@ -232,6 +233,33 @@ def coding_error(
     return ResponseError(f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url)
 
 
+def shown_url(url: str) -> str:
+    """Return a URL as messages and logs show it: without user info, query, fragment, and what a terminal might obey."""
+    scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
+    if not separator:
+        scheme, rest = "", scheme
+    authority, slash, path = rest.partition("/")
+    return _printable(scheme + separator + authority.rpartition("@")[2] + slash + path)
+
+
+def _status(status: int) -> str:
+    from http import HTTPStatus  # only errors need it
+
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _start(body: bytes) -> str:
+    text = _printable(" ".join(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace").split()))
+    return text if len(text) <= _SHOWN_BODY else text[:_SHOWN_BODY] + " ..."
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def check_response(
     stream: Stream, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
 ) -> Stream:
@@ -245,7 +273,7 @@ def check_response(
     opened: Any = stream
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, read_body(opened._chunks), redirects=redirects)
+            raise response_error(status, headers.items(), url, read_body(opened._state._chunks), redirects=redirects)
         _refuse_coding(status, headers, url, decodable)
     except BaseException:
         opened.close()
@@ -258,7 +286,7 @@ async def acheck_response(
 ) -> None:
     """Raise what `check_response` raises; the stream closes itself."""
     if check and not is_event_stream(status, headers.get("Content-Type")):
-        raise response_error(status, headers.items(), url, await aread_body(stream._chunks), redirects=redirects)
+        raise response_error(status, headers.items(), url, await aread_body(stream._state._chunks), redirects=redirects)
     _refuse_coding(status, headers, url, decodable)
 
 
@@ -289,30 +317,3 @@ def read_promptly(response: Any) -> Iterator[bytes]:
     else:  # older: prompt except where a chunk is larger than what has come of it
         size = 65536 if response.chunked or hasattr(response, "extension") else 1
         yield from response.stream(size, decode_content=True)
-
-
-def shown_url(url: str) -> str:
-    """Return a URL as messages and logs show it: without user info, query, fragment, and what a terminal might obey."""
-    scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
-    if not separator:
-        scheme, rest = "", scheme
-    authority, slash, path = rest.partition("/")
-    return _printable(scheme + separator + authority.rpartition("@")[2] + slash + path)
-
-
-def _status(status: int) -> str:
-    from http import HTTPStatus  # only errors need it
-
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
-
-
-def _start(body: bytes) -> str:
-    text = _printable(" ".join(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace").split()))
-    return text if len(text) <= _SHOWN_BODY else text[:_SHOWN_BODY] + " ..."
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)

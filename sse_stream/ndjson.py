@@ -16,12 +16,11 @@ Cost: linear in the bytes. Held are the unfinished line, and the lines of one ch
 from __future__ import annotations
 
 from .decoder import SSEError, _as_bytes
-from .streams import _async_iterator, _AsyncOwner, _iterator, _Owner
+from .streams import _async_iterator, _AsyncClosing, _AsyncOwner, _Closing, _iterator, _Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-    from types import TracebackType
     from typing import Any
 
     from .decoder import Chunk
@@ -134,7 +133,7 @@ class _Lines:
             raise DocumentError(f"{reason} ({error})", self._line_number, _start(line)) from error
 
 
-class Documents(_Lines, _Owner):
+class Documents(_Lines, _Owner, _Closing):
     """What `iter_documents` returns: an iterator over the documents, and a context manager that closes it."""
 
     __slots__ = ()
@@ -142,9 +141,6 @@ class Documents(_Lines, _Owner):
     def __init__(self, chunks: Iterable[Chunk], max_line_size: int | None, loads: Callable[[str], Any] | None) -> None:
         super().__init__(max_line_size, loads)
         self._chunks = _iterator(chunks, "iter_documents", "aiter_documents")
-
-    def __iter__(self) -> Documents:
-        return self
 
     def __next__(self) -> Any:
         try:
@@ -177,16 +173,8 @@ class Documents(_Lines, _Owner):
         self._abandon()
         self._release()
 
-    def __enter__(self) -> Documents:
-        return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class AsyncDocuments(_Lines, _AsyncOwner):
+class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
     """What `aiter_documents` returns: an async iterator over the documents, and an async context manager that closes it."""
 
     __slots__ = ("_waiting",)
@@ -195,9 +183,6 @@ class AsyncDocuments(_Lines, _AsyncOwner):
         super().__init__(max_line_size, loads)
         self._chunks = _async_iterator(chunks, "aiter_documents", "iter_documents")
         self._waiting = False
-
-    def __aiter__(self) -> AsyncDocuments:
-        return self
 
     async def __anext__(self) -> Any:
         if self._waiting:
@@ -237,17 +222,6 @@ class AsyncDocuments(_Lines, _AsyncOwner):
         """Release the iterator over the chunks."""
         self._abandon()
         await self._release()
-
-    async def __aenter__(self) -> AsyncDocuments:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._abandon()  # as in `__anext__`
-        else:
-            await self.aclose()
 
 
 def iter_documents(

@@ -20,12 +20,11 @@ from __future__ import annotations
 import json
 
 from .decoder import IncompleteEventError, ServerSentEvent, SSEError
-from .streams import AsyncEventStream, EventStream, _aclose, _close, _name
+from .streams import AsyncEventStream, EventStream, _aclose, _AsyncClosing, _close, _Closing, _name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable
-    from types import TracebackType
     from typing import Any, TypeGuard, Union
 
     Mark = Union[str, Callable[[ServerSentEvent], object], None]
@@ -203,7 +202,7 @@ class _Reader:
         return PayloadError(event, self._number, f"{error}; the stream ended inside this event")
 
 
-class _Payloads(_Reader):
+class _Payloads(_Reader, _Closing):
     """What iter_payloads returns: an iterator and a context manager."""
 
     __slots__ = ("_iterator",)
@@ -211,9 +210,6 @@ class _Payloads(_Reader):
     def __init__(self, events: Any, *options: Any) -> None:
         super().__init__(events, *options)
         self._iterator: Any = iter(events)
-
-    def __iter__(self) -> _Payloads:
-        return self
 
     def __next__(self) -> Any:
         while not self._held and not self._ended:
@@ -247,16 +243,8 @@ class _Payloads(_Reader):
         finally:
             _close(events)
 
-    def __enter__(self) -> _Payloads:
-        return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class _AsyncPayloads(_Reader):
+class _AsyncPayloads(_Reader, _AsyncClosing):
     """What aiter_payloads returns: an async iterator and an async context manager."""
 
     __slots__ = ("_iterator", "_waiting")
@@ -265,9 +253,6 @@ class _AsyncPayloads(_Reader):
         super().__init__(events, *options)
         self._iterator: Any = aiter(events)
         self._waiting = False
-
-    def __aiter__(self) -> _AsyncPayloads:
-        return self
 
     async def __anext__(self) -> Any:
         if self._waiting:
@@ -318,17 +303,6 @@ class _AsyncPayloads(_Reader):
             await _aclose(events)
             raise
         await _aclose(events)
-
-    async def __aenter__(self) -> _AsyncPayloads:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._ended = True  # the coroutine was closed or collected: nothing can be awaited
-        else:
-            await self.aclose()
 
 
 def _get(payload: Any, key: str) -> Any:

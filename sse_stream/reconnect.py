@@ -20,13 +20,12 @@ from collections import namedtuple
 
 from .decoder import SSEDecoder, SSEError
 from .handshake import StatusError, shown_url
-from .streams import AsyncEventStream, EventStream
+from .streams import AsyncEventStream, EventStream, _AsyncClosing, _Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
     from typing import Any, Literal, NamedTuple, TypeVar
 
     from .decoder import ServerSentEvent
@@ -299,7 +298,7 @@ class _Source:
         return answer
 
 
-class EventSource(_Source):
+class EventSource(_Source, _Closing):
     """Iterate over the events of a stream that is connected to again whenever it breaks. An iterator and a context manager.
 
     connect: called as `connect(last_event_id=...)` for each connection; returns a context manager of an EventStream, whose
@@ -347,9 +346,6 @@ class EventSource(_Source):
         """The EventStream of the present connection, None while there is none."""
         stream: EventStream | None = self._stream
         return stream
-
-    def __iter__(self) -> EventSource:
-        return self
 
     def __next__(self) -> ServerSentEvent:
         with self._lock:
@@ -453,16 +449,8 @@ class EventSource(_Source):
             else:
                 _wake_reader(stream)
 
-    def __enter__(self) -> EventSource:
-        return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class AsyncEventSource(_Source):
+class AsyncEventSource(_Source, _AsyncClosing):
     """Iterate as EventSource does, over connections that are async context managers of an AsyncEventStream.
 
     sleep: as `asyncio.sleep`, awaited with each delay; needed outside asyncio: `sleep=trio.sleep`.
@@ -498,9 +486,6 @@ class AsyncEventSource(_Source):
         """The AsyncEventStream of the present connection, None while there is none."""
         stream: AsyncEventStream | None = self._stream
         return stream
-
-    def __aiter__(self) -> AsyncEventSource:
-        return self
 
     async def __anext__(self) -> ServerSentEvent:
         if self._reading:
@@ -608,17 +593,6 @@ class AsyncEventSource(_Source):
             await self._leave()
         elif self._stream is not None:
             await self._stream.aclose()
-
-    async def __aenter__(self) -> AsyncEventSource:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._ended = True  # as in `__anext__`
-        else:
-            await self.aclose()
 
 
 # What the adapters' `subscribe` and `asubscribe` share.

@@ -17,12 +17,11 @@ from __future__ import annotations
 from typing import Generic, NamedTuple, TypeVar
 
 from .decoder import IncompleteEventError, SSEDecoder, _as_bytes
-from .streams import _async_iterator, _AsyncOwner, _iterator, _name, _Owner
+from .streams import _async_iterator, _AsyncClosing, _AsyncOwner, _Closing, _iterator, _name, _Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable
-    from types import TracebackType
     from typing import Any, Literal
 
     from .decoder import Chunk, ServerSentEvent
@@ -171,7 +170,7 @@ class _Observer:
             self._end("closed")
 
 
-class Tee(_Observer, _Owner, Generic[_Chunk]):
+class Tee(_Observer, _Owner, _Closing, Generic[_Chunk]):
     """What `tee` returns: an iterator over the chunks, and a context manager that closes it."""
 
     __slots__ = ()
@@ -187,9 +186,6 @@ class Tee(_Observer, _Owner, Generic[_Chunk]):
         iterator = _iterator(chunks, "tee", "atee")
         super().__init__(on_event, on_end, decoder, response)
         self._chunks = iterator
-
-    def __iter__(self) -> Tee[_Chunk]:
-        return self
 
     def __next__(self) -> _Chunk:
         self._observe()
@@ -219,16 +215,8 @@ class Tee(_Observer, _Owner, Generic[_Chunk]):
         finally:
             self._release()
 
-    def __enter__(self) -> Tee[_Chunk]:
-        return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class AsyncTee(_Observer, _AsyncOwner, Generic[_Chunk]):
+class AsyncTee(_Observer, _AsyncOwner, _AsyncClosing, Generic[_Chunk]):
     """What `atee` returns: an async iterator over the chunks, and an async context manager that closes it."""
 
     __slots__ = ("_waiting",)
@@ -245,9 +233,6 @@ class AsyncTee(_Observer, _AsyncOwner, Generic[_Chunk]):
         super().__init__(on_event, on_end, decoder, response)
         self._chunks = iterator
         self._waiting = False
-
-    def __aiter__(self) -> AsyncTee[_Chunk]:
-        return self
 
     async def __anext__(self) -> _Chunk:
         if self._waiting:
@@ -285,16 +270,8 @@ class AsyncTee(_Observer, _AsyncOwner, Generic[_Chunk]):
         finally:
             await self._release()
 
-    async def __aenter__(self) -> AsyncTee[_Chunk]:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._end("closed")  # as in `__anext__`
-        else:
-            await self.aclose()
+    def _abandon(self) -> None:
+        self._end("closed")
 
 
 def tee(

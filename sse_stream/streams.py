@@ -20,11 +20,58 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from types import TracebackType
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .decoder import Chunk, ServerSentEvent
 
+    Self = TypeVar("Self")
+
 __all__ = ["AsyncEventStream", "EventStream"]
+
+
+class _Closing:
+    """What is an iterator, and a context manager that calls its `close`."""
+
+    __slots__ = ()
+
+    close: Any
+
+    def __iter__(self: Self) -> Self:
+        return self
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _AsyncClosing:
+    """What is an async iterator, and an async context manager that calls its `aclose`."""
+
+    __slots__ = ()
+
+    aclose: Any
+
+    def __aiter__(self: Self) -> Self:
+        return self
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc_type is not None and issubclass(exc_type, GeneratorExit):
+            self._abandon()  # the coroutine was closed or collected: nothing can be awaited
+        else:
+            await self.aclose()
+
+    def _abandon(self) -> None:
+        stream: Any = self  # the slot is that of the class which this is mixed into
+        stream._ended = True
 
 
 class _Owner:
@@ -201,7 +248,7 @@ class _Stream:
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
 
-class EventStream(_Stream):
+class EventStream(_Stream, _Closing):
     """Iterate over the events in an iterable of bytes. An iterator and a context manager.
 
     chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass through, after the events
@@ -233,21 +280,10 @@ class EventStream(_Stream):
         events = chain(_read(self._state, iterator), _hand_out_rest(self._state))
         self.__next__ = events.__next__  # type: ignore[method-assign]
 
-    def __iter__(self) -> EventStream:
-        return self
-
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
         self._state.mark_closed()
         self._state._release()
-
-    def __enter__(self) -> EventStream:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Iterator[ServerSentEvent]:
@@ -315,7 +351,7 @@ def _stop(state: _SyncState, error: BaseException | None = None) -> None:
         state.error = state.error or fault
 
 
-class AsyncEventStream(_Stream):
+class AsyncEventStream(_Stream, _AsyncClosing):
     """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
 
     All that EventStream says holds, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`.
@@ -332,9 +368,6 @@ class AsyncEventStream(_Stream):
         self._state = _AsyncState(_async_iterator(chunks, "AsyncEventStream", "EventStream"), decoder, response)
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
-
-    def __aiter__(self) -> AsyncEventStream:
-        return self
 
     async def __anext__(self) -> ServerSentEvent:
         state = self._state
@@ -413,16 +446,8 @@ class AsyncEventStream(_Stream):
         self._state.mark_closed()
         await self._state._release()
 
-    async def __aenter__(self) -> AsyncEventStream:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._state.ended = True  # as in `_read`
-        else:
-            await self.aclose()
+    def _abandon(self) -> None:
+        self._state.ended = True
 
 
 class _AsyncIterable:
