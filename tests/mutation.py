@@ -5,13 +5,14 @@ mutmut makes the mutants of decoder, streams, handshake and reconnect (or of the
 `<` for `<=`. Each is tried by the module's test file, in a process of its own with a limit on its time and memory: first the
 tests that run the changed line, then the others that run its function. It must fail one of them.
 
-Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on the spot, and the fast paths,
-which stand between `# pragma: no mutate start` and `# pragma: no mutate end` and are held by tests of their own. What no
-test can tell from the original is listed in tests/data/mutants.json with the reason; `--list` prints the survivors in its form.
+Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on the spot, and the fast
+paths, which stand between `# pragma: no mutate start` and `# pragma: no mutate end` and are held by tests of their own. What
+no test can tell from the original is listed in tests/data/mutants.json with the reason; `--list` prints the survivors in its
+form.
 
-The exit status is 0 if at least 95 % of each module's mutants are killed, all survivors are listed, and all that is listed survives.
-The examples of hypothesis are the same in every run. It works on a copy of the tree, and makes a virtual environment with what it
-needs if that is not there. POSIX only, one core; about ten minutes.
+The exit status is 0 if at least 95 % of each module's mutants are killed, all survivors are listed, and all that is listed
+survives. Nothing is random: the examples of hypothesis are the same in every run. It works on a copy of the tree, and makes a
+virtual environment with what it needs if that is not there. POSIX only, one core; about ten minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import importlib
 import json
 import os
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -40,6 +42,7 @@ MODULES = ("decoder", "streams", "handshake", "reconnect")
 LEAST = 95  # percent
 SECONDS = 10  # for one test, when the slowest takes less than two
 MEMORY = 4 << 30
+NO_TEST, FAULT = 5, 99  # the first is pytest's status when no test runs the function
 
 
 class Mutant(NamedTuple):
@@ -108,9 +111,8 @@ def leave_out(cst: Any, visitor: Any) -> None:
             return bool(visitor.get_metadata(visitor.METADATA_DEPENDENCIES[0], node).start.line in visitor._ignored_node_lines)
         if isinstance(node, cst.If) and isinstance(node.test, cst.Name) and node.test.value == "TYPE_CHECKING":
             left_out.add(node.body)
-        if isinstance(node, cst.Assign) and isinstance(node.targets[0].target, cst.Name):
-            if node.targets[0].target.value in ("__slots__", "__all__", "TYPE_CHECKING"):
-                return True
+        if isinstance(node, cst.Assign):
+            return getattr(node.targets[0].target, "value", None) in ("__slots__", "__all__", "TYPE_CHECKING")
         if isinstance(node, cst.Raise) and isinstance(node.exc, cst.Call):
             texts = [argument.value for argument in node.exc.args if isinstance(argument.value, cst.BaseString)]
             left_out.update(texts)
@@ -182,28 +184,28 @@ def survives(mutant: Mutant, coverage: Coverage) -> bool:
     path.write_text(mutant.source)
     slowest = max(coverage.seconds.values())
     total = sum(coverage.seconds.values())
+    ended, alive = os.pipe()  # the child's end of it closes with the child
     child = os.fork()
     if child == 0:
         try:
+            os.close(ended)
             os.setsid()  # so that its own children end with it
             sys.dont_write_bytecode = True  # two mutants may have the same size and time of change
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             resource.setrlimit(resource.RLIMIT_CPU, (int(10 + 5 * total),) * 2)
-            os._exit(0 if run_pytest(mutant.module, Order(mutant, coverage), max(SECONDS, 5 * slowest)) == 0 else 1)
+            os._exit(run_pytest(mutant.module, Order(mutant, coverage), max(SECONDS, 5 * slowest)))
         finally:
-            os._exit(2)
-    deadline = time.monotonic() + 30 + 20 * total
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() > deadline:
-            os.killpg(child, signal.SIGKILL)
-        time.sleep(0.01)
+            os._exit(FAULT)
+    os.close(alive)
+    select.select([ended], [], [], 30 + 20 * total)  # seconds
+    os.close(ended)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    return status == 0
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == FAULT:
+        raise SystemExit(f"pytest could not be run on the mutant {mutant.key}")
+    return status in (0, NO_TEST)
 
 
 def check(module: str, known: dict[tuple[str, ...], str], as_list: bool) -> bool:
@@ -217,20 +219,22 @@ def check(module: str, known: dict[tuple[str, ...], str], as_list: bool) -> bool
         compiled.unlink()
     survivors = [mutant for mutant in all_mutants if survives(mutant, coverage)]
     path.write_text(original)
-    killed = len(all_mutants) - len(survivors)
-    score = 100 * killed / len(all_mutants)
     explained = [mutant for mutant in survivors if mutant.key in known]
-    print(f"{module}: {killed} of {len(all_mutants)} mutants killed, {score:.1f} %; {len(survivors)} survivors, of them ", end="")
-    print(f"{len(explained)} equivalent by the list ({time.monotonic() - began:.0f} s)", flush=True)
+    killed, score = len(all_mutants) - len(survivors), 100 - 100 * len(survivors) / len(all_mutants)
+    print(
+        f"{module}: {killed} of {len(all_mutants)} mutants killed, {score:.1f} %; "
+        f"{len(explained)} of {len(survivors)} survivors equivalent by the list ({time.monotonic() - began:.0f} s)"
+    )
     unexplained = [mutant for mutant in survivors if mutant.key not in known]
     for mutant in unexplained:
-        print(f"  survived: sse_stream/{module}.py:{mutant.line} {mutant.function}\n    - {mutant.removed}\n    + {mutant.added}")
-    stale = [key for key in known if key[0] == module and key not in {mutant.key for mutant in survivors}]
+        print(f"  survived: line {mutant.line}, {mutant.function}\n    - {mutant.removed}\n    + {mutant.added}")
+    keys = dict.fromkeys(mutant.key for mutant in survivors)
+    stale = [key for key in known if key[0] == module and key not in keys]
     for _, function, removed, added in stale:
-        print(f"  listed, but it is killed or there is no such mutant: {function}\n    - {removed}\n    + {added}")
+        print(f"  listed, but it is killed or no mutant: {function}\n    - {removed}\n    + {added}")
     if as_list:
-        keys = list(dict.fromkeys(mutant.key for mutant in survivors))
-        entries = [{"module": m, "function": f, "from": r, "to": a, "reason": known.get((m, f, r, a), "")} for m, f, r, a in keys]
+        names = ("module", "function", "from", "to", "reason")
+        entries = [dict(zip(names, (*key, known.get(key, "")), strict=True)) for key in keys]
         print(json.dumps(entries, indent=2, ensure_ascii=False))
     sys.stdout.flush()
     return score >= LEAST and not unexplained and not stale
