@@ -6,9 +6,9 @@ mutmut makes the mutants of decoder, streams, handshake and reconnect (or of the
 tests that run the changed line, then the others that run its function. It must fail one of them.
 
 Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on the spot, None in place of
-False, and the fast paths, which stand between `# pragma: no mutate start` and `# pragma: no mutate end` and are held by tests of their own. What
-no test can tell from the original is listed in tests/data/mutants.json with the reason; `--list` prints the survivors in its
-form.
+False, and the fast paths, which stand between `# pragma: no mutate start` and `# pragma: no mutate end` and are held by tests
+of their own. What no test can tell from the original is listed in tests/data/mutants.json with the reason; `--list` prints the
+survivors in its form.
 
 The exit status is 0 if at least 95 % of each module's mutants are killed, all survivors are listed, and all that is listed
 survives. Nothing is random: the examples of hypothesis are the same in every run. It works on a copy of the tree, and makes a
