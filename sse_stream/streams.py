@@ -453,7 +453,7 @@ class Opening:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stream.__exit__(exc_type, exc, traceback)
+        self._stream.close()
 
 
 class AsyncOpening:
