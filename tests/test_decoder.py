@@ -420,6 +420,16 @@ if hasattr(sys, "set_int_max_str_digits"):  # 3.10.7; before that, int() has no 
         finally:
             sys.set_int_max_str_digits(limit)
 
+    def test_a_retry_too_long_for_int_is_ignored_though_the_limit_was_raised() -> None:
+        limit = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)
+        try:
+            decoder = SSEDecoder()
+            decoder.feed(b"retry: " + b"9" * 4301 + b"\n\n")
+            assert decoder.retry is None
+        finally:
+            sys.set_int_max_str_digits(limit)
+
 
 # Comments.
 
@@ -727,9 +737,15 @@ def test_errors_are_picklable(error: SSEError) -> None:
 
 
 def test_errors_say_what_to_do() -> None:
-    assert "max_event_size=5 bytes" in str(EventTooLargeError(5))
-    assert 'on_oversize="skip"' in str(EventTooLargeError(5))
-    assert ".event" in str(IncompleteEventError())
+    assert str(EventTooLargeError(5)) == (
+        "the stream sent an event larger than max_event_size=5 bytes; to accept it, raise max_event_size (None: no bound), or "
+        'pass on_oversize="skip" to drop such events and read on'
+    )
+    assert str(IncompleteEventError()) == (
+        "the stream ended inside an event, before its blank line: the server or the connection broke off; what came of the "
+        "event is in .event"
+    )
+    assert str(IncompleteEventError(None, "no mark")) == "no mark"
 
 
 def test_a_decoder_is_freed_without_the_collector() -> None:

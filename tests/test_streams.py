@@ -164,8 +164,8 @@ def test_other_kinds_of_chunk() -> None:
 class Bare:
     """An iterator with all that `for` and `async for` ask of it, and no more."""
 
-    def __init__(self, chunks: list[Any]) -> None:
-        self.chunks = iter(chunks)
+    def __init__(self, chunks: Any) -> None:
+        self.chunks: Iterator[bytes] = iter(chunks)
 
     def __next__(self) -> bytes:
         return next(self.chunks)
