@@ -2,7 +2,7 @@
 """Break the code on purpose and see whether the tests notice: `python3 -m tests.mutation [--list] [MODULE ...]`.
 
 mutmut makes the mutants of decoder, streams, handshake and reconnect (or of the modules named): one small change each, such as
-`<` for `<=`. Each is tried by the module's test file, in a process of its own with a limit on its time and memory: first the
+`<` for `<=`. Each is tried by the module's tests, in a process of its own with a limit on its time and memory: first the
 tests that run the changed line, then the others that run its function. It must fail one of them.
 
 Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on the spot, None in place of
@@ -38,7 +38,13 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 EQUIVALENT = ROOT / "tests" / "data" / "mutants.json"
 NEEDS = ["mutmut==3.8.1", "coverage>=7.6", "hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "trio>=0.26"]
-MODULES = ("decoder", "streams", "handshake", "reconnect")
+# The modules, and the tests that ought to notice.
+MODULES = {
+    "decoder": ["tests/test_decoder.py", "tests/test_streams.py"],
+    "streams": ["tests/test_streams.py"],
+    "handshake": ["tests/test_handshake.py"],
+    "reconnect": ["tests/test_reconnect.py"],
+}
 LEAST = 95  # percent
 SECONDS = 10  # for one test, when the slowest takes less than two
 MEMORY = 4 << 30
@@ -153,12 +159,11 @@ class Order:
 def run_pytest(module: str, plugin: Order, seconds: float = 120) -> int:
     import pytest
 
-    files = [f"tests/test_{module}.py"]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-o", f"timeout={seconds}", "--tb=no", "--hypothesis-profile=mutation"]
     options += ["-o", "timeout_method=thread"]  # it ends the process: a mutant may swallow exceptions
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # its own plugins are loaded by now
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        return int(pytest.main([*options, *files], plugins=[plugin]))
+        return int(pytest.main([*options, *MODULES[module]], plugins=[plugin]))
 
 
 def cover(module: str) -> Coverage:
@@ -170,7 +175,7 @@ def cover(module: str) -> Coverage:
     with collector.collect():
         status = run_pytest(module, plugin)
     if status != 0:
-        raise SystemExit(f"tests/test_{module}.py fails on the unchanged code: pytest's status is {status}")
+        raise SystemExit(f"the tests of {module} fail on the unchanged code: pytest's status is {status}")
     path = str(Path("sse_stream", f"{module}.py").resolve())
     if sys.modules[f"sse_stream.{module}"].__file__ != path:
         raise SystemExit(f"the tests do not meet the copy {path}")
@@ -272,7 +277,7 @@ def main() -> int:
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # the working directory is the copy
     options = parser.parse_args()
     modules = options.modules or MODULES
-    if not set(modules) <= set(MODULES):
+    if not set(modules) <= MODULES.keys():
         parser.error(f"the modules are {', '.join(MODULES)}")
     if options.here:
         settings: Any = importlib.import_module("hypothesis").settings
