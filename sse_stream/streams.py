@@ -98,8 +98,8 @@ class _State:
         self._chunks = chunks
         self.response = self._response_to_close = response
         self.events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
-        self.event: ServerSentEvent | None = None  # the one of them handed out last
-        self.id_before_events = ""  # the ID to resume from until then
+        self.event: ServerSentEvent | None  # the one of them handed out last
+        self.id_before_events: str  # the ID to resume from until then
         self.error: Exception | None = None  # raised after `events`
         self.frozen_id: str | None = None  # set by close
         self.ended = False  # nothing more will be read
@@ -257,6 +257,7 @@ def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Iterator[ServerSentEven
     try:
         line, mark = decoder._line, decoder._mark
         for chunk in chunks:
+            # pragma: no mutate start
             if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and not decoder._gate:
                 # Fast path: what `feed` does when no line ends, without a call; 1.6 times as fast in 16-byte chunks.
                 line += chunk
@@ -264,6 +265,7 @@ def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Iterator[ServerSentEven
                     decoder._measure()
                     line, mark = decoder._line, decoder._mark
                 continue
+            # pragma: no mutate end
             events = feed(chunk)
             if state.closed:
                 break

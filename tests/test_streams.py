@@ -382,6 +382,16 @@ def test_an_exception_of_the_comment_callback_comes_after_completed_events() -> 
     assert source.closed == 1
 
 
+def test_last_event_id_follows_the_consumer_to_an_error() -> None:
+    def fail(comment: str) -> None:
+        raise Fault
+
+    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n: c\n"], decoder=SSEDecoder(on_comment=fail))
+    assert [(next(stream).data, stream.last_event_id) for _ in "ab"] == [("a", "1"), ("b", "2")]
+    with pytest.raises(Fault):
+        next(stream)
+
+
 def test_a_comment_callback_that_closes_the_stream_and_fails() -> None:
     def close_and_fail(comment: str) -> None:
         stream.close()
