@@ -227,7 +227,8 @@ class EventStream(_Stream):
     def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
         iterator = _iterator(chunks, "EventStream", "AsyncEventStream")
         self._state = _SyncState(iterator, decoder, response)
-        if not hasattr(iterator, "__iter__"):  # all that `for` asks for is `__next__`
+        # Fast path: only what has `__next__` alone, which is all that `for` asks for, needs a wrapper.
+        if not hasattr(iterator, "__iter__"):  # pragma: no mutate
             iterator = iter(iterator.__next__, object())
         # The generators know the state, not the stream: a stream that nobody holds goes at once.
         events = chain(_read(self._state, iterator), _hand_out_rest(self._state))
@@ -362,7 +363,11 @@ class AsyncEventStream(_Stream):
             await self._run_check()
             if decoder._gate == TOO_LARGE:
                 feed(b"")  # raises what the last chunk left behind
-            async for chunk in state._chunks if hasattr(state._chunks, "__aiter__") else _AsyncIterable(state._chunks):
+            # Fast path: only what has `__anext__` alone needs a wrapper.
+            chunks = (
+                state._chunks if hasattr(state._chunks, "__aiter__") else _AsyncIterable(state._chunks)
+            )  # pragma: no mutate
+            async for chunk in chunks:
                 if state.closed:
                     break
                 events = feed(chunk)

@@ -48,6 +48,7 @@ MODULES = {
 LEAST = 95  # percent
 SECONDS = 10  # for one test, when the slowest takes less than two
 MEMORY = 4 << 30
+NAMES = ("module", "function", "from", "to", "reason")  # in the list of survivors
 NO_TEST, FAULT = 5, 99  # the first is pytest's status when no test runs the function
 
 
@@ -216,45 +217,50 @@ def survives(mutant: Mutant, coverage: Coverage) -> bool:
     return status in (0, NO_TEST)
 
 
-def check(module: str, known: dict[tuple[str, ...], str], as_list: bool) -> bool:
+def check(module: str, as_list: bool) -> bool:
     """Try all mutants of a module, and print what came of it."""
     began = time.monotonic()
+    reasons = equivalent(module)
     path = Path("sse_stream", f"{module}.py")
     original = path.read_text()
     all_mutants = mutants(module)
     coverage = cover(module)
     for compiled in Path("sse_stream", "__pycache__").glob(f"{module}.*"):
         compiled.unlink()
-    survivors: list[Mutant] = []
+    survivors: list[dict[str, str]] = []
+    unexplained = 0
     for mutant in all_mutants:
         if survives(mutant, coverage):
-            survivors.append(mutant)
-            if mutant.key not in known:
-                text = f"  survived: {module}.py:{mutant.line}, {mutant.function}\n    - {mutant.removed}\n    + {mutant.added}"
-                print(text, flush=True)
+            reason = reasons[mutant.key].pop() if reasons.get(mutant.key) else ""
+            survivors.append(dict(zip(NAMES, (*mutant.key, reason), strict=True)))
+            if not reason:
+                unexplained += 1
+                print(
+                    f"  survived: line {mutant.line}, {mutant.function}\n    - {mutant.removed}\n    + {mutant.added}",
+                    flush=True,
+                )
     path.write_text(original)
-    explained = [mutant for mutant in survivors if mutant.key in known]
-    killed, score = len(all_mutants) - len(survivors), 100 - 100 * len(survivors) / len(all_mutants)
-    print(
-        f"{module}: {killed} of {len(all_mutants)} mutants killed, {score:.1f} %; "
-        f"{len(explained)} of {len(survivors)} survivors equivalent by the list ({time.monotonic() - began:.0f} s)"
-    )
-    keys = dict.fromkeys(mutant.key for mutant in survivors)
-    stale = [key for key in known if key[0] == module and key not in keys]
+    stale = [key for key, rest in reasons.items() for _ in rest]
     for _, function, removed, added in stale:
         print(f"  listed, but it is killed or no mutant: {function}\n    - {removed}\n    + {added}")
+    killed, score = len(all_mutants) - len(survivors), 100 - 100 * len(survivors) / len(all_mutants)
+    print(
+        f"{module}: {killed} of {len(all_mutants)} mutants killed, {score:.1f} %; {len(survivors) - unexplained} of "
+        f"{len(survivors)} survivors equivalent by the list ({time.monotonic() - began:.0f} s)"
+    )
     if as_list:
-        names = ("module", "function", "from", "to", "reason")
-        entries = [dict(zip(names, (*key, known.get(key, "")), strict=True)) for key in keys]
-        print(json.dumps(entries, indent=2, ensure_ascii=False))
+        print(json.dumps(survivors, indent=2, ensure_ascii=False))
     sys.stdout.flush()
-    return score >= LEAST and len(explained) == len(survivors) and not stale
+    return score >= LEAST and not unexplained and not stale
 
 
-def equivalent() -> dict[tuple[str, ...], str]:
-    """Return the reasons for the mutants that no test can kill."""
-    entries: list[dict[str, str]] = json.loads(EQUIVALENT.read_text())
-    return {(entry["module"], entry["function"], entry["from"], entry["to"]): entry["reason"] for entry in entries}
+def equivalent(module: str) -> dict[tuple[str, ...], list[str]]:
+    """Return the reasons for the mutants of a module that no test can kill, one for each of those that look alike."""
+    reasons: dict[tuple[str, ...], list[str]] = {}
+    for entry in json.loads(EQUIVALENT.read_text()):
+        if entry["module"] == module:
+            reasons.setdefault(tuple(entry[name] for name in NAMES[:-1]), []).append(entry["reason"])
+    return reasons
 
 
 def environment(directory: Path) -> str:
@@ -284,7 +290,7 @@ def main() -> int:
         phase: Any = importlib.import_module("hypothesis").Phase
         # A failure need not be made small.
         settings.register_profile("mutation", deadline=None, derandomize=True, phases=[phase.explicit, phase.generate])
-        results = [check(module, equivalent(), options.list) for module in modules]
+        results = [check(module, options.list) for module in modules]
         return 0 if all(results) else 1
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary, "sse_stream")
