@@ -363,10 +363,10 @@ class AsyncEventStream(_Stream):
             await self._run_check()
             if decoder._gate == TOO_LARGE:
                 feed(b"")  # raises what the last chunk left behind
+            # pragma: no mutate start
             # Fast path: only what has `__anext__` alone needs a wrapper.
-            chunks = (
-                state._chunks if hasattr(state._chunks, "__aiter__") else _AsyncIterable(state._chunks)
-            )  # pragma: no mutate
+            chunks = state._chunks if hasattr(state._chunks, "__aiter__") else _AsyncIterable(state._chunks)
+            # pragma: no mutate end
             async for chunk in chunks:
                 if state.closed:
                     break

@@ -202,7 +202,7 @@ def survives(mutant: Mutant, coverage: Coverage) -> bool:
             sys.dont_write_bytecode = True  # two mutants may have the same size and time of change
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-            resource.setrlimit(resource.RLIMIT_CPU, (int(5 + 3 * total),) * 2)
+            resource.setrlimit(resource.RLIMIT_CPU, (int(5 + 3 * total), int(5 + 3 * total)))
             os._exit(run_pytest(mutant.module, Order(mutant, coverage), max(SECONDS, 5 * slowest)))
         finally:
             os._exit(FAULT)
