@@ -571,10 +571,12 @@ def test_too_large_after_completed_events() -> None:
     decoder = SSEDecoder(max_event_size=9)
     assert decoder.feed(b"id: 1\ndata: a\n\ndata: 0123456789\n\ndata: b\n\n") == [ServerSentEvent(data="a", id="1")]
     for _ in range(2):
-        for end in (lambda: decoder.feed(b""), decoder.close):
-            with pytest.raises(EventTooLargeError) as info:
-                end()
-            assert info.value.limit == 9
+        with pytest.raises(EventTooLargeError) as info:
+            decoder.feed(b"")
+        assert info.value.limit == 9
+        with pytest.raises(EventTooLargeError) as info:
+            decoder.close()
+        assert info.value.limit == 9
     assert decoder.last_event_id == "1"
     assert decoder.incomplete
 
