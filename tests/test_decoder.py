@@ -405,6 +405,16 @@ if hasattr(sys, "set_int_max_str_digits"):  # 3.10.7; before that, int() has no 
         finally:
             sys.set_int_max_str_digits(limit)
 
+    def test_a_retry_too_long_for_int_is_ignored_though_the_limit_was_raised() -> None:
+        limit = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)
+        try:
+            decoder = SSEDecoder()
+            decoder.feed(b"retry: " + b"9" * 4301 + b"\n\n")
+            assert decoder.retry is None
+        finally:
+            sys.set_int_max_str_digits(limit)
+
 
 # Comments.
 
@@ -546,10 +556,12 @@ def test_too_large_after_completed_events() -> None:
     decoder = SSEDecoder(max_event_size=9)
     assert decoder.feed(b"id: 1\ndata: a\n\ndata: 0123456789\n\ndata: b\n\n") == [ServerSentEvent(data="a", id="1")]
     for _ in range(2):
-        with pytest.raises(EventTooLargeError):
+        with pytest.raises(EventTooLargeError) as info:
             decoder.feed(b"")
-        with pytest.raises(EventTooLargeError):
+        assert info.value.limit == 9
+        with pytest.raises(EventTooLargeError) as info:
             decoder.close()
+        assert info.value.limit == 9
     assert decoder.last_event_id == "1"
     assert decoder.incomplete
 
@@ -712,9 +724,15 @@ def test_errors_are_picklable(error: SSEError) -> None:
 
 
 def test_errors_say_what_to_do() -> None:
-    assert "max_event_size=5 bytes" in str(EventTooLargeError(5))
-    assert 'on_oversize="skip"' in str(EventTooLargeError(5))
-    assert ".event" in str(IncompleteEventError())
+    assert str(EventTooLargeError(5)) == (
+        "the stream sent an event larger than max_event_size=5 bytes; to accept it, raise max_event_size (None: no bound), or "
+        'pass on_oversize="skip" to drop such events and read on'
+    )
+    assert str(IncompleteEventError()) == (
+        "the stream ended inside an event, before its blank line: the server or the connection broke off; what came of the "
+        "event is in .event"
+    )
+    assert str(IncompleteEventError(None, "no mark")) == "no mark"
 
 
 def test_a_decoder_is_freed_without_the_collector() -> None:

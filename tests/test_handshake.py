@@ -3,26 +3,34 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_stream.decoder import SSEDecoder, SSEError
 from sse_stream.handshake import (
+    MAX_BODY_SIZE,
     ContentTypeError,
     Headers,
     ResponseError,
     StatusError,
+    aread_body,
+    coding_error,
     header_value,
     is_event_stream,
     prepare_decoder,
+    read_body,
     request_headers,
     response_error,
     shown_url,
 )
 from tests import vectors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
 
 BROWSER_HEADERS = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
 
@@ -62,6 +70,8 @@ def test_what_the_caller_set_in_the_client_stays() -> None:
         ("a b\tc", b"a b\tc"),
         ("é€🚀", "é€🚀".encode()),
         ("\x80", b"\xc2\x80"),
+        ("X7X", b"X7X"),
+        ("\u20037\u2003", "\u20037\u2003".encode()),
         (" 7", None),
         ("7 ", None),
         ("\t7", None),
@@ -93,6 +103,7 @@ def test_the_decoder_of_a_connection() -> None:
     assert prepare_decoder(None, "7").last_event_id == "7"
     decoder = SSEDecoder(last_event_id="8")
     assert prepare_decoder(decoder, "") is decoder
+    assert not decoder.incomplete
     with pytest.raises(ValueError, match="either decoder or last_event_id"):
         prepare_decoder(decoder, "7")
     decoder.close()
@@ -124,7 +135,12 @@ def test_content_types_of_the_platform_tests(case: dict[str, str]) -> None:
         (200, "", False),
         (200, "text/event-stream2", False),
         (301, "text/event-stream", False),
+        (200, "text/event-streamX", False),
+        (200, "Xtext/event-stream", False),
+        (200, "\u2003text/event-stream", False),
         (199, "text/event-stream", False),
+        (299, "text/event-stream", True),
+        (300, "text/event-stream", False),
         (500, "text/event-stream", False),
     ],
 )
@@ -151,7 +167,14 @@ def test_a_status_error() -> None:
 def test_a_redirect_says_how_to_follow() -> None:
     message = str(response_error(307, [], URL, b"", redirects="pass follow=True"))
     assert message.endswith("307 Temporary Redirect (pass follow=True)")
-    assert "pass follow" not in str(response_error(404, [], URL, b"", redirects="pass follow=True"))
+    assert str(response_error(307, [], URL, b"")).endswith("307 Temporary Redirect")
+
+
+@pytest.mark.parametrize("status", [299, 300, 399, 400, 404])
+def test_what_is_a_redirect(status: int) -> None:
+    error = response_error(status, [], URL, b"", redirects="pass follow=True")
+    assert ("pass follow" in str(error)) == (status in (300, 399))
+    assert (type(error) is ContentTypeError) == (status == 299)
 
 
 def test_an_unknown_status() -> None:
@@ -168,6 +191,91 @@ def test_a_content_type_error() -> None:
     assert "the Content-Type is none, not" in str(response_error(200, [], URL, b""))
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"x" * 500, "x" * 500),
+        (b"x" * 501, "x" * 500 + " ..."),
+        (b" " * 1999 + b"xyz", "x"),  # only the start of the body is looked at
+        (b"caf\xe9 \xff", "caf\ufffd \ufffd"),
+    ],
+)
+def test_the_start_of_the_body_is_in_the_message(body: bytes, shown: str) -> None:
+    assert str(response_error(799, [], "http://h/", body)) == f"http://h/ answered with status 799: {shown}"
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 200_000])
+@pytest.mark.parametrize("step", [1000, 1024, 100_000])
+def test_the_body_of_an_error_is_read_up_to_a_bound(size: int, step: int) -> None:
+    assert MAX_BODY_SIZE == 64 * 1024
+    body = bytes(i % 251 for i in range(size))
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        for start in range(0, size, step):
+            taken += 1
+            yield body[start : start + step]
+
+    async def achunks() -> AsyncIterator[bytes]:
+        for chunk in chunks():
+            yield chunk
+
+    assert read_body(chunks()) == body[: 64 * 1024]
+    assert (taken - 1) * step < 64 * 1024  # no chunk more than needed
+    taken = 0
+    assert trio.run(aread_body, achunks()) == body[: 64 * 1024]
+    assert (taken - 1) * step < 64 * 1024
+
+
+def test_the_body_of_an_error_that_breaks_off() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"the "
+        yield b"start"
+        raise ConnectionResetError
+
+    async def achunks() -> AsyncIterator[bytes]:
+        for chunk in chunks():
+            yield chunk
+
+    assert read_body(chunks()) == b"the start"
+    assert trio.run(aread_body, achunks()) == b"the start"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "decodable", "refused"),
+    [
+        (None, [], False),
+        ("", [], False),
+        ("identity", [], False),
+        ("Identity ,\t", [], False),
+        ("gzip", ["gzip", "br"], False),
+        (" GZIP\t,\tbr ", ["gzip", "br"], False),
+        ("gzip, zstd", ["gzip", "br"], True),
+        ("gzip", [], True),
+        ("XgzipX", ["gzip"], True),
+        ("\u2003gzip", ["gzip"], True),
+    ],
+)
+def test_a_coding_that_the_client_does_not_decode(encoding: str | None, decodable: list[str], refused: bool) -> None:
+    headers = [] if encoding is None else [("content-encoding", encoding)]
+    error = coding_error(200, headers, URL, decodable)
+    assert (error is not None) == refused
+    if error is not None:
+        assert type(error) is ResponseError
+        assert str(error) == (
+            f"https://example.org:8443/v1/chat sent Content-Encoding {encoding!r}, which this client does not decode; ask for "
+            "Accept-Encoding: identity, or use another client"
+        )
+        assert (error.status, error.url, error.body) == (200, URL, b"")
+        assert dict(error.headers) == {"content-encoding": encoding}
+
+
+def test_no_coding_is_decodable_by_default() -> None:
+    assert coding_error(200, [("Content-Encoding", "gzip")], URL) is not None
+    assert coding_error(200, [], URL) is None
+
+
 @pytest.mark.parametrize("status", [200, 404])
 def test_errors_are_picklable(status: int) -> None:
     error = response_error(status, [("A", "1"), ("a", "2")], URL, b"body")
@@ -179,7 +287,9 @@ def test_errors_are_picklable(status: int) -> None:
 
 
 def test_an_error_takes_any_mapping() -> None:
-    assert ResponseError("message", 200, {"A": "1"}, "").headers["a"] == "1"
+    error = ResponseError("message", 200, {"A": "1"}, "")
+    assert error.headers["a"] == "1"
+    assert error.body == b""
 
 
 def test_headers() -> None:
@@ -203,6 +313,8 @@ def test_headers() -> None:
         ("http://h", "http://h"),
         ("http://h?q=a/b@c", "http://h"),
         ("http://a@b@c/d@e", "http://c/d@e"),
+        ("http://a@b/c@d/e@f", "http://b/c@d/e@f"),
+        ("http://h/#secret", "http://h/"),
         ("/path?q", "/path"),
         ("user@host/path", "host/path"),
         ("", ""),

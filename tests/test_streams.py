@@ -164,8 +164,8 @@ def test_other_kinds_of_chunk() -> None:
 class Bare:
     """An iterator with all that `for` and `async for` ask of it, and no more."""
 
-    def __init__(self) -> None:
-        self.chunks = iter([ABC[:5], ABC[5:]])
+    def __init__(self, chunks: Any) -> None:
+        self.chunks: Iterator[bytes] = iter(chunks)
 
     def __next__(self) -> bytes:
         return next(self.chunks)
@@ -178,15 +178,23 @@ class Bare:
 
 
 class BareIterable:
+    chunks: Any = (ABC[:5], ABC[5:])
+
     def __iter__(self) -> Any:
-        return Bare()
+        return Bare(self.chunks)
 
     def __aiter__(self) -> Any:
-        return Bare()
+        return Bare(self.chunks)
 
 
 def test_bare_iterators() -> None:
     assert list(EventStream(BareIterable())) == [A, B, C]
+    nothing = BareIterable()
+    nothing.chunks = [ABC, None]
+    stream = EventStream(nothing)
+    assert [next(stream) for _ in "abc"] == [A, B, C]
+    with pytest.raises(TypeError, match="not NoneType"):  # None is no chunk, nor the end
+        next(stream)
     assert asyncio.run(collect(AsyncEventStream(BareIterable()))) == [A, B, C]
 
 
@@ -200,15 +208,20 @@ class Response(Resource):
         raise AssertionError("was iterated")
 
 
+class OtherResponse(io.BytesIO):
+    status_code = 200
+
+
 @pytest.mark.parametrize(
     ("chunks", "advice"),
     [
-        (ABC, r"\[data\]"),
-        (bytearray(ABC), r"\[data\]"),
-        (memoryview(ABC), r"\[data\]"),
+        (ABC, r"^bytes is one chunk.*\[data\]"),
+        (bytearray(ABC), r"^bytearray is one chunk.*\[data\]"),
+        (memoryview(ABC), r"^memoryview is one chunk.*\[data\]"),
         (ABC.decode(), r"\[text\.encode\(\)\]"),
-        (Response(), "iter_events"),
-        (5, "iterable of bytes"),
+        (Response(), "^Response is a response.*iter_events"),
+        (OtherResponse(), "^OtherResponse is a response.*iter_events"),
+        (5, "^(Async)?EventStream takes an (async )?iterable of bytes, not int"),
         (None, "iterable of bytes"),
     ],
 )
@@ -219,10 +232,10 @@ def test_what_is_not_chunks_is_refused(chunks: Any, advice: str) -> None:
 
 
 def test_the_other_side_is_named() -> None:
-    with pytest.raises(TypeError, match="pass this list to EventStream"):
+    with pytest.raises(TypeError, match=r"^AsyncEventStream iterates.*pass this list to EventStream$"):
         AsyncEventStream([ABC])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     chunks: object = generate(ABC)
-    with pytest.raises(TypeError, match="pass this async_generator to AsyncEventStream"):
+    with pytest.raises(TypeError, match=r"^EventStream iterates.*pass this async_generator to AsyncEventStream$"):
         EventStream(chunks)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -367,6 +380,26 @@ def test_an_exception_of_the_comment_callback_comes_after_completed_events() -> 
     with pytest.raises(Fault, match="boom"):
         next(stream)
     assert source.closed == 1
+
+
+def test_last_event_id_follows_the_consumer_to_an_error() -> None:
+    def fail(comment: str) -> None:
+        raise Fault
+
+    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n: c\n"], decoder=SSEDecoder(on_comment=fail))
+    assert [(next(stream).data, stream.last_event_id) for _ in "ab"] == [("a", "1"), ("b", "2")]
+    with pytest.raises(Fault):
+        next(stream)
+
+
+def test_a_comment_callback_that_closes_the_stream_and_fails() -> None:
+    def close_and_fail(comment: str) -> None:
+        stream.close()
+        raise Fault
+
+    stream = EventStream([b"id: 1\ndata: a\n\n: c\n"], decoder=SSEDecoder(on_comment=close_and_fail))
+    assert list(stream) == []
+    assert stream.last_event_id == ""
 
 
 def test_an_interrupt_in_the_comment_callback_holds_nothing_up_and_loses_nothing() -> None:
@@ -629,6 +662,17 @@ def test_async_generators() -> None:
 
     on_both(main)
     assert asyncio.run(collect(AsyncEventStream(generate(ABC[:3], b"", ABC[3:])))) == [A, B, C]
+
+
+def test_async_last_event_id_follows_the_consumer() -> None:
+    async def main() -> None:
+        stream = AsyncEventStream(AsyncChunks(b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\nid: 4\n\n"))
+        assert stream.last_event_id == ""
+        seen = [stream.last_event_id async for _ in stream]
+        assert seen == ["1", "2", "4"]  # with the last event of its chunk all of that has been handed out
+        assert stream.last_event_id == "4"
+
+    on_both(main)
 
 
 def test_async_leaving_early() -> None:
@@ -1007,3 +1051,46 @@ def test_async_opening() -> None:
         assert response.closed == 2
 
     on_both(main)
+
+
+def test_a_response_that_fails_its_check_is_released() -> None:
+    async def main() -> None:
+        response = AsyncResource()
+
+        async def fail() -> None:
+            raise Fault("no event stream")
+
+        async def open_stream() -> AsyncEventStream:
+            stream = AsyncEventStream(AsyncChunks(ABC), response=response)
+            stream._check = fail  # as adapters do
+            return stream
+
+        with pytest.raises(Fault, match="no event stream"):
+            async with AsyncOpening(open_stream):
+                pytest.fail("was entered")
+        assert response.closed == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("where", ["check", "body"])
+def test_an_opening_in_a_coroutine_that_is_closed_awaits_nothing_more(where: str) -> None:
+    response = AsyncResource()
+
+    async def check() -> None:
+        if where == "check":
+            await Wait()
+
+    async def open_stream() -> AsyncEventStream:
+        stream = AsyncEventStream(AsyncChunks(ABC), response=response)
+        stream._check = check
+        return stream
+
+    async def consume() -> None:
+        async with AsyncOpening(open_stream):
+            await Wait()
+
+    coroutine = consume()
+    step(coroutine)
+    coroutine.close()  # a RuntimeError if it awaited
+    assert response.closed == 0
