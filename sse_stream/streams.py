@@ -279,12 +279,16 @@ class EventStream(_Stream, _Closing):
             iterator = iter(iterator.__next__, object())
         # The generators know the state, not the stream: a stream that nobody holds goes at once.
         events = chain(_read(self._state, iterator), _hand_out_rest(self._state))
-        self.__next__ = events.__next__  # type: ignore[method-assign]
+        _set_next(self, events.__next__)
 
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
         self._state.mark_closed()
         self._state._release()
+
+
+# The slot itself, since a subclass may have a `__next__` of its own, which calls this one.
+_set_next: Callable[[EventStream, Callable[[], ServerSentEvent]], None] = vars(EventStream)["__next__"].__set__
 
 
 def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Iterator[ServerSentEvent]:

@@ -54,7 +54,6 @@ BLOCKS = {
     "requests": ("# The whole text", ("httpx", "requests")),
     "anthropic": (ANTHROPIC_BLOCK, ("", "")),
     "aiohttp": ("aiter_payloads", ("", "")),
-    "pycurl": ("POSTFIELDS, json", ("", "")),
     "openai SDK": ("_make_sse_decoder", ("", "")),
 }
 

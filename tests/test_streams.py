@@ -1094,3 +1094,15 @@ def test_an_opening_in_a_coroutine_that_is_closed_awaits_nothing_more(where: str
     step(coroutine)
     coroutine.close()  # a RuntimeError if it awaited
     assert response.closed == 0
+
+
+def test_a_subclass_may_change_each_event() -> None:
+    class Shouting(EventStream):
+        def __next__(self) -> ServerSentEvent:
+            event = super().__next__()
+            return event._replace(data=event.data.upper())
+
+    assert [event.data for event in Shouting([b"data: a\n\ndata: b\n\n"])] == ["A", "B"]
+    stream = Shouting([b"data: a\n\n"])
+    assert next(stream).data == "A"
+    assert next(stream, None) is None
