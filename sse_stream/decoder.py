@@ -289,7 +289,7 @@ class SSEDecoder:
         try:
             if len(line) + len(chunk) > self._mark:
                 self._feed_measured(chunk, events)
-            elif self._in_block or self._on_comment is not None:
+            elif self._in_block or self._on_comment is not None or len(line) > _SHORT:
                 self._feed_mixed(chunk, events)
             elif _CR in chunk:
                 if not self._feed_crlf_blocks(chunk, events):
