@@ -157,8 +157,8 @@ def readme(results: Results) -> str:
     python = results["python"]
     return "\n\n".join(
         [
-            f"On {python['implementation']} {python['version']}: the time of the fastest other parser divided by ours, pulled from "
-            "an `EventStream`, and in brackets pushed through `feed`; more than 1 means that ours is ahead.",
+            f"On {python['implementation']} {python['version']}, the time of the fastest other parser divided by ours: pulled "
+            "from an `EventStream`, and in brackets pushed through `feed`. More than 1 means that ours is ahead.",
             _best(results),
             f"`import sse_stream` takes {results['import']['best ms']:.1f} ms in a bare interpreter.",
         ]
