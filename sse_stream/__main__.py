@@ -8,6 +8,7 @@ events are shown readably and without raw control characters; into a pipe goes o
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -15,7 +16,8 @@ import threading
 import time
 import unicodedata
 from http.client import HTTPException, InvalidURL
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
 from urllib.error import URLError
 from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from .reconnect import EventSource
+
+#: What writing to a pipe that nobody reads says: Windows has no other number for it.
+_CLOSED_PIPE = errno.EINVAL if os.name == "nt" else errno.EPIPE
 
 _EPILOG = """\
 examples:
@@ -194,8 +199,13 @@ class _Writer:
         else:
             text = _readable(event)
         encoding = sys.stdout.encoding if self.terminal else "utf-8"
-        sys.stdout.buffer.write((text + "\n").encode(encoding, "backslashreplace"))
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write((text + "\n").encode(encoding, "backslashreplace"))
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            if error.errno == _CLOSED_PIPE:
+                raise BrokenPipeError from error
+            raise
 
 
 # Characters that JSON lets stand as they are, though some readers take them for the end of a line or for a command.
@@ -278,10 +288,11 @@ def _demo() -> int:
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows the demo, too
-    with HTTPServer(("127.0.0.1", 0), _DemoHandler) as server:
+    # Not HTTPServer, which asks for the name of the machine: where nobody answers that takes seconds.
+    with TCPServer(("127.0.0.1", 0), _DemoHandler) as server:
         thread = threading.Thread(target=server.handle_request, daemon=True)
         thread.start()
-        count = _show(build_opener(ProxyHandler({})), f"http://127.0.0.1:{server.server_port}/")
+        count = _show(build_opener(ProxyHandler({})), f"http://127.0.0.1:{server.server_address[1]}/")
         thread.join()
     return 0 if count == _DEMO_EVENTS else 1
 

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     Mark = Union[str, Callable[[ServerSentEvent], object], None]
     IsError = Callable[[ServerSentEvent, Any], object]
 
-__all__ = ["PayloadError", "ServiceError", "aiter_payloads", "is_service_error", "iter_payloads"]
+__all__ = [
+    "AsyncPayloads",
+    "PayloadError",
+    "Payloads",
+    "ServiceError",
+    "aiter_payloads",
+    "is_service_error",
+    "iter_payloads",
+]
 
 _END: Any = object()  # in place of an event: there are no more
 _ERRORS = ("error", "response.failed")  # types of events
@@ -91,8 +99,8 @@ def iter_payloads(
     done: Mark = "[DONE]",
     require_done: bool = False,
     is_error: IsError | None = is_service_error,
-    loads: Callable[[str], Any] = json.loads,
-) -> _Payloads:
+    loads: Callable[[str], Any] | None = None,
+) -> Payloads:
     """Iterate over the parsed JSON of each event; events with empty data are passed over.
 
     events:       an EventStream, or any other iterable of events. It is owned: its `close`, if it has one, is called at the
@@ -104,13 +112,13 @@ def iter_payloads(
     is_error:     whether an event and its payload are an error, to be raised as ServiceError; None: errors are payloads, as in
                   JSON-RPC. An event of the type "error" is asked about even if its data is not JSON or empty: the payload
                   is the data then.
-    loads:        what parses the data, a str. Whatever Exception it raises becomes a PayloadError.
+    loads:        what parses the data, a str; by default `json.loads`. Whatever Exception it raises becomes a PayloadError.
 
     What `events` raises passes through. Any error ends the iterator; payloads before it have been yielded. TypeError and
     ValueError for arguments that cannot work, TypeError for what is no event.
     """
     _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
-    return _Payloads(events, done, require_done, is_error, loads)
+    return Payloads(events, done, require_done, is_error, loads)
 
 
 def aiter_payloads(
@@ -119,14 +127,14 @@ def aiter_payloads(
     done: Mark = "[DONE]",
     require_done: bool = False,
     is_error: IsError | None = is_service_error,
-    loads: Callable[[str], Any] = json.loads,
-) -> _AsyncPayloads:
+    loads: Callable[[str], Any] | None = None,
+) -> AsyncPayloads:
     """As `iter_payloads`, for an AsyncEventStream or any other async iterable of events, with `aclose` for `close`.
 
     Cancellation is left to `events`: an AsyncEventStream releases what it came from, and has ended.
     """
     _refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
-    return _AsyncPayloads(events, done, require_done, is_error, loads)
+    return AsyncPayloads(events, done, require_done, is_error, loads)
 
 
 class _Reader:
@@ -135,7 +143,7 @@ class _Reader:
     __slots__ = ("__weakref__", "_done", "_ended", "_events", "_held", "_is_error", "_loads", "_number", "_require_done")
 
     def __init__(
-        self, events: Any, done: Mark, require_done: bool, is_error: IsError | None, loads: Callable[[str], Any]
+        self, events: Any, done: Mark, require_done: bool, is_error: IsError | None, loads: Callable[[str], Any] | None
     ) -> None:
         if done is not None and not isinstance(done, str) and not callable(done):
             raise TypeError(f"done must be a str, a function of the event, or None, not {_name(done)}")
@@ -145,6 +153,8 @@ class _Reader:
             raise ValueError("require_done=True needs a mark to wait for: pass done")
         if is_error is not None and not callable(is_error):
             raise TypeError(f"is_error must be a function of the event and its payload, or None, not {_name(is_error)}")
+        if loads is None:
+            loads = json.loads
         if not callable(loads):
             raise TypeError(f"loads must be a function that parses a str, not {_name(loads)}")
         self._events = events  # None once it has been released
@@ -202,7 +212,7 @@ class _Reader:
         return PayloadError(event, self._number, f"{error}; the stream ended inside this event")
 
 
-class _Payloads(_Reader, _Closing):
+class Payloads(_Reader, _Closing):
     """What iter_payloads returns: an iterator and a context manager."""
 
     __slots__ = ("_iterator",)
@@ -244,7 +254,7 @@ class _Payloads(_Reader, _Closing):
             _close(events)
 
 
-class _AsyncPayloads(_Reader, _AsyncClosing):
+class AsyncPayloads(_Reader, _AsyncClosing):
     """What aiter_payloads returns: an async iterator and an async context manager."""
 
     __slots__ = ("_iterator", "_waiting")

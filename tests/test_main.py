@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -299,6 +300,21 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         assert (process.wait(GUARD), process.stderr.read()) == (0, b"")
 
 
+@pytest.mark.parametrize(("number", "code"), [(errno.EINVAL, 0), (errno.ENOSPC, 1)])
+def test_a_closed_pipe_on_windows(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: int, code: int
+) -> None:
+    class Pipe(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(number, "it says")
+
+    monkeypatch.setattr("sse_stream.__main__._CLOSED_PIPE", errno.EINVAL)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"data: a\n\n"), "utf-8"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Pipe(), "utf-8"))
+    assert main([]) == code
+    assert ("it says" in capfd.readouterr().err) == bool(code)
+
+
 @pytest.fixture
 def heeding_ctrl_c() -> Iterator[None]:
     """Heed SIGINT, which a shell has a background job ignore, and the programs that the job starts with it."""
@@ -332,6 +348,7 @@ def test_the_demo() -> None:
 
 def test_the_demo_fails_if_an_event_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sse_stream.__main__._DEMO_EVENTS", 7)
+    monkeypatch.delattr("socket.getfqdn")  # it may take seconds, and the demo needs no name
     for stdout in (io.StringIO(), io.TextIOWrapper(io.BytesIO(), "ascii")):
         with contextlib.redirect_stdout(stdout):
             assert main(["--demo"]) == 1

@@ -566,7 +566,7 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"done": ""}, ValueError, "None for no mark"),
     ({"done": None, "require_done": True}, ValueError, "pass done"),
     ({"is_error": True}, TypeError, "is_error must be a function"),
-    ({"loads": None}, TypeError, "loads must be a function"),
+    ({"loads": "json"}, TypeError, "loads must be a function"),
 ]
 
 

@@ -613,7 +613,12 @@ def _running_loop() -> AbstractEventLoop:
     import asyncio
 
     try:
-        return asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
     except RuntimeError as error:
         message = "aiter_events and aconnect need a running asyncio event loop; elsewhere, run iter_events in a thread"
         raise RuntimeError(message) from error
+    if getattr(type(loop), "add_reader", None) is asyncio.AbstractEventLoop.add_reader:
+        raise RuntimeError(
+            "this event loop cannot watch sockets; on Windows use asyncio.SelectorEventLoop, or run iter_events in a thread"
+        )
+    return loop

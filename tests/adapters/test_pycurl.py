@@ -754,6 +754,22 @@ def test_other_event_loops(server: Server, run: Callable[[Any], object]) -> None
         assert len(list(events)) == 4
 
 
+def test_a_loop_that_watches_no_sockets(server: Server) -> None:
+    class Loop(asyncio.SelectorEventLoop):  # as Windows' default one
+        add_reader = asyncio.AbstractEventLoop.add_reader
+        add_writer = asyncio.AbstractEventLoop.add_writer
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match=r"use asyncio\.SelectorEventLoop, or run iter_events in a thread"):
+            aiter_events(new_handle(server.url(stream(NUMBERS))))
+
+    loop = Loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
 @contextmanager
 def many_descriptors() -> Generator[None, None, None]:
     """Have so many descriptors open that new ones have numbers above 1,024."""
