@@ -254,6 +254,23 @@ def test_each_fast_path_is_taken_on_its_shape(method: str, shape: list[bytes], o
             decoder.feed(other)
 
 
+BY_LINES = {  # options, chunks, how many of their lines go the plain path
+    "lines that wait": ({}, [b"data: a\n", b"data: b\n", b"\n"], 0),
+    "a long chunk": ({}, [b"\n" + b"data: a\n\n" * 30_000], 0),
+    "a piece of the size of the bound": ({"max_event_size": 1 << 17}, [(b"data: a\n\n" * 14_564)[: 1 << 17] + b" b"], 0),
+    "what follows a block": ({"on_comment": len}, [b"data: a\n", b"\n" + b"data: b\n\n" * 100], 4),
+    "comments that nobody hears": ({}, [b"data: " + b"a" * 3000 + b"\n", b"\n" + b": c\ndata: b\n\n" * 100], 5),
+}
+
+
+@pytest.mark.parametrize(("options", "chunks", "lines"), BY_LINES.values(), ids=BY_LINES.keys())
+def test_no_line_goes_the_plain_path_that_need_not(options: dict[str, Any], chunks: list[bytes], lines: int) -> None:
+    decoder = SSEDecoder(**options)
+    with patch.object(SSEDecoder, "_process_line", autospec=True, side_effect=SSEDecoder._process_line) as process_line:
+        assert [event for chunk in chunks for event in decoder.feed(chunk)]
+    assert process_line.call_count == lines
+
+
 def test_a_stream_calls_nothing_for_a_chunk_in_which_no_line_ends() -> None:
     fed: list[bytes] = []
 
