@@ -232,7 +232,7 @@ class SSEDecoder:
             return self._ended_inside
         self._settle()
         in_field_line = bool(self._line) and self._line[0] != _COLON and self._gate != _AT_START
-        return self._in_block or self._data is not None or in_field_line
+        return self._in_block or in_field_line
 
     @property
     def skipped(self) -> int:
@@ -257,6 +257,7 @@ class SSEDecoder:
             if len(line) > self._mark:
                 self._measure()
             return []
+        # pragma: no mutate start
         if not line and not self._in_block and len(chunk) <= self._mark:
             if chunk[:6] == b"data: ":
                 # Fast path: the chunk is one event of one line; 2.1 times as fast as without (CRLF: 3.4 times).
@@ -270,8 +271,10 @@ class SSEDecoder:
                     return [event]
             elif chunk[0] == _COLON and chunk[-1] == _LF and self._is_keepalive(chunk):
                 return []
+        # pragma: no mutate end
         return self._feed_any(chunk)
 
+    # pragma: no mutate start
     def _typed_event(self, chunk: bytes, newline: bytes) -> ServerSentEvent | None:
         """Return the event if the chunk is one, of a type and a line of data. Fast path: 1.5 times (CRLF: 2 times)."""
         size = len(newline)
@@ -290,6 +293,7 @@ class SSEDecoder:
         """Whether the chunk is a comment that nobody hears, and a blank line. Fast path: 2.5 times."""
         return chunk.find(b"\n") == len(chunk) - 2 and _CR not in chunk and self._on_comment is None
 
+    # pragma: no mutate end
     def _feed_any(self, chunk: bytes) -> list[ServerSentEvent]:
         """Feed a chunk in which lines end."""
         line = self._line
@@ -300,12 +304,14 @@ class SSEDecoder:
                 self._feed_measured(chunk, events)
             elif self._in_block or self._on_comment is not None or len(line) > _SHORT:
                 self._feed_mixed(chunk, events)
+            # pragma: no mutate start
             elif _CR in chunk:
                 if not self._feed_crlf_blocks(chunk, events):
                     self._feed_mixed(chunk, events)
             elif not line and chunk[-2:] == b"\n\n":
                 # Fast path: the chunk is whole blocks; 1.2 times, for four fields.
                 self._interpret(chunk.decode("utf-8", "replace").split("\n"), events)
+            # pragma: no mutate end
             else:
                 self._feed_blocks(chunk, events)
         except BaseException:
@@ -379,6 +385,7 @@ class SSEDecoder:
         if self._in_block or len(line) > _SHORT or self._on_comment is not None:
             chunk = self._finish_block(self._end_lines_with_lf(chunk), events)
         elif _CR in chunk:
+            # pragma: no mutate start
             end = chunk.rfind(b"\r\n\r\n") + 4
             if end > 3 and (line[:6] or chunk[:6]) == b"data: ":
                 self._interpret_data_blocks(bytes(line) + chunk[:end], b"\r\n\r\n", events)
@@ -386,13 +393,13 @@ class SSEDecoder:
                 line.clear()
                 self._lines_wait = False
                 self._unheld = 0
+            # pragma: no mutate end
             chunk = self._end_lines_with_lf(chunk)
         self._feed_blocks(chunk, events)
-        if self._on_comment is not None:
-            self._settle()
         if self._data is not None:
             self._mark = self._next_mark()
 
+    # pragma: no mutate start
     def _feed_crlf_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> bool:
         """Feed a chunk that is whole blocks whose lines end with CRLF, or return False. Fast path: 1.9 times."""
         if self._line or chunk[-4:] != b"\r\n\r\n":
@@ -403,6 +410,8 @@ class SSEDecoder:
             return False
         self._interpret(lines, events)
         return True
+
+    # pragma: no mutate end
 
     def _feed_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Feed a chunk whose lines end with LF and cannot be too large, while no block is in progress but in the line.
@@ -421,12 +430,14 @@ class SSEDecoder:
                 line.clear()
                 self._lines_wait = False
                 self._unheld = 0
+            # pragma: no mutate start
             if blocks[:6] == b"data: ":
                 self._interpret_data_blocks(blocks, b"\n\n", events)
             elif blocks[:7] == b"event: ":
                 self._interpret_typed_blocks(blocks, events)
             else:
                 self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
+            # pragma: no mutate end
             chunk = chunk[end:]
         if _LF in chunk:
             self._lines_wait = True
@@ -438,14 +449,12 @@ class SSEDecoder:
     def _finish_block(self, chunk: bytes, events: list[ServerSentEvent]) -> bytes:
         """Feed by lines up to the end of the block, or all of a chunk with comments that somebody hears; return the rest."""
         self._settle()
-        end = len(chunk) if self._has_comment(chunk) else chunk.find(b"\n\n") + 2
+        heard = self._on_comment is not None and b"\n:" in chunk  # a comment at its very start is in that block anyway
+        end = len(chunk) if heard else chunk.find(b"\n\n") + 2
         if end == 1:  # not found
             end = len(chunk)
         self._feed_lines(chunk[:end], events)
         return chunk[end:]
-
-    def _has_comment(self, chunk: bytes) -> bool:
-        return self._on_comment is not None and (b":" in (chunk[:1], self._line[:1]) or b"\n:" in chunk)
 
     def _settle(self) -> None:
         """Process the lines that wait."""
@@ -460,6 +469,7 @@ class SSEDecoder:
             self._unheld = 0
             self._mark = self._next_mark()
 
+    # pragma: no mutate start
     def _interpret_data_blocks(self, blocks: bytes, blank: bytes, events: list[ServerSentEvent]) -> None:
         """Process whole blocks, the first of which begins with data.
 
@@ -493,6 +503,7 @@ class SSEDecoder:
                 fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
                 events.append(_new_event(ServerSentEvent, fields))
 
+    # pragma: no mutate end
     def _interpret(self, lines: list[str], events: list[ServerSentEvent]) -> None:
         """Process the lines of whole blocks (9.2.6): the hot loop."""
         append = events.append
@@ -533,10 +544,12 @@ class SSEDecoder:
 
     def _feed_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Feed a chunk that is long, or in which a line may be too large."""
+        # pragma: no mutate start
         if chunk[:6] == b"data: " and self._is_one_large_event(chunk):
             fields = ("message", str(memoryview(chunk)[6:-2], "utf-8", "replace"), self._last_event_id, None)
             events.append(_new_event(ServerSentEvent, fields))
             return
+        # pragma: no mutate end
         view = memoryview(chunk)
         for start in range(0, len(chunk), _PIECE):
             piece = bytes(view[start : start + _PIECE])
@@ -549,11 +562,13 @@ class SSEDecoder:
             else:
                 self._feed_lines_measured(self._end_lines_with_lf(piece), events)
 
+    # pragma: no mutate start
     def _is_one_large_event(self, chunk: bytes) -> bool:
         """Whether the chunk is one event of one line, which needs no pieces. Fast path: 2 times and more."""
         at_block = not (self._line or self._in_block or self._skipping or self._unheld)
         return at_block and chunk.find(b"\n") == len(chunk) - 2 <= self._limit and chunk[-1] == _LF and _CR not in chunk
 
+    # pragma: no mutate end
     def _end_lines_with_lf(self, chunk: bytes) -> bytes:
         """9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it."""
         if chunk[-1:] == b"\r":
@@ -607,7 +622,6 @@ class SSEDecoder:
             if not self._skipping:
                 self._skipping = True
                 self._skipped += 1
-                self._in_block = self._in_block or self._data is not None
                 self._data = None
             if self._size() > self._limit:  # not with the data before the line, but the line alone
                 self._in_block = self._in_block or is_field

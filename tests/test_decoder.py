@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import pickle
 import sys
@@ -111,26 +112,33 @@ def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) ->
     )
 
 
-@given(streams, cut_points, limits, st.sampled_from(["raise", "skip"]), st.booleans(), st.booleans(), st.integers(1, 30))
-@example(b"\xef\xbb", [1], 1, "raise", True, True, 30)
-@example(b": long\ndata: a\n\ndata: b\n\n", [3], 5, "skip", False, True, 30)
-@example(b"data: 12\nid: 5678\n\n", [], 8, "skip", False, False, 30)
-@example(b"data: 123\r\ndata: 4567\n\n", [], 9, "skip", False, False, 10)
+some = st.booleans()
+
+
+@given(streams, cut_points, limits, st.sampled_from(["raise", "skip"]), some, some, st.integers(1, 30), some)
+@example(b"\xef\xbb", [1], 1, "raise", True, True, 30, True)
+@example(b": long\ndata: a\n\ndata: b\n\n", [3], 5, "skip", False, True, 30, True)
+@example(b"data: 12\nid: 5678\n\n", [], 8, "skip", False, False, 30, True)
+@example(b"data: 123\r\ndata: 4567\n\n", [], 9, "skip", False, False, 10, True)
+@example(b": 0123456789\ndata\n\ndata: b\n\n", [12, 19], 9, "skip", False, False, 30, False)
+@example(b": 0123456789\n\ndata: b\n\n", [*range(23)], 9, "skip", False, False, 30, False)
 def test_any_stream_at_any_cut(
-    stream: bytes, cuts: list[int], limit: int | None, on_oversize: Any, flush: bool, plain: bool, piece: int
+    stream: bytes, cuts: list[int], limit: int | None, on_oversize: Any, flush: bool, plain: bool, piece: int, heard: bool
 ) -> None:
     if limit is None:
         expected = reference.decode(stream, flush=flush)
     else:
         expected = reference.decode_bounded(stream, limit, on_oversize=on_oversize, flush=flush)
+    if not heard:
+        expected.comments = []
     comments: list[str] = []
-    decoder = (Plain if plain else SSEDecoder)(
-        max_event_size=limit,
-        on_oversize=on_oversize,
-        incomplete="dispatch" if flush else "discard",
-        on_comment=comments.append,
-    )
     with vectors.small_thresholds(piece):
+        decoder = (Plain if plain else SSEDecoder)(
+            max_event_size=limit,
+            on_oversize=on_oversize,
+            incomplete="dispatch" if flush else "discard",
+            on_comment=comments.append if heard else None,
+        )
         assert outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments) == expected
 
 
@@ -250,6 +258,23 @@ def test_each_fast_path_is_taken_on_its_shape(method: str, shape: list[bytes], o
             decoder.feed(other)
 
 
+BY_LINES = {  # options, chunks, how many of their lines go the plain path
+    "lines that wait": ({}, [b"data: a\n", b"data: b\n", b"\n"], 0),
+    "a long chunk": ({}, [b"\n" + b"data: a\n\n" * 30_000], 0),
+    "a piece of the size of the bound": ({"max_event_size": 1 << 17}, [(b"data: a\n\n" * 14_564)[: 1 << 17] + b" b"], 0),
+    "what follows a block": ({"on_comment": len}, [b"data: a\n", b"\n" + b"data: b\n\n" * 100], 4),
+    "comments that nobody hears": ({}, [b"data: " + b"a" * 3000 + b"\n", b"\n" + b": c\ndata: b\n\n" * 100], 5),
+}
+
+
+@pytest.mark.parametrize(("options", "chunks", "lines"), BY_LINES.values(), ids=BY_LINES.keys())
+def test_no_line_goes_the_plain_path_that_need_not(options: dict[str, Any], chunks: list[bytes], lines: int) -> None:
+    decoder = SSEDecoder(**options)
+    with patch.object(SSEDecoder, "_process_line", autospec=True, side_effect=SSEDecoder._process_line) as process_line:
+        assert [event for chunk in chunks for event in decoder.feed(chunk)]
+    assert process_line.call_count == lines
+
+
 def test_a_stream_calls_nothing_for_a_chunk_in_which_no_line_ends() -> None:
     fed: list[bytes] = []
 
@@ -348,6 +373,13 @@ def test_a_cr_ends_its_line_at_once() -> None:
     assert decoder.close() == []
 
 
+@pytest.mark.parametrize("before", range(4))
+def test_a_crlf_cut_where_a_long_chunk_is_taken_in_pieces(before: int) -> None:
+    value = b"x" * ((1 << 17) - len(b"data: ") - before)
+    (event,) = SSEDecoder().feed(b"data: " + value + b"\r\ndata: b\r\n\r\n")
+    assert event.data == value.decode() + "\nb"
+
+
 @pytest.mark.parametrize("wrong", ["data: a\n\n", 5, None, [b"data"], {}, 1.5])
 def test_what_is_not_bytes_is_refused(wrong: Any) -> None:
     decoder = SSEDecoder()
@@ -387,6 +419,17 @@ def test_an_id_of_a_discarded_block_does_not_count() -> None:
     decoder.feed(b"id: 2\ndata: a\n")
     assert decoder.close() == []
     assert decoder.last_event_id == "1"
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_an_invalid_retry_leaves_the_one_before_it(read: bool) -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"retry: 5\n")
+    if read:
+        assert decoder.retry == 5
+    decoder.feed(b"retry: x\n")
+    assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a", retry=5)]
+    assert decoder.retry == 5
 
 
 def test_a_retry_too_long_for_int_is_ignored() -> None:
@@ -432,6 +475,19 @@ def test_comments_are_heard_when_their_line_ends() -> None:
     assert heard[4:] == ["dé"]
 
 
+def test_comments_are_heard_with_replacement_characters() -> None:
+    heard: list[str] = []
+    SSEDecoder(on_comment=heard.append).feed(b": \xe2\x82\n:\xffa\n")
+    assert heard == ["\ufffd", "\ufffda"]
+
+
+def test_the_lf_of_a_crlf_after_a_comment_that_is_heard_is_no_blank_line() -> None:
+    decoder = SSEDecoder(on_comment=len)
+    assert decoder.feed(b"data: a\n: c\r") == []
+    assert decoder.feed(b"\n") == []
+    assert decoder.feed(b"\n") == [ServerSentEvent(data="a")]
+
+
 def test_an_unfinished_comment_is_heard_only_if_the_end_is_flushed() -> None:
     modes: list[tuple[Mode, list[str]]] = [("dispatch", ["a"]), ("discard", []), ("raise", [])]
     for mode, expected in modes:
@@ -441,6 +497,16 @@ def test_an_unfinished_comment_is_heard_only_if_the_end_is_flushed() -> None:
         assert decoder.close() == []
         assert heard == expected
         assert not decoder.incomplete
+
+
+def test_an_unfinished_comment_in_an_unfinished_event() -> None:
+    heard: list[str] = []
+    decoder = SSEDecoder(incomplete="raise", on_comment=heard.append)
+    decoder.feed(b"data: a\n: c")
+    with pytest.raises(IncompleteEventError) as info:
+        decoder.close()
+    assert info.value.event == ServerSentEvent(data="a")
+    assert heard == []
 
 
 class Fault(Exception):
@@ -548,6 +614,30 @@ def test_an_unfinished_line_is_measured() -> None:
     decoder.feed(b"abcde")
     with pytest.raises(EventTooLargeError):
         decoder.feed(b"f")
+
+
+@pytest.mark.parametrize("line", [b"data: 12", b"id: 2", b"other", b"data"])
+def test_a_first_line_that_is_too_large_leaves_an_incomplete_event(line: bytes) -> None:
+    decoder = SSEDecoder(max_event_size=3)
+    with pytest.raises(EventTooLargeError):
+        decoder.feed(line + b"\n")
+    assert decoder.incomplete
+
+
+@pytest.mark.parametrize("on_comment", [None, len], ids=["unheard", "heard"])
+@pytest.mark.parametrize("step", [1, 3, 7, 1000])
+@pytest.mark.parametrize(
+    "before", [b"\n", b"id: 1\n", b"data: a\n", b"data: a\n\n", b"data: a\r\n\r\n", b"data: a\n\nid: 1\n", b": c"]
+)
+def test_the_bound_is_exact_after_other_chunks(before: bytes, step: int, on_comment: Any) -> None:
+    for name, size, small in itertools.product([b":", b"data: ", b"id: "], range(15, 23), [2, 1 << 16]):
+        line = name + b"x" * (size - len(name))
+        rest = line + b"\n" + line + b"\n\n" + line
+        expected = reference.decode_bounded(before + rest, 20)
+        with vectors.small_thresholds(small):
+            decoder = SSEDecoder(max_event_size=20, incomplete="discard", on_comment=on_comment)
+            chunks = [before, *(rest[i : i + step] for i in range(0, len(rest), step))]
+            assert outcome_of(decoder, chunks, expected.comments) == expected
 
 
 def test_comments_do_not_add_up() -> None:
