@@ -266,8 +266,15 @@ class SSEDecoder:
                     fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
                     return [_new_event(ServerSentEvent, fields)]
             elif chunk[:7] == b"event: ":
-                event = self._typed_event(chunk, b"\n" if chunk[-2:] == b"\n\n" else b"\r\n")
-                if event is not None:
+                # Fast path: the chunk is one event of a type and a line of data; 1.5 times (CRLF: 2 times).
+                end = chunk.find(b"\n", 7)
+                if chunk[end : end + 7] == b"\ndata: " and _CR not in chunk:
+                    value = chunk[end + 7 : -2]
+                    if end > 7 and _LF not in value and chunk[-2:] == b"\n\n":
+                        name = chunk[7:end].decode("utf-8", "replace")
+                        fields = (name, value.decode("utf-8", "replace"), self._last_event_id, None)
+                        return [_new_event(ServerSentEvent, fields)]
+                elif chunk[-4:] == b"\r\n\r\n" and (event := self._typed_crlf_event(chunk)) is not None:
                     return [event]
             elif chunk[0] == _COLON and chunk[-1] == _LF and self._is_keepalive(chunk):
                 return []
@@ -275,15 +282,10 @@ class SSEDecoder:
         return self._feed_any(chunk)
 
     # pragma: no mutate start
-    def _typed_event(self, chunk: bytes, newline: bytes) -> ServerSentEvent | None:
-        """Return the event if the chunk is one, of a type and a line of data. Fast path: 1.5 times (CRLF: 2 times)."""
-        size = len(newline)
-        end = chunk.find(newline, 7)
-        start = end + size + 6
-        if chunk[end + size : start] != b"data: " or chunk[-2 * size :] != newline + newline:
-            return None
-        name, value = chunk[7:end], chunk[start : -2 * size]
-        if not name or _LF in value or _CR in value or _LF in name or _CR in name:
+    def _typed_crlf_event(self, chunk: bytes) -> ServerSentEvent | None:
+        """Return the event if the chunk is one, of a type and a line of data."""
+        name, found, value = chunk[7:-4].partition(b"\r\ndata: ")
+        if not found or not name or _LF in value or _CR in value or _LF in name or _CR in name:
             return None
         fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
         event: ServerSentEvent = _new_event(ServerSentEvent, fields)
