@@ -79,6 +79,9 @@ def main(options: dict[str, Any]) -> None:
         (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / "results.md").write_text(text, encoding="utf-8")
         (folder / "chart.svg").write_text(chart.svg(results), encoding="utf-8")
+        page = folder.parents[1] / "README.md"
+        if folder.parent.name == "benchmarks" and page.exists():
+            page.write_text(report.filled(page.read_text(encoding="utf-8"), results), encoding="utf-8")
         _say(f"wrote results.json, results.md and chart.svg to {folder}")
 
 

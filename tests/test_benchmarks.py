@@ -183,6 +183,9 @@ def test_committed_results_match_the_streams() -> None:
     assert report.summarise(found) == found["summary"]
     assert (file.parent / "results.md").read_text(encoding="utf-8") == report.markdown(found)
     assert (file.parent / "chart.svg").read_text(encoding="utf-8") == chart.svg(found)
+    page = (BENCHMARKS.parent / "README.md").read_text(encoding="utf-8")
+    assert report.readme(found) in page
+    assert report.filled(page, found) == page
 
 
 @pytest.mark.parametrize("path", sorted([*BENCHMARKS.glob("*.*"), *BENCHMARKS.glob("results/*.*")]), ids=lambda path: path.name)
