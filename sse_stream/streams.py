@@ -14,7 +14,7 @@ from __future__ import annotations
 from itertools import chain
 from operator import length_hint
 
-from .decoder import SSEDecoder
+from .decoder import _CR, _LF, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Self = TypeVar("Self")
 
 __all__ = ["AsyncEventStream", "EventStream"]
+
+_FEW = 1000  # bytes of a chunk that holds an event or a few
 
 
 class _Closing:
@@ -314,61 +316,74 @@ class AsyncEventStream(_Stream, _AsyncClosing):
     or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
     """
 
-    __slots__ = ("_check", "_state", "_waiting")
+    __slots__ = ("_check", "_source", "_state", "_waiting")
 
     _state: _AsyncState
 
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
-        self._state = _AsyncState(_async_iterator(chunks, "AsyncEventStream", "EventStream"), decoder, response)
+        iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
+        self._state = _AsyncState(iterator, decoder, response)
+        # Only what has `__anext__` alone needs a wrapper, which costs time.
+        self._source = iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
     async def __anext__(self) -> ServerSentEvent:
         state = self._state
         while True:
+            end: BaseException | None = None
+            reading = False
             try:
                 for event in state.events:
                     return event
+                if not (state.ended or self._waiting):
+                    reading = self._waiting = True
+                    if self._check is not None:
+                        await self._run_check()
+                    decoder = state.decoder
+                    async for chunk in self._source:
+                        if state.closed:
+                            break
+                        # pragma: no mutate start
+                        if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and 0 < len(chunk) <= decoder._room:
+                            # Fast path: what `feed` does when no line ends, without calls.
+                            decoder._room -= len(chunk)
+                            decoder._pieces.append(chunk)
+                            continue
+                        # pragma: no mutate end
+                        for event in self._decode(chunk):
+                            return event
+            except GeneratorExit:
+                # The coroutine was closed or collected: nothing can be awaited.
+                state.ended = True
+                raise
             except BaseException as error:
-                await self._stop(error)
-                continue
-            if state.ended:
+                end = error
+            finally:
+                if reading:
+                    self._waiting = False
+            if reading or end is not None:
+                await self._stop(end)
+            elif state.ended:
                 state.raise_error()
                 raise StopAsyncIteration
-            first = await self._read()
-            if first is not None:
-                return first
+            else:
+                raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
 
-    async def _read(self) -> ServerSentEvent | None:
-        """Return the first event of the next chunk that completes any; the others, or those of the end, are at hand then."""
-        if self._waiting:
-            raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
-        self._waiting = True
-        state = self._state
-        decode = state.decoder._decode
-        end: BaseException | None = None
-        try:
-            await self._run_check()
-            # pragma: no mutate start
-            # Fast path: only what has `__anext__` alone needs a wrapper.
-            chunks = state._chunks if hasattr(state._chunks, "__aiter__") else _AsyncIterable(state._chunks)
-            # pragma: no mutate end
-            async for chunk in chunks:
-                if state.closed:
-                    break
-                state.events = decode((chunk,))
-                for event in state.events:
-                    return event
-        except GeneratorExit:
-            # The coroutine was closed or collected: nothing can be awaited.
-            state.ended = True
-            raise
-        except BaseException as error:
-            end = error
-        finally:
-            self._waiting = False
-        await self._stop(end)
-        return None
+    def _decode(self, chunk: Chunk) -> Iterable[ServerSentEvent]:
+        """Return the events of the chunk; those that are not taken at once stay at hand."""
+        decoder = self._state.decoder
+        # pragma: no mutate start
+        if type(chunk) is bytes and len(chunk) <= min(_FEW, decoder._room) and decoder._on_comment is None:
+            # Fast path: nothing can fail, and a generator costs more than a list.
+            events = decoder.feed(chunk)
+            if len(events) < 2:
+                return events
+            self._state.events = _one_by_one(decoder, events)
+        # pragma: no mutate end
+        else:
+            self._state.events = decoder._decode((chunk,))
+        return self._state.events
 
     async def _stop(self, error: BaseException | None) -> None:
         """As the `_stop` of EventStream."""
@@ -406,6 +421,16 @@ class AsyncEventStream(_Stream, _AsyncClosing):
 
     def _abandon(self) -> None:
         self._state.ended = True
+
+
+def _one_by_one(decoder: SSEDecoder, events: list[ServerSentEvent]) -> Iterator[ServerSentEvent]:
+    """Hand the events out as the decoder does where it is pulled: the last event ID follows them."""
+    last_event_id = decoder._last_event_id
+    for event in events[:-1]:
+        decoder._last_event_id = event.id
+        yield event
+    decoder._last_event_id = last_event_id
+    yield events[-1]
 
 
 class _AsyncIterable:
