@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The README keeps its word: its code runs, its commands are the ones that CI runs, and what it names exists."""
+"""README and PyPI description keep their word: code runs, commands are the ones that CI runs, and what is named exists."""
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,9 +23,12 @@ from tests import llm
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = [token for token in MarkdownIt().parse(README) if token.type == "fence"]
 PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python"]
+tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # pytest needs it there, too
+DESCRIPTION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["readme"]["text"]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -77,15 +82,33 @@ def url() -> Iterator[str]:
 def test_every_python_block_runs(
     line: int, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Run a block as pasted, but for the host, which is a server of ours."""
     (code,) = [token.content for token in BLOCKS if token.map and token.map[0] + 1 == line]
     monkeypatch.chdir(tmp_path)
     defaults: Any = ReconnectionPolicy.__new__.__defaults__
     monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:]))  # connect again at once
     (tmp_path / "recorded.txt").write_bytes(b"data: recorded\n\n")
-    program = compile("\n" * line + code.replace("https://example.org", url), "README.md", "exec")
-    exec(program, {"__name__": "__main__"})
+    run_as_pasted("\n" * line + code, url)
     assert "print(" not in code or capsys.readouterr().out
+
+
+def run_as_pasted(code: str, url: str) -> None:
+    """Run a block as it is, but for the host, which is a server of ours."""
+    exec(compile(code.replace("https://example.org", url), "README.md", "exec"), {"__name__": "__main__"})
+
+
+def test_the_description_on_pypi(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its code runs, its commands exist, its promise is the README's; and it is short, for every wheel carries it."""
+    (block,) = [token for token in MarkdownIt().parse(DESCRIPTION) if token.type == "fence"]
+    run_as_pasted(block.content, url)
+    assert capsys.readouterr().out.count("message {") == 3
+    for module in re.findall(r"\.(\w+)", block.content.partition("#")[2].partition("\n")[0]):
+        assert importlib.import_module(f"sse_stream.adapters.{module}").__all__, module
+    promise, *_ = [token.content for token in MarkdownIt().parse(README) if token.type == "inline" and ":" in token.content]
+    assert promise in DESCRIPTION
+    assert "`pip install sse-stream`" in README
+    assert "python3 -m sse_stream --demo" in README
+    assert "python -m sse_stream --demo" in DESCRIPTION
+    assert len(DESCRIPTION) < 1200
 
 
 def test_progress(url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,13 +149,13 @@ def test_the_commands_of_the_tests_exist() -> None:
 def test_what_it_links_to_exists() -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", README)
     assert targets
-    checkout = Path(__file__).parent.parent
     for target in targets:
-        root = Path(sse_stream.__file__).parent.parent if target.startswith("sse_stream/") else checkout
+        root = Path(sse_stream.__file__).parent.parent if target.startswith("sse_stream/") else ROOT
         assert (root / target).exists(), target
 
 
 def test_the_changelog_names_the_version() -> None:
-    changelog = (Path(__file__).parent.parent / "CHANGELOG.md").read_text()
-    released = sse_stream.__version__.partition(".dev")[0] == sse_stream.__version__
-    assert (f"## [{sse_stream.__version__}]" if released else "## [Unreleased]") in changelog
+    heading = re.escape(f"## [{sse_stream.__version__}] - ") + r"20\d\d-\d\d-\d\d$"
+    if ".dev" in sse_stream.__version__:
+        heading = re.escape("## [Unreleased]") + "$"
+    assert re.search(heading, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
