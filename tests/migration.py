@@ -159,7 +159,7 @@ ROWS = [
         "an event that the stream's end cuts off",
         {
             "one": "dropped",
-            "one two": "delivered, see `incomplete`",
+            "one two": "delivered",
             "one 'two\\nthree'": "merged with the next connection's first",
         },
         [b"data: one\n\n", b"data: two\n"],

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 import threading
@@ -11,15 +12,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import httpx
 import pytest
+import urllib3
 from markdown_it import MarkdownIt
 
 import sse_stream
+from sse_stream import adapters, ndjson, payloads
 from sse_stream.decoder import ServerSentEvent
 from sse_stream.encoder import SSEEncoder
 from sse_stream.ndjson import iter_documents
-from sse_stream.reconnect import ReconnectionPolicy
+from sse_stream.reconnect import TRANSIENT_STATUSES, ReconnectionPolicy
 from tests import llm
 
 if TYPE_CHECKING:
@@ -155,6 +159,64 @@ def test_what_it_links_to_exists() -> None:
     for target in targets:
         root = Path(sse_stream.__file__).parent.parent if target.startswith("sse_stream/") else ROOT
         assert (root / target).exists(), target
+
+
+def rows(first: str) -> list[list[str]]:
+    """Return the cells of the table whose head begins with this cell."""
+    (table,) = [part for part in README.split("\n\n") if part.startswith(f"| {first} |")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()[2:]]
+
+
+def test_the_table_of_the_adapters() -> None:
+    shown = {module.strip("`").rpartition(".")[2]: (sync, asynchronous) for _, sync, asynchronous, module in rows("client")}
+    assert shown.keys() == {file.stem for file in Path(adapters.__file__).parent.glob("*.py")} - {"__init__"}
+    for name, cells in shown.items():
+        public = set(importlib.import_module(f"{adapters.__name__}.{name}").__all__)
+        for cell, verbs in zip(cells, (SYNC, {f"a{verb}" for verb in SYNC}), strict=True):
+            assert public & verbs == (verbs if cell.startswith("yes") else set()), name
+        assert ("perform" in public) == ("`perform`" in cells[0])
+
+
+SYNC = {"connect", "iter_events", "subscribe"}
+
+
+def test_the_options_of_the_decoder() -> None:
+    parameters = inspect.signature(sse_stream.SSEDecoder).parameters
+    shown = {option.strip("`"): default.strip("`") for option, default, _ in rows("option")}
+    assert shown == {name: default(parameter.default) for name, parameter in parameters.items()}
+
+
+def default(value: object) -> str:
+    return f"{value >> 20} MiB" if isinstance(value, int) else repr(value).replace("'", '"')
+
+
+def test_the_numbers_of_the_policy() -> None:
+    section = README.partition("## Connections that last")[2].partition("\n## ")[0]
+    shown = dict(re.findall(r"`(\w+)` \((\d+)(?: s)?\)", section))
+    policy = ReconnectionPolicy()
+    assert shown == {name: f"{getattr(policy, name):g}" for name in shown}
+    assert shown.keys() == {"initial", "factor", "maximum", "max_attempts", "max_retry_after"}
+    assert policy.jitter == 0.5  # "up to half of it"
+    retried = next(row[0] for row in rows("what happens") if row[0][0].isdigit())
+    assert retried == ", ".join(map(str, sorted(TRANSIENT_STATUSES)))
+
+
+def test_the_table_of_the_errors() -> None:
+    modules = [sse_stream, ndjson, payloads]
+    shown = {name.strip("`") for name, *_ in rows("error")}
+    assert shown == {
+        name
+        for module in modules
+        for name in module.__all__
+        if name.endswith("Error") and issubclass(getattr(module, name), sse_stream.SSEError)
+    } - {"SSEError"}
+
+
+def test_what_it_says_of_the_clients() -> None:
+    assert httpx.Client().timeout == httpx.Timeout(5)
+    assert not httpx.Client().follow_redirects
+    assert aiohttp.client.DEFAULT_TIMEOUT.total == 5 * 60
+    assert inspect.signature(urllib3.request).parameters["timeout"].default == 3
 
 
 def test_the_changelog_names_the_version() -> None:
