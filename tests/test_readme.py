@@ -159,6 +159,10 @@ def test_what_it_links_to_exists() -> None:
     for target in targets:
         root = Path(sse_stream.__file__).parent.parent if target.startswith("sse_stream/") else ROOT
         assert (root / target).exists(), target
+    headings = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)", README, re.M)]
+    anchors = re.findall(r"\]\(#([^)]+)\)", README)
+    assert anchors
+    assert {*anchors} <= {*headings}
 
 
 def rows(first: str) -> list[list[str]]:
