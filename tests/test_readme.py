@@ -159,7 +159,9 @@ def test_what_it_links_to_exists() -> None:
     for target in targets:
         root = Path(sse_stream.__file__).parent.parent if target.startswith("sse_stream/") else ROOT
         assert (root / target).exists(), target
-    headings = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)", README, re.M)]
+    headings = [
+        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)", README, re.MULTILINE)
+    ]
     anchors = re.findall(r"\]\(#([^)]+)\)", README)
     assert anchors
     assert {*anchors} <= {*headings}
