@@ -27,7 +27,7 @@ from .decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, 
 from .handshake import ContentTypeError, ResponseError, StatusError
 from .streams import AsyncEventStream, EventStream
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "AsyncEventStream",
