@@ -1116,6 +1116,9 @@ def test_certificates_that_are_refused() -> None:
     circle: Any = OSError("a")
     circle.reason = circle
     assert not is_refused_certificate(circle)
+    while_handling = OSError("another connection, tried in place of the refused one")
+    while_handling.__context__ = refused
+    assert not is_refused_certificate(while_handling)
 
 
 # Logs and imports.
