@@ -617,7 +617,7 @@ def _retry_after(error: StatusError) -> float | None:
         return float(text)  # inf for 400 digits
     at = _timestamp(text)
     now = _timestamp(error.headers.get("Date", ""))  # by the same clock
-    return None if at is None else at - (time.time() if now is None else now)
+    return None if at is None else max(0.0, at - (time.time() if now is None else now))
 
 
 def _timestamp(date: str) -> float | None:
