@@ -4,10 +4,10 @@
 Provisional until 0.2.
 
 `Reconnection` does no I/O: told what happened, it answers with the next delay. `EventSource` and `AsyncEventSource` drive it
-over any function that opens a connection; the adapters' `subscribe` and `asubscribe` are that for their clients. Nothing runs
-in the background: connecting, reading and waiting happen in the call that asks for the next event.
+over any function that opens a connection, as the adapters' `subscribe` and `asubscribe` are. Nothing runs in the background:
+connecting, reading and waiting happen in the call that asks for the next event.
 
-Cost: a few calls for each event; nothing is kept but the present stream, the ID and the reconnection time.
+Cost: a few calls for each event.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
     "make_source",
 ]
 
-#: The statuses that are tried again: they say "later", or that a gateway's server is down.
+#: The statuses that are tried again.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 # Milliseconds, 11 days: a `retry` may have any number of digits.
@@ -77,7 +77,7 @@ class ReconnectionPolicy(_Numbers):
     max_retry_after: the longest `Retry-After` that is waited for.
     reconnect_on_end: whether to connect again when the server has ended a stream in good order.
 
-    A delay is never below the server's `retry` and `Retry-After`. ValueError and TypeError for numbers that cannot be meant.
+    A delay is never below the server's `retry` and `Retry-After`. ValueError and TypeError for other numbers.
     """
 
     __slots__ = ()
@@ -100,17 +100,16 @@ class ReconnectionPolicy(_Numbers):
         for name, number in policy._asdict().items():
             if number is None and name in ("max_attempts", "max_elapsed"):
                 continue
-            if not isinstance(number, int if name == "max_attempts" else (int, float)):
-                raise TypeError(
-                    f"{name} must be {'an int' if name == 'max_attempts' else 'a number'}, not {type(number).__name__}"
-                )
+            kind = int if name == "max_attempts" else float
+            if not isinstance(number, (int, kind)):
+                raise TypeError(f"{name} must be {kind.__name__}, not {type(number).__name__}")
             least = 1 if name == "factor" else 0
             if not least <= number < float("inf"):
                 raise ValueError(f"{name} must be finite and at least {least}, not {number}")
         return policy
 
     def start(self, *, random: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> Reconnection:
-        """Return the state of one source; it is as deterministic as `random` (0 to 1) and `clock` (seconds) are."""
+        """Return the state of one source; `random` gives 0 to 1, `clock` seconds."""
         if random is None:
             import random as source  # slow to import
 
@@ -171,7 +170,7 @@ class Reconnection:
 
 
 class _Source:
-    """What both sources share: the present stream, what outlives it, and what comes after it."""
+    """What both sources share."""
 
     _kind: type[Any]
 
@@ -207,7 +206,7 @@ class _Source:
         self._opening: Any = None  # what is to be left
         self._stream: Any = None
         self._id = last_event_id  # before the present stream
-        self._id_of_stream = ""  # when its decoder started
+        self._id_of_stream = ""  # at its start
         self._retry: int | None = None
         self._status: int | None = None  # of the last response
         self._shown = "the event source"  # in logs
@@ -246,7 +245,7 @@ class _Source:
         _log("%s: connected, Last-Event-ID %r", self._shown, self._id)
 
     def _detach(self) -> Any:
-        """Keep what outlives the present stream; return what is to be left."""
+        """Keep what outlives the stream; return what is to be left."""
         self._id, self._retry = self.last_event_id, self.retry
         response = getattr(self._stream, "response", None)
         self._status = getattr(response, "status_code", None) or getattr(response, "status", None)
@@ -256,10 +255,10 @@ class _Source:
     def _decide(self, error: Exception | None) -> float | None:
         """Return the delay before the next connection; None if that was the last."""
         answer: Answer = "stop"
-        cause = type(error).__name__  # no more of a client's exception: it may show the URL with its query
+        cause = type(error).__name__  # its text may show the URL's query
         if error is None:
             cause = "end of stream"
-            if self._status != 204:  # 9.2.3: that is the end
+            if self._status != 204:  # 9.2.3
                 answer = self._state.ended(retry=self._retry)
         elif isinstance(error, StatusError):
             cause += f" {error.status}"
@@ -398,8 +397,8 @@ class EventSource(_Source, _Closing):
     def close(self) -> None:
         """Release the connection, and end; from any thread.
 
-        Another thread's wait for a connection ends at once; so does its read with pycurl, and with urllib3 2.3 or later, also
-        beneath requests, else when bytes come or time out. That thread releases the connection.
+        Another thread's wait for a connection ends at once; so does its read with pycurl and urllib3 2.3, also beneath
+        requests; any other read when bytes come or time out.
         """
         with self._lock:
             self._closed = True
@@ -526,7 +525,7 @@ class AsyncEventSource(_Source, _AsyncClosing):
             await opening.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
 
     async def aclose(self) -> None:
-        """Release the connection, and end; another task's read and wait end at once, its connecting is not cut short."""
+        """Release the connection, and end; another task's read or wait ends at once, its connecting does not."""
         self._closed = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -551,9 +550,9 @@ def make_source(
     make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
         `incomplete="discard"`, since what an end cuts off comes again. The ID that it starts from is sent.
     request_options: TypeError for a body that can be sent only once: an iterator, a file.
-    last_event_id, policy, is_transient, on_connect, on_disconnect, sleep: as EventSource takes them.
+    options: as EventSource takes them.
 
-    The first connection is prepared here: mistakes are found before anything is sent.
+    The first connection is prepared at once, so that mistakes are found before anything is sent.
     """
     for name in ("content", "data", "json", "body", "files", "fields"):
         _refuse_body_for_once(name, request_options.get(name))
@@ -584,14 +583,11 @@ def is_refused_certificate(error: BaseException) -> bool:
 
 
 def _refuse_body_for_once(name: str, body: Any) -> None:
-    """Raise TypeError for what the first connection would use up."""
     if type(body) in (dict, list, tuple):
         for part in body.values() if hasattr(body, "values") else body:
             _refuse_body_for_once(name, part)
     elif any(hasattr(body, attribute) for attribute in ("__next__", "__anext__", "read", "add_field")):
-        raise TypeError(
-            f"{name} holds {type(body).__name__}, which can be sent only once: pass bytes, str or a dict, for each connection"
-        )
+        raise TypeError(f"{name} holds {type(body).__name__}, which can be sent only once; pass bytes, str or a dict")
 
 
 def _is_os_error(error: Exception) -> bool:
@@ -599,7 +595,7 @@ def _is_os_error(error: Exception) -> bool:
 
 
 def _ignore(*_: object) -> None:
-    """Do nothing: a callback that was not passed."""
+    pass
 
 
 def _raise(error: Exception | None) -> None:
@@ -611,7 +607,7 @@ def _raise(error: Exception | None) -> None:
 
 
 def _retry_after(error: StatusError) -> float | None:
-    """Return how many seconds the server asks to wait (RFC 9110, 10.2.3), if it does so legibly."""
+    """Return how many seconds the server asks to wait (RFC 9110, 10.2.3)."""
     text = error.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)  # inf for 400 digits
@@ -630,11 +626,10 @@ def _timestamp(date: str) -> float | None:
 
 
 def _wake_reader(stream: EventStream) -> None:
-    """End the read of another thread, where that is possible."""
     if not hasattr(stream._state._chunks, "gi_running"):
         stream.close()  # pycurl's, from any thread
         return
-    # `close` would wait for the lock that the read holds; urllib3's `shutdown`, also beneath requests, does not.
+    # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
     response = stream.response
     shutdown = getattr(response, "shutdown", None) or getattr(getattr(response, "raw", None), "shutdown", None)
     if shutdown is not None:
