@@ -4,8 +4,8 @@
     for document in iter_documents(response.iter_bytes()):
         print(document["message"]["content"], end="")
 
-A line ends at LF, the last one at the end; a CR before it is white space to JSON. Lines of white space and a byte order mark at
-the start are passed over. How the bytes are cut changes nothing, and a document comes out when its line has ended.
+A line ends at LF, the last one at the end. Lines of white space and a byte order mark at the start are passed over. How the
+bytes are cut changes nothing, and a document comes out when its line has ended.
 
 Cost: linear in the bytes. Held are the unfinished line, and the lines of one chunk until they are asked for.
 """
@@ -34,7 +34,7 @@ class DocumentError(SSEError):
     """A line is no JSON document in UTF-8, or is longer than `max_line_size`; `__cause__` is what `loads` raised.
 
     line_number: from 1; blank lines count.
-    start: the line's first 200 bytes, as text; of one that is too long, at most up to the first byte too many.
+    start: the line's first 200 bytes, as text; of one that is too long, at most one byte too many.
     """
 
     def __init__(self, reason: str, line_number: int, start: str) -> None:
@@ -87,7 +87,7 @@ class _Lines:
         self._ended = True
 
     def _parse(self, lines: list[bytes]) -> Iterator[Any]:
-        """Give the documents of the lines, and measure the unfinished one after them."""
+        """Give the documents of the lines; measure the unfinished one."""
         for line in lines:
             if self._line_number == 1:
                 line = line.removeprefix(_BOM)
@@ -102,8 +102,7 @@ class _Lines:
 
     def _measure(self, line: bytes | bytearray) -> None:
         if self._limit is not None and len(line) > self._limit:
-            reason = f"is longer than max_line_size={self._limit} bytes; to accept it, raise max_line_size (None: no bound)"
-            raise self._error(reason, line[: self._limit + 1])
+            raise self._error(f"is longer than max_line_size={self._limit} bytes", line[: self._limit + 1])
 
     def _load(self, line: bytes) -> Any:
         try:

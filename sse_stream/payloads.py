@@ -7,8 +7,8 @@ Provisional until 0.2.
         for payload in iter_payloads(stream, require_done=True):
             print(payload["choices"])
 
-Errors say who failed: the client's exceptions the transport, PayloadError data that is not JSON, ServiceError the service,
-IncompleteEventError a stream that ended too early. An event is parsed when its payload is asked for; nothing is held.
+An event is parsed when its payload is asked for; nothing is held. The client's exceptions come from the transport, PayloadError
+from data that is not JSON, ServiceError from the service, IncompleteEventError from a stream that ends too early.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ServiceError(SSEError):
 
 
 def is_service_error(event: ServerSentEvent, payload: Any) -> bool:
-    """Whether the event's type, or the "type" of its payload, is "error" or "response.failed", or its "error" is truthy."""
+    """Whether the event's type or the payload's "type" is "error" or "response.failed", or the payload's "error" truthy."""
     return event.event in _ERRORS or _get(payload, "type") in _ERRORS or bool(_get(payload, "error"))
 
 
@@ -105,7 +105,7 @@ def iter_payloads(
     What `events` raises passes through. TypeError and ValueError for what cannot work, also for an item that is no event.
     """
     _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
-    return Payloads(events, done, require_done, is_error, loads)
+    return Payloads(events, iter(events), done, require_done, is_error, loads)
 
 
 def aiter_payloads(
@@ -118,16 +118,20 @@ def aiter_payloads(
 ) -> AsyncPayloads:
     """`iter_payloads` for an AsyncEventStream or any async iterable of events, with `aclose` for `close`."""
     _refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
-    return AsyncPayloads(events, done, require_done, is_error, loads)
+    return AsyncPayloads(events, aiter(events), done, require_done, is_error, loads)
 
 
 class _Reader:
     """What both sides share."""
 
-    __slots__ = ("__weakref__", "_done", "_ended", "_events", "_held", "_is_error", "_loads", "_number", "_require_done")
-
     def __init__(
-        self, events: Any, done: Mark, require_done: bool, is_error: IsError | None, loads: Callable[[str], Any] | None
+        self,
+        events: Any,
+        iterator: Any,
+        done: Mark,
+        require_done: bool,
+        is_error: IsError | None,
+        loads: Callable[[str], Any] | None,
     ) -> None:
         if done is not None and not isinstance(done, str) and not callable(done):
             raise TypeError(f"done must be a str, a function of the event, or None, not {_name(done)}")
@@ -141,7 +145,8 @@ class _Reader:
             raise TypeError(f"is_error must be a function of the event and its payload, or None, not {_name(is_error)}")
         if loads is not None and not callable(loads):
             raise TypeError(f"loads must be a function of a str, not {_name(loads)}")
-        self._events = events  # None once released
+        self._events: Any = events  # None once released, as the iterator
+        self._iterator: Any = iterator
         self._done = done
         self._require_done = require_done
         self._is_error = is_error
@@ -157,7 +162,7 @@ class _Reader:
         if event is _END:
             self._ended = True
             if self._require_done:
-                raise IncompleteEventError(None, "the stream ended before its mark: the server or the connection broke off")
+                raise IncompleteEventError(None, "the stream ended before its mark")
             return
         self._number += 1
         data = getattr(event, "data", None)
@@ -200,12 +205,6 @@ class _Reader:
 class Payloads(_Reader, _Closing):
     """What `iter_payloads` returns: an iterator and a context manager."""
 
-    __slots__ = ("_iterator",)
-
-    def __init__(self, events: Any, *options: Any) -> None:
-        super().__init__(events, *options)
-        self._iterator: Any = iter(events)
-
     def __next__(self) -> Any:
         while not self._held and not self._ended:
             try:
@@ -242,12 +241,7 @@ class Payloads(_Reader, _Closing):
 class AsyncPayloads(_Reader, _AsyncClosing):
     """What `aiter_payloads` returns: an async iterator and an async context manager."""
 
-    __slots__ = ("_iterator", "_waiting")
-
-    def __init__(self, events: Any, *options: Any) -> None:
-        super().__init__(events, *options)
-        self._iterator: Any = aiter(events)
-        self._waiting = False
+    _waiting = False
 
     async def __anext__(self) -> Any:
         if self._waiting:

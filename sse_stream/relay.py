@@ -51,7 +51,7 @@ class TeeOutcome(NamedTuple):
 
 
 class _Observer:
-    """What both tees share: the reading of what was handed on."""
+    """What both tees share: reading what was handed on."""
 
     _untold: Any = ()
 
@@ -62,7 +62,7 @@ class _Observer:
 
         for name, observer in (("on_event", on_event), ("on_end", on_end)):
             if observer is not None and (not callable(observer) or iscoroutinefunction(observer)):
-                raise TypeError(f"{name} must be a plain function or None: it is called between two chunks, and never awaited")
+                raise TypeError(f"{name} must be a plain function or None: it is never awaited")
         if decoder is not None and not isinstance(decoder, SSEDecoder):
             raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
         self._reading = decoder is not None or _may_be_event_stream(response)
