@@ -173,6 +173,8 @@ class _Source:
     """What both sources share."""
 
     _kind: type[Any]
+    _id_of_stream: str  # at its start
+    _status: int | None  # of the last response
 
     def __init__(
         self,
@@ -206,9 +208,7 @@ class _Source:
         self._opening: Any = None  # what is to be left
         self._stream: Any = None
         self._id = last_event_id  # before the present stream
-        self._id_of_stream = ""  # at its start
         self._retry: int | None = None
-        self._status: int | None = None  # of the last response
         self._shown = "the event source"  # in logs
         self._closed = False  # by the caller
         self._ended = False  # by itself
@@ -392,7 +392,7 @@ class EventSource(_Source, _Closing):
         with self._lock:
             opening = self._detach()
         if opening is not None:
-            opening.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+            opening.__exit__(*_details(error))
 
     def close(self) -> None:
         """Release the connection, and end; from any thread.
@@ -522,7 +522,7 @@ class AsyncEventSource(_Source, _AsyncClosing):
     async def _leave(self, error: BaseException | None = None) -> None:
         opening = self._detach()
         if opening is not None:
-            await opening.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+            await opening.__aexit__(*_details(error))
 
     async def aclose(self) -> None:
         """Release the connection, and end; another task's read or wait ends at once, its connecting does not."""
@@ -598,6 +598,10 @@ def _ignore(*_: object) -> None:
     pass
 
 
+def _details(error: BaseException | None) -> tuple[Any, Any, Any]:
+    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+
+
 def _raise(error: Exception | None) -> None:
     if error is not None:
         try:
@@ -612,11 +616,11 @@ def _retry_after(error: StatusError) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text)  # inf for 400 digits
     at = _timestamp(text)
-    now = _timestamp(error.headers.get("Date", ""))  # by the same clock
+    now = _timestamp(error.headers.get("Date"))  # by the same clock
     return None if at is None else max(0.0, at - (time.time() if now is None else now))
 
 
-def _timestamp(date: str) -> float | None:
+def _timestamp(date: Any) -> float | None:
     from email.utils import parsedate_to_datetime
 
     try:
