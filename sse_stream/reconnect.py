@@ -77,7 +77,8 @@ class ReconnectionPolicy(_Numbers):
     max_retry_after: the longest `Retry-After` that is waited for.
     reconnect_on_end: whether to connect again when the server has ended a stream in good order.
 
-    A delay is never below the server's `retry` and `Retry-After`. ValueError and TypeError for other numbers.
+    A delay is never below the server's `retry` and `Retry-After`. ValueError and TypeError for what is out of range or of
+    another type.
     """
 
     __slots__ = ()
@@ -93,19 +94,19 @@ class ReconnectionPolicy(_Numbers):
         max_retry_after: float = 300.0,
         reconnect_on_end: bool = True,
     ) -> ReconnectionPolicy:
-        """Check the numbers."""
+        """Check the values."""
         policy = super().__new__(
             cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
         )
-        for name, number in policy._asdict().items():
-            if number is None and name in ("max_attempts", "max_elapsed"):
+        for name, value in policy._asdict().items():
+            if value is None and name in ("max_attempts", "max_elapsed"):
                 continue
-            kind = int if name == "max_attempts" else float
-            if not isinstance(number, (int, kind)):
-                raise TypeError(f"{name} must be {kind.__name__}, not {type(number).__name__}")
+            kind = {"max_attempts": int, "reconnect_on_end": bool}.get(name, float)
+            if not isinstance(value, (int, kind)):
+                raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
             least = 1 if name == "factor" else 0
-            if not least <= number < float("inf"):
-                raise ValueError(f"{name} must be finite and at least {least}, not {number}")
+            if not least <= value < float("inf"):
+                raise ValueError(f"{name} must be finite and at least {least}, not {value}")
         return policy
 
     def start(self, *, random: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> Reconnection:

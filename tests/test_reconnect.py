@@ -330,7 +330,10 @@ def test_numbers_out_of_range(number: dict[str, float]) -> None:
         ReconnectionPolicy(**number)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("number", [{"initial": "1"}, {"max_attempts": 1.5}, {"max_elapsed": "1"}, {"max_retry_after": None}])
+@pytest.mark.parametrize(
+    "number",
+    [{"initial": "1"}, {"max_attempts": 1.5}, {"max_elapsed": "1"}, {"max_retry_after": None}, {"reconnect_on_end": "no"}],
+)
 def test_numbers_of_the_wrong_kind(number: Any) -> None:
     with pytest.raises(TypeError, match=next(iter(number))):
         ReconnectionPolicy(**number)
