@@ -98,10 +98,11 @@ class ReconnectionPolicy(_Numbers):
         policy = super().__new__(
             cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
         )
-        for name, value in policy._asdict().items():
+        values: dict[str, Any] = policy._asdict()
+        for name, value in values.items():
             if value is None and name in ("max_attempts", "max_elapsed"):
                 continue
-            kind = {"max_attempts": int, "reconnect_on_end": bool}.get(name, float)
+            kind = int if name == "max_attempts" else bool if name == "reconnect_on_end" else float
             if not isinstance(value, (int, kind)):
                 raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
             least = 1 if name == "factor" else 0
