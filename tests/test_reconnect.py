@@ -332,7 +332,14 @@ def test_numbers_out_of_range(number: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    [{"initial": "1"}, {"max_attempts": 1.5}, {"max_elapsed": "1"}, {"max_retry_after": None}, {"reconnect_on_end": "no"}],
+    [
+        {"initial": "1"},
+        {"max_attempts": 1.5},
+        {"max_elapsed": "1"},
+        {"max_retry_after": None},
+        {"reconnect_on_end": "no"},
+        {"reconnect_on_end": 1.0},
+    ],
 )
 def test_numbers_of_the_wrong_kind(number: Any) -> None:
     with pytest.raises(TypeError, match=next(iter(number))):
