@@ -14,7 +14,7 @@ measured way, which cuts the chunk so that the hot loop meets nothing that may b
 Cost: linear in the bytes fed, however they are cut and however many lines an event has. Between two calls an unfinished
 event is held once, as bytes, in buffers that grow by an eighth.
 
-Origin: sse_stream 0.1.0.dev0, module `decoder`.
+Origin: sse_stream 0.1.0, module `decoder`.
 """
 
 from __future__ import annotations
