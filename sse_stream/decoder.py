@@ -249,8 +249,9 @@ class SSEDecoder:
                         self._room = room
                         self._pieces.append(chunk)
                     return []
+                # pragma: no mutate start
                 if not self._pieces and not self._in_block:
-                    # Fast paths, as in `_decode`, without a generator.
+                    # Fast path: as in `_decode`, without a generator.
                     if chunk[:6] == b"data: ":
                         value = chunk[6:-2]
                         if chunk[-2:] == b"\n\n" and _LF not in value and _CR not in value:
@@ -259,6 +260,7 @@ class SSEDecoder:
                         event = self._typed_event(chunk)
                         if event is not None:
                             return [event]
+                # pragma: no mutate end
         else:
             chunk = _as_bytes(chunk)
         self._refuse()
@@ -408,12 +410,14 @@ class SSEDecoder:
                             data = None
                             event = new_event(ServerSentEvent, fields)
                         event_type, retry = "", None
-                    elif line[:6] == b"data: ":
+                    # pragma: no mutate start
+                    elif line[:6] == b"data: ":  # the usual form of each field first, the others below
                         in_block = True
                         if data is None:
                             data = line[6:]
                         else:
                             more.append(line[6:])
+                    # pragma: no mutate end
                     elif line[0] == _COLON:
                         if on_comment is not None:
                             if event is not None:
@@ -426,6 +430,7 @@ class SSEDecoder:
                             self._hear(on_comment, line)
                             if self._gate == _HALTED:
                                 return
+                    # pragma: no mutate start
                     elif line[:7] == b"event: ":
                         in_block = True
                         event_type = line[7:].decode("utf-8", "replace")
@@ -435,6 +440,7 @@ class SSEDecoder:
                     elif line[:7] == b"retry: " and line[7:].isdigit() and len(line) < 20:
                         in_block = True
                         self._retry = retry = int(line[7:])
+                    # pragma: no mutate end
                     else:
                         in_block = True
                         # The name is what precedes the first colon; one space after it is not part of the value.
