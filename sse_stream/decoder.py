@@ -103,7 +103,7 @@ class IncompleteEventError(SSEError):
 
 
 _BOM = b"\xef\xbb\xbf"
-_COLON, _LF, _CR = b":\n\r"
+_COLON, _SPACE, _LF, _CR, _E, _I, _R = b": \n\reir"
 
 # int() takes no more digits by default (and would take quadratic time).
 _MAX_RETRY_DIGITS = 4300
@@ -252,19 +252,21 @@ class SSEDecoder:
                 # pragma: no mutate start
                 if not self._pieces and not self._in_block:
                     # Fast path: as in `_decode`, without a generator: 1.6 to 1.9 times as fast.
-                    if chunk[:6] == b"data: ":
-                        value = chunk[6:-2]
-                        if chunk[-2:] == b"\n\n" and _LF not in value and _CR not in value:
+                    start = chunk[:6]
+                    if start == b"data: ":
+                        value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+                        if _LF not in value and _CR not in value:
                             fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
                             return [_new_event(ServerSentEvent, fields)]
-                    elif chunk[:7] == b"event: ":
+                    elif start == b"event:":
                         event = self._typed_event(chunk)
                         if event is not None:
                             return [event]
                 # pragma: no mutate end
         else:
             chunk = _as_bytes(chunk)
-        self._refuse()
+        if self._gate:
+            self._refuse()
         events: list[ServerSentEvent] = []
         try:
             events.extend(self._decode((chunk,)))
@@ -314,6 +316,8 @@ class SSEDecoder:
         pieces: list[Any] = self._pieces
         hold, more = pieces.append, self._more
         data, event_type, event_id, retry, in_block = self._block()
+        last_event_id = self._last_event_id
+        typed = True  # until a chunk that begins so turns out to be something else
         event: ServerSentEvent | None = None  # completed, and held back until the next one or the end of the chunk
         for chunk in chunks:
             if type(chunk) is not bytes:
@@ -327,6 +331,7 @@ class SSEDecoder:
                 if not fits:
                     yield from self._decode_measured(chunk)
                 data, event_type, event_id, retry, in_block = self._block()
+                last_event_id = self._last_event_id
                 if not fits:
                     continue
                 room = self._room - len(chunk)
@@ -337,37 +342,46 @@ class SSEDecoder:
                 continue
             # pragma: no mutate start
             if not in_block:
-                if not pieces:
-                    if chunk[:6] == b"data: ":
+                start = pieces[0][:6] if pieces else chunk[:6]
+                if start == b"data: ":
+                    if not pieces:
                         # Fast path: the chunk is one event of one line: 1.8 to 2 times as fast.
                         value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
                         if lf not in value and cr not in value:
-                            yield new_event(ServerSentEvent, ("message", value.decode("utf-8", "replace"), event_id, None))
+                            text = value.decode("utf-8", "replace")
+                            yield new_event(ServerSentEvent, ("message", text, event_id, None))
                             continue
-                    elif chunk[:7] == b"event: ":
-                        event = self._typed_event(chunk)
-                        if event is not None:
-                            yield event
-                            event = None
+                    if len(chunk) > _MANY and not self._is_long:
+                        # Fast path: blocks of one line of data: 1.1 to 1.4 times as fast.
+                        hold(chunk)
+                        chunk = b"".join(pieces)
+                        pieces.clear()
+                        blank = b"\r\n\r\n" if cr in chunk else b"\n\n"
+                        end = chunk.rfind(blank)
+                        values = iter(chunk[6:end].split(blank + b"data: ") if end > 0 else [])
+                        rest = chunk[end + len(blank) :] if end > 0 else chunk
+                        for value in values:
+                            if lf in value or cr in value:  # the rest goes by lines
+                                rest = (blank + b"data: ").join([b"data: " + value, *values]) + chunk[end:]
+                                break
+                            if event is not None:
+                                yield event
+                            text = value.decode("utf-8", "replace")
+                            event = new_event(ServerSentEvent, ("message", text, event_id, None))
+                        chunk = rest
+                        if not chunk:
+                            self._room = room
+                            if event is not None:
+                                yield event
+                                event = None
                             continue
-                if len(chunk) > _MANY and not self._is_long and (pieces[0] if pieces else chunk)[:6] == b"data: ":
-                    # Fast path: blocks of one line of data: 1.1 to 1.4 times as fast.
-                    hold(chunk)
-                    chunk = b"".join(pieces)
-                    pieces.clear()
-                    blank = b"\r\n\r\n" if cr in chunk else b"\n\n"
-                    end = chunk.rfind(blank)
-                    values = iter(chunk[6:end].split(blank + b"data: ") if end > 0 else [])
-                    rest = chunk[end + len(blank) :] if end > 0 else chunk
-                    for value in values:
-                        if lf in value or cr in value:  # the rest goes by lines
-                            rest = (blank + b"data: ").join([b"data: " + value, *values]) + chunk[end:]
-                            break
-                        if event is not None:
-                            yield event
-                        fields = ("message", value.decode("utf-8", "replace"), event_id, None)
-                        event = new_event(ServerSentEvent, fields)
-                    chunk = rest
+                elif typed and start == b"event:" and not pieces:
+                    event = self._typed_event(chunk)
+                    if event is not None:
+                        yield event
+                        event = None
+                        continue
+                    typed = False
             # pragma: no mutate end
 
             # 9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it.
@@ -380,17 +394,16 @@ class SSEDecoder:
                     hold(lines[0])
                     lines[0] = b"".join(pieces)
                     pieces.clear()
-            last = chunk[-1:]
+            last = chunk[-1]
             rest = b""
-            if last == b"\r":
+            if last == cr:
                 self._gate = _AFTER_CR
                 room = -1
-            elif last != b"\n" and lines:
+            elif last != lf:
                 rest = lines.pop()
             self._room = room
 
             # 9.2.6: interpretation.
-            last_event_id = self._last_event_id
             try:
                 for line in lines:
                     if not line:
@@ -416,7 +429,7 @@ class SSEDecoder:
                         else:
                             more.append(line[6:])
                     # pragma: no mutate end
-                    elif line[0] == _COLON:
+                    elif (first := line[0]) == _COLON:
                         if on_comment is not None:
                             if event is not None:
                                 self._last_event_id = event[2]
@@ -429,15 +442,15 @@ class SSEDecoder:
                             if self._gate == _HALTED:
                                 return
                     # pragma: no mutate start
-                    elif line[:7] == b"event: ":
+                    elif first == _E and line[:7] == b"event: ":
                         in_block = True
                         event_type = line[7:].decode("utf-8", "replace")
-                    elif line[:4] == b"id: " and 0 not in line:
+                    elif first == _I and line[:4] == b"id: " and 0 not in line:
                         in_block = True
                         event_id = line[4:].decode("utf-8", "replace")
-                    elif line[:7] == b"retry: " and line[7:].isdigit() and len(line) < 20:
+                    elif first == _R and line[:7] == b"retry: " and (value := line[7:]).isdigit() and len(value) < 10:
                         in_block = True
-                        self._retry = retry = int(line[7:])
+                        self._retry = retry = int(value)
                     # pragma: no mutate end
                     else:
                         in_block = True
@@ -475,7 +488,7 @@ class SSEDecoder:
     def _typed_event(self, chunk: bytes) -> ServerSentEvent | None:
         """Return the event if the chunk is one, of a type and a line of data. Fast path: 1.2 to 1.3 times."""
         end = chunk.find(b"\n", 7)
-        if chunk[end : end + 7] != b"\ndata: ":
+        if chunk[end : end + 7] != b"\ndata: " or chunk[6] != _SPACE:
             return None
         if chunk[-2:] == b"\n\n":
             name, value = chunk[7:end], chunk[end + 7 : -2]
@@ -509,9 +522,9 @@ class SSEDecoder:
 
     def _enter(self, chunk: bytes) -> bytes:
         """Strip what precedes the first line of the chunk."""
-        self._refuse()
         if self._gate == _OPEN:
             return chunk
+        self._refuse()
         if not chunk:
             return chunk
         if self._gate == _AFTER_CR:
