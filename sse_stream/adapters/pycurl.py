@@ -63,9 +63,6 @@ _TRANSIENT = frozenset(
     ]
 )
 
-# What M_SOCKETFUNCTION is told by POLL_IN and POLL_OUT, and `socket_action` by CSELECT_IN and CSELECT_OUT; not in POLL_REMOVE.
-_BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
-
 
 def iter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
@@ -271,15 +268,19 @@ class _Response:
 
 
 class _Transfer:
-    """One transfer: told which of its sockets are ready, it collects what they bring. They are watched during a wait only."""
+    """One transfer: told which of its sockets are ready, it collects what they bring.
 
-    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
+    on_socket: the M_SOCKETFUNCTION; it must not refer to the reader, which is released by being dropped.
+    """
+
+    def __init__(
+        self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, on_socket: Callable[..., object]
+    ) -> None:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout must be more than 0 seconds, or None for no limit, not {idle_timeout}")
         self.response = _Response()
         self.done = False
-        self.sockets: dict[int, int] = {}  # which to watch, and for what
         self._curl = curl
         self._check = check
         self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
@@ -293,7 +294,7 @@ class _Transfer:
         self._begun = False  # some of it has been taken
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._start({**options, pycurl.FAILONERROR: False})
 
@@ -314,11 +315,6 @@ class _Transfer:
         except BaseException:
             self.release()
             raise
-
-    def _on_socket(self, what: int, descriptor: int, *_: object) -> None:
-        self.sockets.pop(descriptor, None)
-        if what & _BITS:
-            self.sockets[descriptor] = what & _BITS
 
     def _on_timer(self, milliseconds: int) -> None:
         self._timer_at = float("inf") if milliseconds < 0 else monotonic() + milliseconds / 1000
@@ -427,7 +423,7 @@ class _Reader:
             self._selector = resources.enter_context(selectors.DefaultSelector())
             self._waker, woken = [resources.enter_context(end) for end in socket.socketpair()]
             self._selector.register(woken, selectors.EVENT_READ)
-            self.transfer = _Transfer(curl, options, check, idle_timeout)
+            self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_watch, self._selector))
             resources.callback(self.transfer.release)
             while not self.transfer.answered():
                 self._run()
@@ -456,14 +452,7 @@ class _Reader:
         return chunk
 
     def _run(self) -> None:
-        sockets = self.transfer.sockets
-        for descriptor, bits in sockets.items():
-            self._selector.register(descriptor, bits)
-        try:
-            ready = self._selector.select(self.transfer.timeout())
-        finally:
-            for descriptor in sockets:
-                self._selector.unregister(descriptor)
+        ready = self._selector.select(self.transfer.timeout())
         if not self._closing:
             self.transfer.run([(key.fd, bits) for key, bits in ready])
 
@@ -489,10 +478,11 @@ class _AsyncReader:
     def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
         self._loop = _running_loop()
         self._closed = False
+        self._sockets: dict[int, int] = {}
         self._ready: list[tuple[int, int]] = []
         self._waiter: Future[None] | None = None
         self._timer: TimerHandle | None = None
-        self.transfer = _Transfer(curl, options, check, idle_timeout)
+        self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_note, self._sockets))
 
     async def open(self) -> None:
         while not self._closed and not self.transfer.answered():
@@ -519,7 +509,7 @@ class _AsyncReader:
         timeout = self.transfer.timeout()
         self._timer = None if timeout is None else loop.call_later(timeout, self._wake)
         try:
-            for descriptor, bits in self.transfer.sockets.items():
+            for descriptor, bits in self._sockets.items():
                 for bit, watch in ((selectors.EVENT_READ, loop.add_reader), (selectors.EVENT_WRITE, loop.add_writer)):
                     if bits & bit:
                         watch(descriptor, self._on_ready, descriptor, bit)
@@ -541,7 +531,7 @@ class _AsyncReader:
         if self._timer is not None:
             self._timer.cancel()
         if not self._loop.is_closed():  # it is if the waiting coroutine is collected late
-            for descriptor in self.transfer.sockets:
+            for descriptor in self._sockets:
                 self._loop.remove_reader(descriptor)
                 self._loop.remove_writer(descriptor)
 
@@ -558,6 +548,23 @@ class _AsyncReader:
     def __del__(self) -> None:
         if hasattr(self, "transfer"):
             self.close()
+
+
+# What an M_SOCKETFUNCTION is told by POLL_IN and POLL_OUT, and `socket_action` by CSELECT_IN and CSELECT_OUT.
+_BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
+
+
+def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, *_: object) -> None:
+    if descriptor in selector.get_map():
+        selector.unregister(descriptor)
+    if what & _BITS:
+        selector.register(descriptor, what & _BITS)
+
+
+def _note(sockets: dict[int, int], what: int, descriptor: int, *_: object) -> None:
+    sockets.pop(descriptor, None)
+    if what & _BITS:
+        sockets[descriptor] = what & _BITS
 
 
 def _running_loop() -> AbstractEventLoop:
