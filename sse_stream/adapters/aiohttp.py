@@ -39,8 +39,8 @@ def aiter_events(
     check: raise StatusError or ContentTypeError at the first event unless the response is an event stream.
     idle_timeout: seconds of waiting without a byte after which SocketTimeoutError is raised; None: never.
 
-    A response that has been read with `read` gives the events of its body. ValueError for one whose bytes are gone; the first
-    event raises ResponseError for an unknown Content-Encoding.
+    A response that has been read gives the events of its body. ValueError for one whose bytes are gone, ResponseError at the
+    first event for an unknown Content-Encoding.
     """
     if not hasattr(response, "request_info") or not hasattr(response, "content"):
         hint = "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""

@@ -224,11 +224,8 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
         raise TypeError(f"{function} takes a response of httpx or httpx2, not {type(response).__name__}")
     if not hasattr(response.stream, side):
         raise TypeError(f"this response is of the other kind of client; pass it to {other}")
-    if response.is_stream_consumed or response.is_closed:
-        try:
-            response.content  # noqa: B018  # kept by `read`
-        except RuntimeError:  # ResponseNotRead
-            raise ValueError(f"this response is consumed or closed; pass it to {function} before anything is read") from None
+    if (response.is_stream_consumed or response.is_closed) and not hasattr(response, "_content"):  # kept by `read`
+        raise ValueError(f"this response is consumed or closed; pass it to {function} before anything is read")
 
 
 def _head(response: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import threading
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
+from types import SimpleNamespace
 
 from ..handshake import (
     MAX_BODY_SIZE,
@@ -53,15 +54,13 @@ __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", 
 _PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
 
 # The codes of `pycurl.error` that are a broken connection.
-_TRANSIENT = frozenset(
-    [
-        *(5, 6),  # no address
-        *(7, 35, 96, 97),  # no connection
-        *(16, 18, 52, 55, 56, 92, 95),  # a broken one
-        *(28,),  # a silent one
-        *(23, 61),  # a body that cannot be decoded
-    ]
-)
+_TRANSIENT = {
+    5, 6,  # no address
+    7, 35, 96, 97,  # no connection
+    16, 18, 52, 55, 56, 92, 95,  # a broken one
+    28,  # a silent one
+    23, 61,  # a body that cannot be decoded
+}  # fmt: skip
 
 
 def iter_events(
@@ -259,14 +258,6 @@ def _module_of(curl: Any) -> Any:
     return pycurl
 
 
-class _Response:
-    """What the last header block says. url: the one that answered, after redirects."""
-
-    status = 0  # until one has come
-    headers = Headers()
-    url = ""
-
-
 class _Transfer:
     """One transfer: told which of its sockets are ready, it collects what they bring.
 
@@ -279,7 +270,7 @@ class _Transfer:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout must be more than 0 seconds, or None for no limit, not {idle_timeout}")
-        self.response = _Response()
+        self.response = SimpleNamespace(status=0, headers=Headers(), url="")  # what the last header block says
         self.done = False
         self._curl = curl
         self._check = check

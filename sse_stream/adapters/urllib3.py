@@ -11,7 +11,7 @@ has no timeout by default, but `urllib3.request` has one of 3 seconds.
 
 from __future__ import annotations
 
-from ..handshake import Headers, check_response, prepare_decoder, read_promptly, request_headers
+from ..handshake import Headers, _pairs, check_response, prepare_decoder, read_promptly, request_headers
 from ..reconnect import EventSource, is_refused_certificate, make_source
 from ..streams import EventStream, Opening
 
@@ -59,10 +59,9 @@ def connect(
         client, urllib3's default goes but for the sleep that the Retry-After of a 413, 429 or 503 asks for.
     """
     decoder = prepare_decoder(decoder, last_event_id)
-    own: Any = getattr(client, "headers", None) or {}
-    given: list[tuple[str, Any]] = list(headers.items() if hasattr(headers, "items") else headers or ())
+    given = _pairs(headers)
     names = {name.lower() for name, _ in given}
-    given += [(name, value) for name, value in own.items() if name.lower() not in names]
+    given += [(name, value) for name, value in _pairs(getattr(client, "headers", None)) if name.lower() not in names]
     pairs = request_headers(given, decoder.last_event_id)
     # urllib3 sends text as latin-1, so this is the same on the wire; it also copies header fields, which takes text.
     fields = Headers((name, value.decode("latin-1") if isinstance(value, bytes) else value) for name, value in pairs)
