@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: `python -m sse_stream`, or `sse-stream` where the package is installed.
-
-A URL, a file or standard input in, events out, each the moment its bytes are there.
-"""
+"""The command line: `python -m sse_stream`, or `sse-stream` where the package is installed."""
 
 from __future__ import annotations
 
@@ -66,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read has seen enough. What is left in the buffer must not raise again at exit.
+        # What is left in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
@@ -98,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=("dispatch", "discard", "raise"),
         help="what becomes of an event that the end of the stream cuts off (default: dispatch, or discard with --reconnect)",
     )
-    reading.add_argument("--max-event-size", type=int, metavar="BYTES", help="the bound on one event (default: 64 MiB)")
+    reading.add_argument(
+        "--max-event-size", type=int, default=64 << 20, metavar="BYTES", help="the bound on one event (default: 64 MiB)"
+    )
     reading.add_argument("--last-event-id", default="", metavar="ID", help="resume after this event")
     request = parser.add_argument_group("request (with a URL)")
     request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
@@ -123,11 +122,10 @@ def _seconds(text: str) -> float:
 
 
 def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream | EventSource:
-    bound = {} if options.max_event_size is None else {"max_event_size": options.max_event_size}
     incomplete: Any = options.incomplete or ("discard" if options.reconnect else "dispatch")
 
     def make_decoder(last_event_id: str) -> SSEDecoder:
-        return SSEDecoder(last_event_id=last_event_id, incomplete=incomplete, **bound)
+        return SSEDecoder(last_event_id=last_event_id, max_event_size=options.max_event_size, incomplete=incomplete)
 
     source: str = options.source or "-"
     if source.partition("://")[0].lower() in ("http", "https"):
@@ -220,8 +218,6 @@ def _shown(c: str) -> str:
     obeyed = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t\u200c\u200d"
     return c.encode("unicode_escape").decode() if obeyed else c
 
-
-# The demo: what a chat service sends, cut where no one would cut it.
 
 _DEMO_EVENTS = 6
 _DEMO_STREAM = (

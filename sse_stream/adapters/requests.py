@@ -113,9 +113,10 @@ def is_transient(error: Exception) -> bool:
 def _chunks(response: Any) -> Iterable[bytes]:
     if response._content is not False:  # read to its end by requests, which says so nowhere else
         return [response.content or b""]
-    if hasattr(response.raw, "stream"):
-        return _translate(read_promptly(response.raw))
-    if response.raw is None:
+    raw = response.raw
+    if hasattr(raw, "stream"):
+        return _translate(read_promptly(raw))
+    if raw is None or (hasattr(raw, "tell") and raw.tell()):
         raise ValueError("there is nothing beneath this response; was it read or closed already?")
     chunks: Iterable[bytes] = response.iter_content(65536)  # of a fake: any object with `read`
     return chunks
