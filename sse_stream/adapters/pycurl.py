@@ -53,6 +53,8 @@ __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", 
 
 _PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
 
+_GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin, and no UTF-8
+
 # The codes of `pycurl.error` that are a broken connection.
 _TRANSIENT = {
     5, 6,  # no address
@@ -233,21 +235,17 @@ def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_
         headers = [*headers]
         if any(isinstance(field, (str, bytes)) for field in headers):
             raise TypeError('headers must be a mapping or pairs, {"Name": "value"}, not lines as HTTPHEADER takes them')
-    lines = [_header_line(name, value) for name, value in request_headers(headers, last_event_id)]
-    return {pycurl.URL: url.encode(), pycurl.CUSTOMREQUEST: _one_line(method.upper().encode()), pycurl.HTTPHEADER: lines}
-
-
-def _header_line(name: str, value: Any) -> bytes:
-    if not isinstance(value, (str, bytes)):
-        raise TypeError(f"the value of the header {name} must be str or bytes, not {type(value).__name__}")
-    value = value if isinstance(value, bytes) else value.encode()
-    return _one_line(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
-
-
-def _one_line(text: bytes) -> bytes:
-    if not set(text).isdisjoint(b"\r\n\0"):  # libcurl would send it as it is, and so forge a header
-        raise ValueError(f"a method, a header's name and its value must be one line: {text[:100]!r}")
-    return text
+    lines: list[bytes] = []
+    for name, value in request_headers(headers, last_event_id):
+        if not isinstance(value, (str, bytes)):
+            raise TypeError(f"the value of the header {name} must be str or bytes, not {type(value).__name__}")
+        value = value if isinstance(value, bytes) else value.encode()
+        lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
+    verb = method.upper().encode()
+    for line in (verb, *lines):
+        if not set(line).isdisjoint(b"\r\n\0"):  # libcurl would send it as it is, and so forge a header
+            raise ValueError(f"a method, a header's name and its value must be one line: {line[:100]!r}")
+    return {pycurl.URL: url.encode(), pycurl.CUSTOMREQUEST: verb, pycurl.HTTPHEADER: lines}
 
 
 def _module_of(curl: Any) -> Any:
@@ -381,16 +379,13 @@ class _Transfer:
         del self._body[:_PIECES]
         if body and not self._begun:
             self._begun = True
-            self._refuse_coded(body)
+            response = self.response
+            coding = response.headers.get("Content-Encoding")
+            # Whether libcurl was told to decode it cannot be read, but the body's start tells.
+            if coding and body.startswith(_GZIP_DEFLATE_ZSTD):
+                message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING to have it decoded"
+                raise ResponseError(message, response.status, response.headers, response.url)
         return body
-
-    def _refuse_coded(self, body: bytes) -> None:
-        """Raise ResponseError for a body that libcurl was not told to decode: its start tells, since no option can be read."""
-        response = self.response
-        gzip_deflate_zstd = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # no UTF-8
-        if body.startswith(gzip_deflate_zstd) and (coding := response.headers.get("Content-Encoding")):
-            message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING to have it decoded"
-            raise ResponseError(message, response.status, response.headers, response.url)
 
     def release(self) -> None:
         """Stop the transfer and give the handle back, once."""
