@@ -7,18 +7,17 @@
         for event in stream:
             print(event.event, event.data)
 
-What is exported here is the decoder, the streams over it, and the errors. The rest is imported from its module:
+The decoder, the streams over it and the errors are exported here, the rest is imported from its module:
 
-    decoder      SSEDecoder: feed it bytes, get ServerSentEvents; this one file can be copied alone
-    streams      EventStream, AsyncEventStream: iterate over the events in any iterable of bytes
-    adapters     connect, iter_events, subscribe and their async twins, one module for each HTTP client: httpx (and httpx2),
-                 aiohttp, requests, urllib3, pycurl, urllib (standard library)
-    handshake    what a request for an event stream says, and the check of its response
-    encoder      SSEEncoder: events in, bytes out
-    payloads     what LLM services put on top: JSON payloads, the mark at the end, errors in the middle
-    relay        tee, atee: pass the bytes on untouched, and read the events beside them
-    ndjson       iter_documents: one JSON document a line, the other streaming framing
-    reconnect    EventSource, AsyncEventSource: connect again, and resume, when a connection breaks
+    decoder    SSEDecoder: feed it bytes, get ServerSentEvents; this one file can be copied alone
+    streams    EventStream, AsyncEventStream: the events in any iterable of bytes
+    adapters   connect, iter_events, subscribe and their async twins for each HTTP client
+    handshake  what a request for an event stream says, and the check of its response
+    encoder    SSEEncoder: events in, bytes out
+    payloads   what LLM services put on top: JSON, a mark at the end, errors in the middle
+    relay      tee, atee: pass the bytes on untouched, and read the events beside them
+    ndjson     iter_documents: one JSON document a line
+    reconnect  EventSource, AsyncEventSource: connect again, and resume, when a connection breaks
 
 `python3 -m sse_stream --help` tells of the command line.
 """
@@ -27,7 +26,7 @@ from .decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, 
 from .handshake import ContentTypeError, ResponseError, StatusError
 from .streams import AsyncEventStream, EventStream
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "AsyncEventStream",

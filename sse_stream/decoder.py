@@ -5,16 +5,16 @@ This file is sections 9.2.5 (parsing) and 9.2.6 (interpretation) of the WHATWG H
 what becomes of an event that the stream's end cuts off, and a bound on the size of one event. It does no I/O, needs
 nothing but the standard library, and works when it is copied alone into another tool.
 
-Strategy: CR and LF never occur inside a UTF-8 sequence, so a block of lines can be decoded by itself. Where a block ends in
-a chunk, all up to there is decoded as one text, split into lines, and interpreted in one loop; the lines of a small block
-that has not ended wait as they came. A large one, and comments that somebody hears, go line by line (the plain path), and so
-does every line that has to be measured because it might exceed the bound. The fast paths, for what services send most, take
-blocks of one or two lines without splitting them into lines; each says what it earns (CPython 3.11, its own shape).
+Strategy: CR and LF never occur inside a UTF-8 sequence, so lines are split as bytes, by `bytes.splitlines`, which ends them
+exactly as the standard does, and each value is decoded by itself. One generator, `_decode`, is the hot loop: it interprets
+every line of every stream, for `feed`, for EventStream and for `close`. Pieces of an unfinished line are collected and joined
+once, where the line ends. `_room` says how many bytes may come before anything has to be measured; what comes then goes the
+measured way, which cuts the chunk so that the hot loop meets nothing that may be too large.
 
 Cost: linear in the bytes fed, however they are cut and however many lines an event has. Between two calls an unfinished
 event is held once, as bytes, in buffers that grow by an eighth.
 
-Origin: sse_stream 0.1.0.dev0, module `decoder`.
+Origin: sse_stream 0.1.0, module `decoder`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections import namedtuple
 
 TYPE_CHECKING = False  # what type checkers take for true; `typing` costs more to import than all of this package
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any, Literal, NamedTuple, Union
 
     Chunk = Union[bytes, bytearray, memoryview]
@@ -109,12 +109,12 @@ _COLON, _LF, _CR = b":\n\r"
 _MAX_RETRY_DIGITS = 4300
 # A longer chunk is taken in pieces of this many bytes, so that what is held for its lines stays small beside its event.
 _PIECE = 1 << 17
-# A longer unfinished line is not copied to be looked at together with its end.
-_SHORT = 1 << 14
-# The lines of an unfinished block wait as they came, up to this size, to be interpreted together with its blank line.
-_SMALL = 1 << 11
+# After so many bytes, what an unfinished event is held in is measured, and joined.
+_SMALL = 1 << 13
+# A longer chunk may hold several events.
+_MANY = 1000
 # What stands before the next chunk. All but _OPEN lead through `_enter`.
-_OPEN, _AT_START, _AFTER_CR, TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED = range(7)
+_OPEN, _AT_START, _AFTER_CR, TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED, _HALTED = range(8)
 
 
 class SSEDecoder:
@@ -136,26 +136,25 @@ class SSEDecoder:
     """
 
     __slots__ = (
-        "_base_mark",
         "_block_retry",
         "_data",
         "_discarding",
         "_ended_inside",
         "_event_type",
         "_gate",
-        "_id_before",
         "_id_buffer",
         "_in_block",
         "_incomplete",
+        "_is_long",
         "_kept",
         "_last_event_id",
         "_limit",
-        "_line",
-        "_lines_wait",
-        "_mark",
+        "_more",
         "_on_comment",
         "_on_oversize",
+        "_pieces",
         "_retry",
+        "_room",
         "_skipped",
         "_skipping",
         "_unheld",
@@ -189,14 +188,14 @@ class SSEDecoder:
 
         # 9.2.5: the buffers of the stream.
         self._gate = _AT_START
-        self._line = bytearray()  # the line that has not ended
-        self._lines_wait = False  # `_line` begins with the lines of a small block, each with its LF, to be processed with it
+        self._pieces: list[Any] = []  # of the line that has not ended
+        self._is_long = False  # the first of them is a bytearray
         self._unheld = 0  # bytes of the line that were measured but not kept
         self._discarding = False  # the rest of the line is dropped, too
-        # What `_line` may grow to before it is measured; and the same while nothing else is held.
-        self._mark = self._base_mark = min(_PIECE, self._limit)
+        self._room = -1  # how many bytes may come before `_measure`; -1 if the next chunk needs `_enter`
         # 9.2.6: the buffers of the block.
-        self._data: bytearray | None = None  # None until the first data field; the LF after the last value is left out
+        self._data: bytes | bytearray | None = None  # the first values of data fields, joined; None if there was none
+        self._more: list[bytes | bytearray] = []  # the values after those
         self._event_type = ""
         self._id_buffer = self._last_event_id = last_event_id
         self._retry: int | None = None
@@ -205,7 +204,6 @@ class SSEDecoder:
         self._skipping = False  # this block is too large
         self._skipped = 0
         self._kept: list[ServerSentEvent] = []
-        self._id_before: str | None = None  # for streams: while the ID may be ahead of the events handed out
         self._ended_inside: bool | None = None
 
     @property
@@ -219,7 +217,6 @@ class SSEDecoder:
     @property
     def retry(self) -> int | None:
         """The stream's reconnection time in milliseconds, or None; set when its line is read."""
-        self._settle()
         return self._retry
 
     @property
@@ -230,8 +227,7 @@ class SSEDecoder:
         """
         if self._ended_inside is not None:
             return self._ended_inside
-        self._settle()
-        in_field_line = bool(self._line) and self._line[0] != _COLON and self._gate != _AT_START
+        in_field_line = bool(self._pieces) and self._pieces[0][0] != _COLON and self._gate != _AT_START
         return self._in_block or in_field_line
 
     @property
@@ -245,81 +241,35 @@ class SSEDecoder:
         An empty chunk is allowed and changes nothing; the chunk is not kept. Raises EventTooLargeError as `max_event_size`
         says, TypeError for anything but bytes, ValueError after `close`, RuntimeError within `on_comment`.
         """
-        if self._gate:
-            chunk = self._enter(chunk)
-            if not chunk:
-                return []
-        elif type(chunk) is not bytes:
+        if type(chunk) is bytes:
+            room = self._room - len(chunk)
+            if room >= 0:
+                if _LF not in chunk and _CR not in chunk:
+                    if chunk:
+                        self._room = room
+                        self._pieces.append(chunk)
+                    return []
+                if not self._pieces and not self._in_block:
+                    # Fast paths, as in `_decode`, without a generator.
+                    if chunk[:6] == b"data: ":
+                        value = chunk[6:-2]
+                        if chunk[-2:] == b"\n\n" and _LF not in value and _CR not in value:
+                            return [_new_event(ServerSentEvent, ("message", _text(value), self._last_event_id, None))]
+                    elif chunk[:7] == b"event: ":
+                        event = self._typed_event(chunk)
+                        if event is not None:
+                            return [event]
+        else:
             chunk = _as_bytes(chunk)
-        line = self._line
-        if _LF not in chunk and _CR not in chunk:
-            line += chunk
-            if len(line) > self._mark:
-                self._measure()
-            return []
-        # pragma: no mutate start
-        if not line and not self._in_block and len(chunk) <= self._mark:
-            if chunk[:6] == b"data: ":
-                # Fast path: the chunk is one event of one line; 2.1 times as fast as without (CRLF: 3.4 times).
-                value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else b"\n"
-                if _LF not in value and _CR not in value:
-                    fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
-                    return [_new_event(ServerSentEvent, fields)]
-            elif chunk[:7] == b"event: ":
-                # Fast path: the chunk is one event of a type and a line of data; 1.5 times (CRLF: 2 times).
-                end = chunk.find(b"\n", 7)
-                if chunk[end : end + 7] == b"\ndata: " and _CR not in chunk:
-                    value = chunk[end + 7 : -2]
-                    if end > 7 and _LF not in value and chunk[-2:] == b"\n\n":
-                        name = chunk[7:end].decode("utf-8", "replace")
-                        fields = (name, value.decode("utf-8", "replace"), self._last_event_id, None)
-                        return [_new_event(ServerSentEvent, fields)]
-                elif chunk[-4:] == b"\r\n\r\n" and (event := self._typed_crlf_event(chunk)) is not None:
-                    return [event]
-            elif chunk[0] == _COLON and chunk[-1] == _LF and self._is_keepalive(chunk):
-                return []
-        # pragma: no mutate end
-        return self._feed_any(chunk)
-
-    # pragma: no mutate start
-    def _typed_crlf_event(self, chunk: bytes) -> ServerSentEvent | None:
-        """Return the event if the chunk is one, of a type and a line of data."""
-        name, found, value = chunk[7:-4].partition(b"\r\ndata: ")
-        if not found or not name or _LF in value or _CR in value or _LF in name or _CR in name:
-            return None
-        fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
-        event: ServerSentEvent = _new_event(ServerSentEvent, fields)
-        return event
-
-    def _is_keepalive(self, chunk: bytes) -> bool:
-        """Whether the chunk is a comment that nobody hears, and a blank line. Fast path: 2.5 times."""
-        return chunk.find(b"\n") == len(chunk) - 2 and _CR not in chunk and self._on_comment is None
-
-    # pragma: no mutate end
-    def _feed_any(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Feed a chunk in which lines end."""
-        line = self._line
+        self._refuse()
         events: list[ServerSentEvent] = []
-        self._id_before = self._last_event_id
         try:
-            if len(line) + len(chunk) > self._mark:
-                self._feed_measured(chunk, events)
-            elif self._in_block or self._on_comment is not None or len(line) > _SHORT:
-                self._feed_mixed(chunk, events)
-            # pragma: no mutate start
-            elif _CR in chunk:
-                if not self._feed_crlf_blocks(chunk, events):
-                    self._feed_mixed(chunk, events)
-            elif not line and chunk[-2:] == b"\n\n":
-                # Fast path: the chunk is whole blocks; 1.2 times, for four fields.
-                self._interpret(chunk.decode("utf-8", "replace").split("\n"), events)
-            # pragma: no mutate end
-            else:
-                self._feed_blocks(chunk, events)
+            events.extend(self._decode((chunk,)))
         except BaseException:
-            if self._gate == TOO_LARGE and events:
+            if self._gate != TOO_LARGE:
+                self._break(events)
+            elif events:
                 return events  # the error comes from the next call
-            self._break(events)
             raise
         return events
 
@@ -338,413 +288,441 @@ class SSEDecoder:
         if self._gate in (_BROKEN, _CLOSED):
             self._gate = _CLOSED
             return events
-        if self._gate == _AT_START:  # what looked like the first bytes of a byte order mark is a line
-            self._gate = _OPEN
-            self._measure()
+        self._gate = _OPEN  # what looked like the first bytes of a byte order mark is a line
+        self._measure()
         self._ended_inside = self.incomplete
         try:
             if self._incomplete == "dispatch":
-                self._finish(events)
+                events.extend(self._decode_measured(b"\n\n"))
             elif self._incomplete == "raise" and self._ended_inside:
                 raise IncompleteEventError(self._peek())
         finally:
-            self._gate = _CLOSED
-            self._free()
+            self._shut(_CLOSED)
         return events
+
+    # Chunks in, events out.
+
+    def _decode(self, chunks: Iterable[Chunk]) -> Generator[ServerSentEvent, None, None]:
+        """Yield the events of the chunks as they are completed: the hot loop, which interprets every line of every stream.
+
+        Whatever happens between two events, `last_event_id`, `retry` and `incomplete` are up to date.
+        """
+        lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
+        pieces: list[Any] = self._pieces
+        hold, more = pieces.append, self._more
+        data, event_type, event_id, retry, in_block = self._block()
+        event: ServerSentEvent | None = None  # completed, and held back until the next one or the end of the chunk
+        for chunk in chunks:
+            if type(chunk) is not bytes:
+                chunk = _as_bytes(chunk)
+            room = self._room - len(chunk)
+            if room < 0:
+                if self._gate == _HALTED:
+                    return
+                chunk = self._enter(chunk)
+                fits = self._fits(chunk)
+                if not fits:
+                    yield from self._decode_measured(chunk)
+                data, event_type, event_id, retry, in_block = self._block()
+                if not fits:
+                    continue
+                room = self._room - len(chunk)
+            if lf not in chunk and cr not in chunk:
+                if chunk:
+                    self._room = room
+                    hold(chunk)
+                continue
+            # pragma: no mutate start
+            if not in_block:
+                if not pieces:
+                    if chunk[:6] == b"data: ":
+                        # Fast path: the chunk is one event of one line.
+                        value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+                        if lf not in value and cr not in value:
+                            yield new_event(ServerSentEvent, ("message", _text(value), event_id, None))
+                            continue
+                    elif chunk[:7] == b"event: ":
+                        event = self._typed_event(chunk)
+                        if event is not None:
+                            yield event
+                            event = None
+                            continue
+                if len(chunk) > _MANY and not self._is_long and (pieces[0] if pieces else chunk)[:6] == b"data: ":
+                    # Fast path: blocks of one line of data.
+                    hold(chunk)
+                    chunk = b"".join(pieces)
+                    pieces.clear()
+                    blank = b"\r\n\r\n" if cr in chunk else b"\n\n"
+                    end = chunk.rfind(blank)
+                    values = iter(chunk[6:end].split(blank + b"data: ") if end > 0 else [])
+                    rest = chunk[end + len(blank) :] if end > 0 else chunk
+                    for value in values:
+                        if lf in value or cr in value:  # the rest goes by lines
+                            rest = (blank + b"data: ").join([b"data: " + value, *values]) + chunk[end:]
+                            break
+                        if event is not None:
+                            yield event
+                        event = new_event(ServerSentEvent, ("message", _text(value), event_id, None))
+                    chunk = rest
+            # pragma: no mutate end
+
+            # 9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it.
+            lines: list[bytes] = chunk.splitlines()
+            if pieces:
+                if self._is_long:
+                    lines[:1] = self._end_long_line(lines[0])
+                    data, in_block = self._data, self._in_block
+                else:
+                    hold(lines[0])
+                    lines[0] = b"".join(pieces)
+                    pieces.clear()
+            last = chunk[-1:]
+            rest = b""
+            if last == b"\r":
+                self._gate = _AFTER_CR
+                room = -1
+            elif last != b"\n" and lines:
+                rest = lines.pop()
+            self._room = room
+
+            # 9.2.6: interpretation.
+            last_event_id = self._last_event_id
+            try:
+                for line in lines:
+                    if not line:
+                        # A blank line dispatches the event. The last event ID is set first, event or not.
+                        last_event_id = event_id
+                        in_block = False
+                        if data is not None:
+                            if event is not None:
+                                self._last_event_id = event[2]
+                                self._in_block = False
+                                yield event
+                            if more:
+                                data = _joined(data, more)
+                            try:
+                                text = data.decode()
+                            except UnicodeDecodeError:
+                                text = data.decode("utf-8", "replace")
+                            fields = (event_type or "message", text, event_id, retry)
+                            data = None
+                            event = new_event(ServerSentEvent, fields)
+                        event_type, retry = "", None
+                    elif line[:6] == b"data: ":
+                        in_block = True
+                        if data is None:
+                            data = line[6:]
+                        else:
+                            more.append(line[6:])
+                    elif line[0] == _COLON:
+                        if on_comment is not None:
+                            if event is not None:
+                                self._last_event_id = event[2]
+                                self._in_block = False
+                                yield event
+                                event = None
+                            self._last_event_id = last_event_id
+                            self._in_block = in_block
+                            self._hear(on_comment, line)
+                            if self._gate == _HALTED:
+                                return
+                    elif line[:7] == b"event: ":
+                        in_block = True
+                        event_type = line[7:].decode("utf-8", "replace")
+                    elif line[:4] == b"id: " and 0 not in line:
+                        in_block = True
+                        event_id = line[4:].decode("utf-8", "replace")
+                    elif line[:7] == b"retry: " and line[7:].isdigit() and len(line) < 20:
+                        in_block = True
+                        self._retry = retry = int(line[7:])
+                    else:
+                        in_block = True
+                        # The name is what precedes the first colon; one space after it is not part of the value.
+                        name, _, value = line.partition(b":")
+                        if value[:1] == b" ":
+                            value = value[1:]
+                        if name == b"retry":
+                            time = _milliseconds(value)
+                            if time is not None:
+                                self._retry = retry = time
+                        elif name == b"data":
+                            if data is None:
+                                data = value
+                            else:
+                                more.append(value)
+                        elif name == b"event":
+                            event_type = value.decode("utf-8", "replace")
+                        elif name == b"id" and 0 not in value:
+                            event_id = value.decode("utf-8", "replace")
+            finally:
+                self._data, self._event_type, self._id_buffer = data, event_type, event_id
+                self._block_retry, self._in_block = retry, in_block
+            if rest:
+                hold(rest)
+            self._last_event_id = last_event_id
+            if event is not None:
+                yield event
+                event = None
+
+    def _block(self) -> tuple[bytes | bytearray | None, str, str, int | None, bool]:
+        return self._data, self._event_type, self._id_buffer, self._block_retry, self._in_block
+
+    # pragma: no mutate start
+    def _typed_event(self, chunk: bytes) -> ServerSentEvent | None:
+        """Return the event if the chunk is one, of a type and a line of data."""
+        end = chunk.find(b"\n", 7)
+        if chunk[end : end + 7] != b"\ndata: ":
+            return None
+        if chunk[-2:] == b"\n\n":
+            name, value = chunk[7:end], chunk[end + 7 : -2]
+        elif chunk[-4:] == b"\r\n\r\n" and chunk[end - 1] == _CR:
+            name, value = chunk[7 : end - 1], chunk[end + 7 : -4]
+        else:
+            return None
+        if _LF in value or _CR in value or _CR in name:
+            return None
+        fields = (_text(name) or "message", _text(value), self._last_event_id, None)
+        event: ServerSentEvent = _new_event(ServerSentEvent, fields)
+        return event
+
+    # pragma: no mutate end
 
     # The way in: what is not the plain case of the next chunk of an open stream.
 
-    def _enter(self, chunk: Chunk) -> bytes:
-        """Refuse the chunk if the decoder takes no more; else strip what precedes its first line."""
+    def _refuse(self) -> None:
+        """Raise if the decoder takes no more chunks."""
         if self._gate == TOO_LARGE:
             raise EventTooLargeError(self._limit)
         if self._gate == _CLOSED:
             raise ValueError("feed() was called after close(): a decoder serves one stream, make a new one for the next")
         if self._gate == _BROKEN:
             raise ValueError("feed() was called after an exception had ended this decoder: make a new one")
+        if self._gate == _HALTED:
+            raise ValueError("feed() was called after the stream of this decoder was closed: make a new one for the next")
         if self._gate == _IN_CALLBACK:
             raise RuntimeError("feed() was called from within on_comment; a decoder takes one chunk at a time")
-        chunk = _as_bytes(chunk)
+
+    def _enter(self, chunk: bytes) -> bytes:
+        """Strip what precedes the first line of the chunk."""
+        self._refuse()
+        if self._gate == _OPEN:
+            return chunk
         if not chunk:
             return chunk
         if self._gate == _AFTER_CR:
             self._gate = _OPEN
             return chunk[1:] if chunk[0] == _LF else chunk  # the LF of a CRLF
-        # 9.2.5: one leading byte order mark is ignored. Its first bytes wait for the rest in `_line`.
-        chunk = bytes(self._line) + chunk
+        # 9.2.5: one leading byte order mark is ignored. Its first bytes wait for the rest.
+        chunk = b"".join(self._pieces) + chunk
         if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
-            self._line = bytearray(chunk)
+            self._pieces[:] = [chunk]
             return b""
         self._gate = _OPEN
-        self._line = bytearray()
+        self._pieces.clear()
         return chunk.removeprefix(_BOM)
 
-    # Blocks that end.
+    # What is long, or may be too large.
 
-    def _feed_mixed(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Feed a chunk in which lines end and none can be too large."""
-        line = self._line
-        if self._in_block or len(line) > _SHORT or self._on_comment is not None:
-            chunk = self._finish_block(self._end_lines_with_lf(chunk), events)
-        elif _CR in chunk:
-            # pragma: no mutate start
-            end = chunk.rfind(b"\r\n\r\n") + 4
-            if end > 3 and (line[:6] or chunk[:6]) == b"data: ":
-                self._interpret_data_blocks(bytes(line) + chunk[:end], b"\r\n\r\n", events)
-                chunk = chunk[end:]
-                line.clear()
-                self._lines_wait = False
-                self._unheld = 0
-            # pragma: no mutate end
-            chunk = self._end_lines_with_lf(chunk)
-        self._feed_blocks(chunk, events)
-        if self._data is not None:
-            self._mark = self._next_mark()
+    def _fits(self, chunk: bytes) -> bool:
+        """Make room for the chunk if it is of a sensible size and nothing in it can be too large."""
+        free = self._measure()
+        return not self._skipping and len(chunk) <= min(free, _PIECE)
 
-    # pragma: no mutate start
-    def _feed_crlf_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> bool:
-        """Feed a chunk that is whole blocks whose lines end with CRLF, or return False. Fast path: 1.9 times."""
-        if self._line or chunk[-4:] != b"\r\n\r\n":
-            return False
-        lines = chunk.decode("utf-8", "replace").split("\r\n")
-        text = "".join(lines)
-        if "\r" in text or "\n" in text:
-            return False
-        self._interpret(lines, events)
-        return True
-
-    # pragma: no mutate end
-
-    def _feed_blocks(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Feed a chunk whose lines end with LF and cannot be too large, while no block is in progress but in the line.
-
-        Where a block ends, all up to there is interpreted as one text; what follows waits, as it came.
-        """
-        line = self._line
-        end = chunk.rfind(b"\n\n") + 2
-        if end == 1:  # not found; but the first byte may be the blank line
-            end = 1 if chunk[:1] == b"\n" and (not line or line[-1] == _LF) else 0
-        if end:
-            blocks = chunk[:end]
-            if line:
-                line += blocks
-                blocks = bytes(line)
-                line.clear()
-                self._lines_wait = False
-                self._unheld = 0
-            # pragma: no mutate start
-            if blocks[:6] == b"data: ":
-                self._interpret_data_blocks(blocks, b"\n\n", events)
-            elif blocks[:7] == b"event: ":
-                self._interpret_typed_blocks(blocks, events)
+    def _decode_measured(self, chunk: bytes) -> Iterator[ServerSentEvent]:
+        """Yield the events of a chunk that is long, or in which a line may be too large."""
+        for piece in _cut(chunk, min(_PIECE, self._limit)):
+            if self._gate == _HALTED:
+                return
+            piece = self._enter(piece)
+            if self._fits(piece):
+                self._room = len(piece)
+                yield from self._decode((piece,))
             else:
-                self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
-            # pragma: no mutate end
-            chunk = chunk[end:]
-        if _LF in chunk:
-            self._lines_wait = True
-        line += chunk
-        self._mark = self._base_mark
-        if len(line) > _SMALL:
-            self._settle()
+                for line in piece.splitlines(keepends=True):
+                    yield from self._decode_line(line)
+                    if self._gate == _HALTED:
+                        return
+                if piece[-1:] == b"\r":
+                    self._gate, self._room = _AFTER_CR, -1
 
-    def _finish_block(self, chunk: bytes, events: list[ServerSentEvent]) -> bytes:
-        """Feed by lines up to the end of the block, or all of a chunk with comments that somebody hears; return the rest."""
-        self._settle()
-        heard = self._on_comment is not None and b"\n:" in chunk  # a comment at its very start is in that block anyway
-        end = len(chunk) if heard else chunk.find(b"\n\n") + 2
-        if end == 1:  # not found
-            end = len(chunk)
-        self._feed_lines(chunk[:end], events)
-        return chunk[end:]
-
-    def _settle(self) -> None:
-        """Process the lines that wait."""
-        if self._lines_wait:
-            self._lines_wait = False
-            end = self._line.rfind(b"\n") + 1
-            lines = bytes(self._line[:end]).split(b"\n")
-            del self._line[:end]  # in place: `feed` and the loop of EventStream may be at work on it
-            del lines[-1]  # what follows the last LF
-            for line in lines:
-                self._process_line(line, [])
-            self._unheld = 0
-            self._mark = self._next_mark()
-
-    # pragma: no mutate start
-    def _interpret_data_blocks(self, blocks: bytes, blank: bytes, events: list[ServerSentEvent]) -> None:
-        """Process whole blocks, the first of which begins with data.
-
-        Fast path for blocks of one line: 1.15 to 1.3 times as fast as without, with CRLF 1.3 to 1.4.
-        """
-        values = blocks[6 : -len(blank)].split(blank + b"data: ")
-        if _LF in values[0] or _CR in values[0]:  # they have more
-            values = [blocks[6 : -len(blank)]]
-        for value in values:
-            if _LF in value or _CR in value:
-                block = self._end_lines_with_lf(b"data: " + value + blank)
-                self._interpret(block.decode("utf-8", "replace").split("\n"), events)
-            else:
-                fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
-                events.append(_new_event(ServerSentEvent, fields))
-
-    def _interpret_typed_blocks(self, blocks: bytes, events: list[ServerSentEvent]) -> None:
-        """Process whole blocks, the first of which begins with a type.
-
-        Fast path for blocks of a type and a line of data: 1.1 to 1.15 times as fast as without.
-        """
-        end = blocks.find(b"\n", 7)
-        if blocks[end : end + 7] != b"\ndata: ":  # they have more
-            self._interpret(blocks.decode("utf-8", "replace").split("\n"), events)
-            return
-        for block in blocks[7:-2].split(b"\n\nevent: "):
-            name, found, value = block.partition(b"\ndata: ")
-            if not found or not name or _LF in value or _LF in name:
-                self._interpret(f"event: {block.decode('utf-8', 'replace')}\n\n".split("\n"), events)
-            else:
-                fields = (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"), self._last_event_id, None)
-                events.append(_new_event(ServerSentEvent, fields))
-
-    # pragma: no mutate end
-    def _interpret(self, lines: list[str], events: list[ServerSentEvent]) -> None:
-        """Process the lines of whole blocks (9.2.6): the hot loop."""
-        append = events.append
-        event_type, event_id, retry = "", self._last_event_id, None
-        data: str | None = None
-        more: list[str] = []  # data lines after the first
-        for line in lines:
-            if not line:
-                # A blank line dispatches the event.
-                if data is not None:
-                    if more:
-                        data = "\n".join([data, *more])
-                        more.clear()
-                    append(_new_event(ServerSentEvent, (event_type or "message", data, event_id, retry)))
-                    data = None
-                event_type, retry = "", None
-                continue
-            name, _, value = line.partition(": ")
-            if ":" in name:  # no space follows the first colon
-                name, _, value = line.partition(":")
-            if name == "data":
-                if data is None:
-                    data = value
-                else:
-                    more.append(value)
-            elif name == "event":
-                event_type = value
-            elif name == "id":
-                if "\0" not in value:
-                    event_id = value
-            elif name == "retry":
-                time = _milliseconds(value, None)
-                if time is not None:
-                    self._retry = retry = time
-        self._id_buffer = self._last_event_id = event_id
-
-    # The plain path: every line of every stream could go this way.
-
-    def _feed_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Feed a chunk that is long, or in which a line may be too large."""
-        # pragma: no mutate start
-        if chunk[:6] == b"data: " and self._is_one_large_event(chunk):
-            fields = ("message", str(memoryview(chunk)[6:-2], "utf-8", "replace"), self._last_event_id, None)
-            events.append(_new_event(ServerSentEvent, fields))
-            return
-        # pragma: no mutate end
-        view = memoryview(chunk)
-        for start in range(0, len(chunk), _PIECE):
-            piece = bytes(view[start : start + _PIECE])
-            if self._gate:
-                piece = self._enter(piece)
-            self._settle()
-            ends = _LF in piece or _CR in piece
-            if ends and not self._skipping and self._size() + len(piece) <= self._limit:
-                self._feed_mixed(piece, events)
-            else:
-                self._feed_lines_measured(self._end_lines_with_lf(piece), events)
-
-    # pragma: no mutate start
-    def _is_one_large_event(self, chunk: bytes) -> bool:
-        """Whether the chunk is one event of one line, which needs no pieces. Fast path: 2 times and more."""
-        at_block = not (self._line or self._in_block or self._skipping or self._unheld)
-        return at_block and chunk.find(b"\n") == len(chunk) - 2 <= self._limit and chunk[-1] == _LF and _CR not in chunk
-
-    # pragma: no mutate end
-    def _end_lines_with_lf(self, chunk: bytes) -> bytes:
-        """9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it."""
-        if chunk[-1:] == b"\r":
-            self._gate = _AFTER_CR
-        if _CR not in chunk:
-            return chunk
-        chunk = b"\n".join(chunk.split(b"\r\n"))  # 0.7 times the time of replace()
-        return chunk.replace(b"\r", b"\n") if _CR in chunk else chunk
-
-    def _feed_lines(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Feed a chunk in which lines end, with LF, and none can be too large."""
-        first, *lines, rest = chunk.split(b"\n")
-        self._line += first
-        self._end_line(events)
-        for line in lines:
-            self._process_line(line, events)
-        self._line += rest
-
-    def _feed_lines_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Feed a chunk whose lines end with LF."""
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            self._line += line
-            self._measure()
-            self._end_line(events)
-        self._line += rest
+    def _decode_line(self, line: bytes) -> Iterator[ServerSentEvent]:
+        """Measure a line, or a part of one, and yield the event if it ends one."""
+        content = line.rstrip(b"\r\n")
+        if content:
+            self._pieces.append(content)
         self._measure()
+        if len(content) == len(line):
+            return
+        if self._discarding:
+            self._discarding = False
+        elif self._skipping and self._pieces and self._is_data():
+            self._in_block = True
+            self._clear_line()
+        else:
+            if not self._pieces:
+                self._skipping = False
+            self._room = 1
+            yield from self._decode((b"\n",))
+        self._measure()
+
+    def _is_data(self) -> bool:
+        name, _, _ = b"".join(self._pieces).partition(b":")
+        return name == b"data"
+
+    def _measure(self) -> int:
+        """Measure what is held of the event, and raise or begin to skip if it is too large; return how many bytes are left.
+
+        What is held in many parts is joined.
+        """
+        pieces = self._pieces
+        if self._discarding:
+            self._clear_line()
+        elif len(pieces) > 1:
+            if not self._is_long:
+                pieces[0] = bytearray(pieces[0])
+                self._is_long = True
+            pieces[0] += b"".join(pieces[1:])
+            del pieces[1:]
+        if self._data is not None and self._more:
+            self._data = _joined(self._data if type(self._data) is bytearray else bytearray(self._data), self._more)
+        size = self._size()
+        if size > self._limit:
+            size = self._exceed()
+        elif self._on_comment is None and pieces and pieces[0][0] == _COLON:
+            self._unheld += len(pieces[0]) - 1  # nobody will read it: keep the colon
+            pieces[0] = bytearray(b":")
+            self._is_long = True
+        free = self._limit - size
+        self._room = -1 if self._gate or self._skipping else min(_SMALL, free)
+        return free
 
     def _size(self) -> int:
         """Return what is held of the event, by the measure of `max_event_size`."""
-        return (0 if self._data is None else len(self._data)) + self._unheld + len(self._line)
+        size = self._unheld + (0 if self._data is None else len(self._data))
+        return size + (len(self._pieces[0]) if self._pieces else 0)
 
-    def _next_mark(self) -> int:
-        """Return what `_line` may grow to before it is measured again; it doubles, so that measuring stays cheap."""
-        if self._skipping:
-            return -1
-        return min(max(_PIECE, 2 * len(self._line)), self._limit - self._size() + len(self._line))
+    def _exceed(self) -> int:
+        """Raise, or skip the event; return the size of what is left of it."""
+        is_field = bool(self._pieces) and self._pieces[0][0] != _COLON
+        if self._on_oversize == "raise":
+            self._ended_inside = self.incomplete or is_field
+            self._shut(TOO_LARGE)
+            raise EventTooLargeError(self._limit)
+        if not self._skipping:
+            self._skipping = True
+            self._skipped += 1
+            self._data = None
+            self._more.clear()
+        if self._size() > self._limit:  # not with the data before the line, but the line alone
+            self._in_block = self._in_block or is_field
+            self._discarding = True
+            self._clear_line()
+        return self._size()
 
-    def _measure(self) -> None:
-        """Measure the unfinished line, and raise or begin to skip if the event is too large."""
-        self._settle()
-        if self._discarding:
-            self._line.clear()
-        elif self._size() > self._limit:
-            is_field = self._line[0] != _COLON
-            if self._on_oversize == "raise":
-                self._ended_inside = self.incomplete or is_field
-                self._gate = TOO_LARGE
-                self._free()
-                raise EventTooLargeError(self._limit)
-            if not self._skipping:
-                self._skipping = True
-                self._skipped += 1
-                self._data = None
-            if self._size() > self._limit:  # not with the data before the line, but the line alone
-                self._in_block = self._in_block or is_field
-                self._discarding = True
-                self._line.clear()
-        elif self._on_comment is None and self._line.startswith(b":"):
-            self._unheld += len(self._line) - 1  # nobody will read it: keep the colon
-            del self._line[1:]
-        self._mark = self._next_mark()
-
-    def _end_line(self, events: list[ServerSentEvent]) -> None:
-        line, self._line, self._unheld = self._line, bytearray(), 0
-        if self._discarding:
-            self._discarding = False
-        else:
-            self._process_line(line, events)
-
-    def _process_line(self, line: bytes | bytearray, events: list[ServerSentEvent]) -> None:
-        """Process a line that has ended (9.2.6)."""
-        if not line:
-            self._dispatch(events)
-        elif line[0] == _COLON:
-            if self._on_comment is not None:
-                text = line[2 if line[1:2] == b" " else 1 :].decode("utf-8", "replace")
-                gate, self._gate = self._gate, _IN_CALLBACK
-                self._on_comment(text)
-                self._gate = gate
-        else:
-            self._in_block = True
-            self._process_field(line)
-
-    def _process_field(self, line: bytes | bytearray) -> None:
-        # The name is what precedes the first colon; one space after it is not part of the value.
-        colon = line.find(b":")
-        name, start = (line[:colon], colon + 1) if colon >= 0 else (line, len(line))
-        if line[start : start + 1] == b" ":
-            start += 1
-        if name == b"data":
-            if not self._skipping:
-                self._append_data(line, start)
-        elif name == b"event":
-            self._event_type = str(memoryview(line)[start:], "utf-8", "replace")  # a long line is not copied
-        elif name == b"id":
-            if b"\0" not in line:
-                self._id_buffer = str(memoryview(line)[start:], "utf-8", "replace")
-        elif name == b"retry":
-            value = line[start:].decode("utf-8", "replace")
-            self._block_retry = _milliseconds(value, self._block_retry)
-            self._retry = _milliseconds(value, self._retry)
-        # Any other field is ignored.
-
-    def _append_data(self, line: bytes | bytearray, start: int) -> None:
-        if self._data is not None:
-            self._data += b"\n"
-            self._data += line[start:]
-        elif isinstance(line, bytearray):
-            del line[:start]  # in place: a large line is not copied
+    def _end_long_line(self, end: bytes) -> list[bytes]:
+        """End a line that is held in place: take its data without copying them, or return it if it is another line."""
+        line = self._pieces[0]
+        for piece in (*self._pieces[1:], end):
+            line += piece
+        self._clear_line()
+        if line[:5] != b"data:":
+            return [bytes(line)]
+        del line[: 6 if line[5:6] == b" " else 5]
+        if self._data is None:
             self._data = line
         else:
-            self._data = bytearray(line[start:])
+            self._more.append(line)
+        self._in_block = True
+        return []
 
-    def _dispatch(self, events: list[ServerSentEvent]) -> None:
-        """Dispatch the event (9.2.6)."""
-        # 1. The last event ID is set first, whether or not there is an event.
-        self._last_event_id = self._id_buffer
-        # 2. No data field: no event. (The buffer leaves out the last LF, so step 3 is done.)
-        if self._data is not None:
-            data = self._data.decode("utf-8", "replace")
-            self._data = None
-            fields = (self._event_type or "message", data, self._last_event_id, self._block_retry)
-            events.append(_new_event(ServerSentEvent, fields))
-        self._event_type = ""
-        self._block_retry = None
-        self._in_block = self._skipping = False
+    def _clear_line(self) -> None:
+        self._pieces.clear()
+        self._is_long = False
+        self._unheld = 0
+
+    def _hear(self, on_comment: Callable[[str], object], line: bytes) -> None:
+        gate, room, self._gate, self._room = self._gate, self._room, _IN_CALLBACK, -1
+        try:
+            on_comment(line[2 if line[1:2] == b" " else 1 :].decode("utf-8", "replace"))
+        except BaseException:
+            self._break([])
+            raise
+        if self._gate == _IN_CALLBACK:
+            self._gate, self._room = gate, room
 
     # The end.
-
-    def _finish(self, events: list[ServerSentEvent]) -> None:
-        """End the stream as if LF LF had followed."""
-        if self._line or self._discarding:
-            self._end_line(events)
-        self._end_line(events)
 
     def _peek(self) -> ServerSentEvent | None:
         """Return the unfinished event as far as it came; nothing else of the unfinished block counts."""
         kept = self._last_event_id, self._retry
         self._on_comment = None
-        events: list[ServerSentEvent] = []
-        self._finish(events)
+        events = [*self._decode_measured(b"\n\n")]
         self._last_event_id, self._retry = kept
         return events[0] if events else None
 
     def _break(self, events: list[ServerSentEvent]) -> None:
         """End the decoder by an exception: keep what is complete for `close`."""
-        if self._gate != TOO_LARGE:
-            self._gate = _BROKEN
         self._kept = events
-        self._ended_inside = self.incomplete
-        self._free()
+        if self._gate != _BROKEN:
+            self._ended_inside = self.incomplete
+            self._shut(_BROKEN)
+
+    def _halt(self) -> None:
+        """Let `_decode` end, if it is at work, with the chunk that it is reading: the stream was closed."""
+        if self._gate in (_OPEN, _AFTER_CR, _AT_START, _IN_CALLBACK):
+            if self._gate == _AT_START:
+                self._pieces.clear()
+            self._gate, self._room = _HALTED, -1
 
     def _salvage(self) -> list[ServerSentEvent]:
         """Return, once, the events of the chunk whose decoding an exception ended."""
         events, self._kept = self._kept, []
         return events
 
-    def _free(self) -> None:
-        self._line, self._lines_wait, self._data = bytearray(), False, None
+    def _shut(self, gate: int) -> None:
+        """Take nothing more, and hold nothing."""
+        self._gate, self._room = gate, -1
+        self._clear_line()
+        self._data = None
+        self._more.clear()
 
 
 # A NamedTuple's own constructor takes twice the time.
 _new_event: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
-def _milliseconds(value: str, default: int | None) -> int | None:
-    """Return the value of a `retry` field, or the default if it is not of ASCII digits only."""
-    if value.isascii() and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+def _joined(data: bytes | bytearray, more: list[bytes | bytearray]) -> bytes | bytearray:
+    """Join the values of data fields with LF, in place if the first is long; clear the list."""
+    if type(data) is bytearray:
+        data += b"\n"
+        data += b"\n".join(more)
+    else:
+        data = b"\n".join([data, *more])
+    more.clear()
+    return data
+
+
+def _cut(chunk: bytes, size: int) -> Iterator[bytes]:
+    view = memoryview(chunk)
+    for start in range(0, len(chunk), size):
+        yield bytes(view[start : start + size])
+
+
+def _text(value: bytes | bytearray) -> str:
+    try:
+        return value.decode()  # half the time of the other
+    except UnicodeDecodeError:
+        return value.decode("utf-8", "replace")
+
+
+def _milliseconds(value: bytes) -> int | None:
+    """Return the value of a `retry` field, or None if it is not of ASCII digits only."""
+    if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
         try:
             return int(value)
         except ValueError:  # the interpreter was told to take fewer digits
             pass
-    return default
+    return None
 
 
 def _as_bytes(chunk: Chunk) -> bytes:

@@ -2,14 +2,10 @@
 """Encode events: what decodes to them again, on the wire.
 
 A valid event is one that a decoder can give out: `event` is not empty and has no CR or LF, `id` has no CR, LF or NUL, `data`
-has no CR (a decoder makes LF of it), `retry` is None or not negative, and all is text that UTF-8 can carry. For every list of
-valid events, decoding what was encoded gives the same events: the encoder remembers, as the decoder does, which last event ID
-is in force, and writes an `id` line where an event changes it.
+has no CR, `retry` is None or not negative. For every list of valid events, decoding what was encoded gives the same events.
 
-Two things are taken besides, since they cannot forge anything: CR and CRLF in data end a line there, as LF does, and arrive as
-LF; an empty type is "message". All else that would not arrive as it is, is refused.
-
-Cost: linear; an event is one string, encoded once.
+Besides, CR and CRLF in data are taken for LF, and an empty type for "message". All else that would not arrive as it is, is
+refused. Cost: linear.
 """
 
 from __future__ import annotations
@@ -22,11 +18,10 @@ __all__ = ["SSEEncoder"]
 class SSEEncoder:
     """Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
 
-    last_event_id: the ID that the reader starts from, as a decoder's option of that name: for a client that resumes, the
-        `Last-Event-ID` of its request. "" for none.
+    last_event_id: the ID that the reader starts from, such as the `Last-Event-ID` of its request; "" for none.
 
-    An encoder serves one stream, since an event's `id` is the last event ID in force: repeat it to keep that of the event
-    before; "" resets it. TypeError and ValueError for an ID that is no valid one.
+    An event's `id` is the last event ID in force: repeat it to keep that of the event before; "" resets it. TypeError and
+    ValueError for an ID that is no valid one.
     """
 
     __slots__ = ("_last_event_id",)
@@ -36,11 +31,10 @@ class SSEEncoder:
         self._last_event_id = last_event_id
 
     def encode(self, event: ServerSentEvent) -> bytes:
-        """Return the event's block with its blank line.
+        """Return the event's block with its blank line; `id` is written where it is not the ID in force.
 
-        `retry` is written where the event has one, `id` where it is not the ID in force, the type unless it is "message".
-        Raises TypeError for what is no ServerSentEvent of such fields, ValueError for a field that could not arrive as it
-        is; the encoder is then as before.
+        TypeError for what is no ServerSentEvent of such fields, ValueError for a field that could not arrive as it is; the
+        encoder is then as before.
         """
         if not isinstance(event, ServerSentEvent):
             raise TypeError(f"encode() takes a ServerSentEvent, such as ServerSentEvent(data=...), not {type(event).__name__}")
@@ -48,29 +42,28 @@ class SSEEncoder:
         _refuse_all_but_text("event", event_type, "\r\n")
         _refuse_all_but_text("data", data, "")
         _refuse_all_but_text("id", event_id, "\r\n\0")
-        lines: list[str] = []
+        block = ""
         if retry is not None:
-            lines.append(f"retry: {_digits(retry)}\n")
+            block += f"retry: {_digits(retry)}\n"
         if event_id != self._last_event_id:
-            lines.append(f"id: {event_id}\n")
+            block += f"id: {event_id}\n"
         if event_type not in ("message", ""):
-            lines.append(f"event: {event_type}\n")
-        block = _encoded(f"{''.join(lines)}{_prefixed('data: ', data)}\n")
+            block += f"event: {event_type}\n"
+        encoded = f"{block}{_prefixed('data: ', data)}\n".encode()
         self._last_event_id = event_id
-        return block
+        return encoded
 
     def comment(self, text: str = "") -> bytes:
-        """Return a comment, one line for each line of the text, to keep a connection alive; between any two events.
+        """Return a comment, to keep a connection alive, or several for a text of several lines.
 
-        No blank line follows, since some readers take that for an event. Raises TypeError for what is no str, ValueError for
-        text that UTF-8 cannot carry.
+        No blank line follows, since some readers take that for an event. TypeError and ValueError for what is no text.
         """
         _refuse_all_but_text("a comment", text, "")
-        return _encoded(_prefixed(": ", text))
+        return _prefixed(": ", text).encode()
 
 
 def _prefixed(prefix: str, text: str) -> str:
-    # Lines end at CRLF, LF and CR (9.2.5) and nowhere else, and each end begins another line: not so in str.splitlines.
+    # Lines end at CRLF, LF and CR (9.2.5) and nowhere else, unlike those of str.splitlines.
     return prefix + text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\n" + prefix) + "\n"
 
 
@@ -88,15 +81,4 @@ def _refuse_all_but_text(name: str, text: str, forbidden: str) -> None:
     for character in forbidden:
         if character in text:
             why = "makes readers ignore it" if character == "\0" else "would end its line and forge what follows"
-            raise ValueError(f"{name} must not contain {character!r}, which {why}; remove it: {text!r}")
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        surrogate = text[error.start]
-        raise ValueError(
-            f"text must not contain the lone surrogate {surrogate!r}, which UTF-8 cannot carry; replace it, for example by "
-            'text.encode("utf-8", "replace").decode()'
-        ) from None
+            raise ValueError(f"{name} must not contain {character!r}, which {why}: {text!r}")

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Connections that last: read events, and connect again where the last connection broke off (WHATWG HTML 9.2.3).
+"""Connections that last: read events, and connect again where a connection broke off (WHATWG HTML 9.2.3).
 
-Provisional: names and defaults may change until 0.2.
+Provisional until 0.2.
 
-Strategy: `ReconnectionPolicy` is numbers, and its `start()` gives the state of one source, which does no I/O: told what
-happened, it answers with the next delay. `EventSource` and `AsyncEventSource` drive it over any function that opens a
-connection; each adapter's `subscribe` and `asubscribe` are that for its client. Every connection has a decoder of its own, so
-that what one connection left unfinished never meets what the next one sends. Nothing runs in the background: connecting,
-reading and waiting happen in the call that asks for the next event.
+`Reconnection` does no I/O: told what happened, it answers with the next delay. `EventSource` and `AsyncEventSource` drive it
+over any function that opens a connection, as the adapters' `subscribe` and `asubscribe` are. Nothing runs in the background:
+connecting, reading and waiting happen in the call that asks for the next event.
 
-Cost: a few calls for each event; nothing is kept but the present stream, the ID and the reconnection time.
+Cost: a few calls for each event.
 """
 
 from __future__ import annotations
@@ -24,12 +22,14 @@ from .streams import AsyncEventStream, EventStream, _AsyncClosing, _Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import Future
     from collections.abc import Awaitable, Callable
-    from typing import Any, Literal, NamedTuple, TypeVar
+    from typing import Any, Literal, NamedTuple, TypeVar, Union
 
     from .decoder import ServerSentEvent
+    from .streams import _Stream
 
+    Answer = Union[float, Literal["stop"]]
     Source = TypeVar("Source", bound="_Source")
 
 __all__ = [
@@ -42,49 +42,43 @@ __all__ = [
     "make_source",
 ]
 
-#: The statuses after which a connection is tried again: those that say "later", or that a gateway gives for its server.
+#: The statuses that are tried again.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-# A `retry` above this, 11 days in milliseconds, counts as this: it may have any number of digits.
+# Milliseconds, 11 days: a `retry` may have any number of digits.
 _MAX_RETRY = 10**9
 
 if TYPE_CHECKING:
 
     class _Numbers(NamedTuple):
-        initial: float = 1.0
-        factor: float = 2.0
-        maximum: float = 30.0
-        jitter: float = 0.5
-        max_attempts: int | None = 8
-        max_elapsed: float | None = None
-        max_retry_after: float = 300.0
-        reconnect_on_end: bool = True
+        initial: float
+        factor: float
+        maximum: float
+        jitter: float
+        max_attempts: int | None
+        max_elapsed: float | None
+        max_retry_after: float
+        reconnect_on_end: bool
 
 else:
-    _Numbers = namedtuple(
-        "_Numbers",
-        "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end",
-        defaults=(1.0, 2.0, 30.0, 0.5, 8, None, 300.0, True),
-    )
+    _Numbers = namedtuple("_Numbers", "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end")
     _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # so that `_replace` checks, too
 
 
 class ReconnectionPolicy(_Numbers):
     """Say how long to wait before connecting again, and when to give up. An immutable tuple; all times in seconds.
 
-    initial: the first delay, and the one after a connection that brought an event.
-    factor:  by what the delay grows from one to the next without an event; at least 1.
-    maximum: what it grows to at most.
-    jitter:  what is added at random, as a share of the delay: 0.5 makes it 1 to 1.5 times as long. 0: nothing.
-    max_attempts: how many connections in a row may be tried after a failure without getting an event; None: no limit. A
-        connection that the server ended in good order is no failure.
-    max_elapsed: how long it may go on without an event, the delays included; None: no limit. The time on a connection that is
-        up does not count, so that a stream may be silent.
-    max_retry_after: the longest `Retry-After` that is waited for. A longer one ends the source: its StatusError is raised.
-    reconnect_on_end: False: when the server ends a stream in good order, the source ends, as the replies of LLM services do.
+    initial: the first delay, and the one after an event.
+    factor: by what the delay grows from one to the next; at least 1.
+    maximum: what it grows to.
+    jitter: the share of the delay that is added to it at random, at most.
+    max_attempts: how often in a row it is tried again after a failure, without an event; None: any number.
+    max_elapsed: how long there may be neither an event nor a connection; None: no limit.
+    max_retry_after: the longest `Retry-After` that is waited for.
+    reconnect_on_end: whether to connect again when the server has ended a stream in good order.
 
-    A delay is never below the server's `retry` and `Retry-After`, which may exceed `maximum`. Raises ValueError or TypeError
-    for numbers out of range or of the wrong kind.
+    A delay is never below the server's `retry` and `Retry-After`. ValueError and TypeError for what is out of range or of
+    another type.
     """
 
     __slots__ = ()
@@ -100,111 +94,100 @@ class ReconnectionPolicy(_Numbers):
         max_retry_after: float = 300.0,
         reconnect_on_end: bool = True,
     ) -> ReconnectionPolicy:
-        """Check the numbers."""
-        if max_attempts is not None and not isinstance(max_attempts, int):
-            raise TypeError(f"max_attempts must be an int or None for no limit, not {type(max_attempts).__name__}")
-        limits = [("initial", initial, 0), ("factor", factor, 1), ("maximum", maximum, 0), ("jitter", jitter, 0)]
-        limits.append(("max_retry_after", max_retry_after, 0))
-        limits += [(name, n, 0) for name, n in (("max_attempts", max_attempts), ("max_elapsed", max_elapsed)) if n is not None]
-        for name, number, least in limits:
-            if not isinstance(number, (int, float)):
-                raise TypeError(f"{name} must be a number, not {type(number).__name__}")
-            if not least <= number < float("inf"):
-                raise ValueError(f"{name} must be finite and at least {least}, not {number}")
-        return super().__new__(
+        """Check the values."""
+        policy = super().__new__(
             cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
         )
+        values: dict[str, Any] = policy._asdict()
+        for name, value in values.items():
+            if value is None and name in ("max_attempts", "max_elapsed"):
+                continue
+            kind = int if name == "max_attempts" else bool if name == "reconnect_on_end" else float
+            if not isinstance(value, (int, kind)):
+                raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
+            least = 1 if name == "factor" else 0
+            if not least <= value < float("inf"):
+                raise ValueError(f"{name} must be finite and at least {least}, not {value}")
+        return policy
 
     def start(self, *, random: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> Reconnection:
-        """Return the state of one source. With a `random` (0 to 1) and a `clock` (seconds) of one's own it is deterministic."""
+        """Return the state of one source; `random` gives 0 to 1, `clock` seconds."""
         if random is None:
-            import random as source  # here: it costs more to import than this module
+            import random as source  # slow to import
 
             random = source.random
         return Reconnection(self, random, clock)
 
 
 class Reconnection:
-    """The state of one source under a policy: told what happens, answer how many seconds to wait, or "stop". No I/O.
+    """The state of one source, from `ReconnectionPolicy.start`: told what happened, answer how many seconds to wait, or "stop".
 
-    Made by `ReconnectionPolicy.start`.
+    retry: the server's reconnection time in milliseconds, if it named one.
+    retry_after: how many seconds it asked to wait, if it did.
     """
-
-    __slots__ = ("_backoff", "_clock", "_failures", "_policy", "_random", "_spent", "_without_since")
 
     def __init__(self, policy: ReconnectionPolicy, random: Callable[[], float], clock: Callable[[], float]) -> None:
         self._policy = policy
         self._random = random
         self._clock = clock
-        self._backoff = min(policy.initial, policy.maximum)
-        self._failures = 0  # since the last event
-        self._spent = 0.0  # seconds without a connection that is up, since the last event
-        self._without_since: float | None = clock()  # when the present time without a connection began
+        self._down_since: float | None = clock()  # moved back by `_down`; None while a connection is up
+        self.event()
 
     def connected(self) -> None:
-        """Note that a connection is up: the server has answered with an event stream."""
-        if self._without_since is not None:
-            self._spent += self._clock() - self._without_since
-            self._without_since = None
+        """Note that the server has answered with an event stream."""
+        if self._down_since is not None:
+            self._down = self._clock() - self._down_since
+            self._down_since = None
 
     def event(self) -> None:
-        """Note that an event came: the connection is healthy, and all is as at the start."""
+        """Note that an event came: all is as at the start."""
         self._failures = 0
         self._backoff = min(self._policy.initial, self._policy.maximum)
-        self._spent = 0.0
+        self._down = 0.0  # seconds without a connection, before this one
 
-    def ended(self, *, retry: int | None = None) -> float | Literal["stop"]:
-        """Answer to a connection's end in good order.
+    def ended(self, *, retry: int | None = None) -> Answer:
+        """Answer to a connection's end in good order."""
+        return self._next_delay(retry, 0) if self._policy.reconnect_on_end else "stop"
 
-        retry: the server's reconnection time in milliseconds, if it named one.
-        """
-        if not self._policy.reconnect_on_end:
-            return "stop"
-        return self._next_delay(retry, 0)
-
-    def failed(self, *, retry: int | None = None, retry_after: float | None = None) -> float | Literal["stop"]:
-        """Answer to a connection that broke, or that could not be made.
-
-        retry: as in `ended`.
-        retry_after: how many seconds the server has asked to wait, if it did.
-        """
-        limits = self._policy
+    def failed(self, *, retry: int | None = None, retry_after: float | None = None) -> Answer:
+        """Answer to a connection that broke, or could not be made."""
+        policy = self._policy
         self._failures += 1
-        if limits.max_attempts is not None and self._failures > limits.max_attempts:
+        if policy.max_attempts is not None and self._failures > policy.max_attempts:
             return "stop"
-        if retry_after is not None and retry_after > limits.max_retry_after:
-            return "stop"
-        return self._next_delay(retry, retry_after or 0)
+        least = retry_after or 0
+        return "stop" if least > policy.max_retry_after else self._next_delay(retry, least)
 
-    def _next_delay(self, retry: int | None, least: float) -> float | Literal["stop"]:
+    def _next_delay(self, retry: int | None, least: float) -> Answer:
+        policy = self._policy
         now = self._clock()
-        if self._without_since is None:
-            self._without_since = now
+        if self._down_since is None:
+            self._down_since = now - self._down
         delay = max(self._backoff, least, min(retry or 0, _MAX_RETRY) / 1000)
-        delay += delay * self._policy.jitter * self._random()
-        limit = self._policy.max_elapsed
-        if limit is not None and self._spent + (now - self._without_since) + delay > limit:
+        delay += delay * policy.jitter * self._random()
+        if policy.max_elapsed is not None and now - self._down_since + delay > policy.max_elapsed:
             return "stop"
-        self._backoff = min(self._backoff * self._policy.factor, self._policy.maximum)
+        self._backoff = min(self._backoff * policy.factor, policy.maximum)
         return delay
 
 
 class _Source:
-    """What both sources share: the present stream, what outlives it, and what becomes of the source after it."""
+    """What both sources share."""
 
     _kind: type[Any]
+    _id_of_stream: str  # at its start
+    _status: int | None  # of the last response
 
     def __init__(
         self,
         connect: Any,
-        *,
-        policy: ReconnectionPolicy | None = None,
-        last_event_id: str = "",
-        is_transient: Callable[[Exception], bool] | None = None,
-        on_connect: Any = None,
-        on_disconnect: Any = None,
-        sleep: Any = None,
-        clock: Callable[[], float] = time.monotonic,
+        policy: ReconnectionPolicy | None,
+        last_event_id: str,
+        is_transient: Any,
+        on_connect: Any,
+        on_disconnect: Any,
+        sleep: Any,
+        clock: Any,
     ) -> None:
         if not isinstance(last_event_id, str):
             raise TypeError(f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}')
@@ -212,54 +195,47 @@ class _Source:
             policy = ReconnectionPolicy()
         elif not isinstance(policy, ReconnectionPolicy):
             raise TypeError(f"policy must be a ReconnectionPolicy, not {type(policy).__name__}")
-        functions = {"connect": connect, "is_transient": is_transient or _is_os_error, "clock": clock}
-        optional = {"on_connect": on_connect, "on_disconnect": on_disconnect, "sleep": sleep}
-        for name, function in {**functions, **{name: f for name, f in optional.items() if f is not None}}.items():
-            if not callable(function):
-                raise TypeError(f"{name} must be callable, not {type(function).__name__}")
-        self._connect: Any = connect
+        self._connect = connect
         self._policy = policy
-        self._clock = clock
         self._is_transient = is_transient or _is_os_error
-        self._on_connect = on_connect
-        self._on_disconnect = on_disconnect
+        self._on_connect = on_connect or _ignore
+        self._on_disconnect = on_disconnect or _ignore
         self._sleep = sleep
-        self._state: Reconnection | None = None  # None until the first connection
+        self._clock = clock
+        for name in ("connect", "is_transient", "on_connect", "on_disconnect", "sleep", "clock"):
+            function = getattr(self, f"_{name}")
+            if not callable(function) and (name, function) != ("sleep", None):
+                raise TypeError(f"{name} must be callable, not {type(function).__name__}")
+        self._state: Any = None  # a Reconnection, once it is connecting
         self._opening: Any = None  # what is to be left
         self._stream: Any = None
-        self._id = last_event_id  # in force when the present stream began
-        self._id_of_stream = ""  # that from which its decoder started
+        self._id = last_event_id  # before the present stream
         self._retry: int | None = None
         self._shown = "the event source"  # in logs
         self._closed = False  # by the caller
-        self._ended = False  # nothing more will be read
+        self._ended = False  # by itself
 
     @property
     def last_event_id(self) -> str:
         """The ID to resume from after the event handed out last, "" for none; it outlives a connection."""
-        if self._stream is not None and self._stream.last_event_id != self._id_of_stream:
-            id_: str = self._stream.last_event_id
-            return id_
-        return self._id
+        stream: _Stream | None = self._stream
+        return self._id if stream is None or stream.last_event_id == self._id_of_stream else stream.last_event_id
 
     @property
     def retry(self) -> int | None:
         """The reconnection time in milliseconds that the server named last, or None; it outlives a connection."""
-        if self._stream is not None and self._stream.retry is not None:
-            retry: int = self._stream.retry
-            return retry
-        return self._retry
+        stream: _Stream | None = self._stream
+        return self._retry if stream is None or stream.retry is None else stream.retry
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "ended" if self._ended else "open" if self._stream else "not connected"
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
-    def _start(self) -> Reconnection:
-        self._state = self._state or self._policy.start(clock=self._clock)
-        return self._state
+    def _start(self) -> None:
+        if self._state is None:
+            self._state = self._policy.start(clock=self._clock)
 
     def _enter(self, opening: Any, stream: Any) -> None:
-        """Take a connection that has been opened."""
         self._opening = opening
         if not isinstance(stream, self._kind):
             raise TypeError(
@@ -267,29 +243,31 @@ class _Source:
             )
         self._id_of_stream = stream.last_event_id
         self._stream = stream
-        self._start().connected()
+        self._state.connected()
         _log("%s: connected, Last-Event-ID %r", self._shown, self._id)
 
     def _detach(self) -> Any:
-        """Let go of the present stream, but for what outlives it; return what is to be left."""
+        """Keep what outlives the stream; return what is to be left."""
         self._id, self._retry = self.last_event_id, self.retry
+        response = getattr(self._stream, "response", None)
+        self._status = getattr(response, "status_code", None) or getattr(response, "status", None)
         opening, self._opening, self._stream = self._opening, None, None
         return opening
 
-    def _decide(self, error: Exception | None, status: int | None) -> float | None:
-        """Return how long to wait before the next connection; None if that was the last."""
-        state = self._start()
-        answer: float | Literal["stop"] = "stop"
+    def _decide(self, error: Exception | None) -> float | None:
+        """Return the delay before the next connection; None if that was the last."""
+        answer: Answer = "stop"
+        cause = type(error).__name__  # its text may show the URL's query
         if error is None:
-            if status != 204:  # 9.2.3: a server's way to say that there is nothing more
-                answer = state.ended(retry=self._retry)
+            cause = "end of stream"
+            if self._status != 204:  # 9.2.3
+                answer = self._state.ended(retry=self._retry)
         elif isinstance(error, StatusError):
+            cause += f" {error.status}"
             if error.status in TRANSIENT_STATUSES:
-                answer = state.failed(retry=self._retry, retry_after=_retry_after(error))
+                answer = self._state.failed(retry=self._retry, retry_after=_retry_after(error))
         elif not isinstance(error, SSEError) and self._is_transient(error):
-            answer = state.failed(retry=self._retry)
-        # A client's exception may show the URL with its query: only its class is logged.
-        cause = "end of stream" if error is None else f"{type(error).__name__} {getattr(error, 'status', '')}".rstrip()
+            answer = self._state.failed(retry=self._retry)
         if answer == "stop":
             self._ended = True
             _log("%s: %s, no further connection", self._shown, cause)
@@ -299,24 +277,22 @@ class _Source:
 
 
 class EventSource(_Source, _Closing):
-    """Iterate over the events of a stream that is connected to again whenever it breaks. An iterator and a context manager.
+    """Iterate over the events of a stream, connecting again whenever it breaks. An iterator and a context manager.
 
     connect: called as `connect(last_event_id=...)` for each connection; returns a context manager of an EventStream, whose
-        entering may raise. The stream's decoder should start from that ID, and should discard an incomplete event.
-    policy:  a ReconnectionPolicy; None: the default one.
+        decoder should start from that ID and discard an incomplete event.
+    policy: by default `ReconnectionPolicy()`.
     last_event_id: the ID to resume from, "" for none.
-    is_transient: whether an exception of the client is a broken connection; by default OSErrors are. An adapter's
-        `is_transient` knows its client's. It is not asked about SSEErrors: of these, StatusError with a status in
-        TRANSIENT_STATUSES is tried again, the others are raised.
-    on_connect: called with the EventStream of each connection before its first event.
-    on_disconnect: called after each connection that ended, broke or could not be made, with the exception or None, and the
-        delay in seconds or None if there will be no other. Not called by `close`.
-    sleep:   called with each delay instead of waiting; then `close` cannot cut the wait short.
-    clock:   the time in seconds, for the policy's `max_elapsed`.
+    is_transient: whether an exception is a broken connection; by default OSErrors are. It is not asked about SSEErrors: of
+        these, only a StatusError in TRANSIENT_STATUSES is tried again.
+    on_connect: called with the stream of each connection before its first event.
+    on_disconnect: called after each connection that ended or failed, but for `close`, with the exception or None, and the delay
+        in seconds or None if there will be no other.
+    sleep: called with each delay instead of waiting; `close` cannot cut it short.
+    clock: the time in seconds.
 
-    Raises what is not tried again, and the last exception when the policy gives up; ends when the server answers 204, and where
-    the policy gives up after an end in good order. What a callback raises passes through. After any of these the source has
-    ended; `last_event_id` and `retry` stay readable.
+    Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, and
+    where the policy gives up after an end in good order. `last_event_id` and `retry` stay readable.
     """
 
     _kind = EventStream
@@ -333,12 +309,9 @@ class EventSource(_Source, _Closing):
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(
-            connect, policy=policy, last_event_id=last_event_id, is_transient=is_transient,
-            on_connect=on_connect, on_disconnect=on_disconnect, sleep=sleep, clock=clock,
-        )  # fmt: skip
-        self._lock = threading.RLock()  # for a moment only: of who reads, and of what is to be left
-        self._reader: int | None = None  # the thread that is in `__next__`
+        super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
+        self._lock = threading.RLock()  # held for a moment only
+        self._reader: int | None = None  # a thread
         self._wake = threading.Event()
 
     @property
@@ -351,8 +324,7 @@ class EventSource(_Source, _Closing):
         with self._lock:
             if self._reader is not None:
                 raise RuntimeError("two threads wait for this source at once; let one read and pass the events on")
-            if not self._closed:
-                self._reader = threading.get_ident()
+            self._reader = threading.get_ident()
         event = None
         try:
             while event is None and not self._ended and not self._closed:
@@ -383,59 +355,52 @@ class EventSource(_Source, _Closing):
             stream = opening.__enter__()
         except Exception as error:
             self._go_on(error)
-            return
-        self._enter(opening, stream)
-        if self._on_connect is not None:
+        else:
+            self._enter(opening, stream)
             self._on_connect(stream)
 
     def _read(self) -> ServerSentEvent | None:
+        error: Exception | None = None
         try:
             event: ServerSentEvent = next(self._stream)
         except StopIteration:
-            error = None
+            pass
         except Exception as fault:
             error = fault
         else:
-            self._start().event()
+            self._state.event()
             return event
-        status = _status(self._stream)
         try:
             self._leave(error)
         except Exception as fault:
             error = error or fault
-        self._go_on(error, status)
+        self._go_on(error)
         return None
 
-    def _go_on(self, error: Exception | None, status: int | None = None) -> None:
+    def _go_on(self, error: Exception | None) -> None:
         """Wait for the next connection, or end."""
         if self._closed:
             return
-        delay = self._decide(error, status)
-        if self._on_disconnect is not None:
-            self._on_disconnect(error, delay)
-        if delay is not None:
-            if self._sleep is not None:
-                self._sleep(delay)
-            else:
-                self._wake.wait(min(delay, threading.TIMEOUT_MAX))
-        elif error is not None:
-            try:
-                raise error
-            finally:
-                del error  # no cycle of the error and this frame
+        delay = self._decide(error)
+        self._on_disconnect(error, delay)
+        if delay is None:
+            _raise(error)
+        elif self._sleep is not None:
+            self._sleep(delay)
+        else:
+            self._wake.wait(min(delay, threading.TIMEOUT_MAX))
 
     def _leave(self, error: BaseException | None = None) -> None:
         with self._lock:
             opening = self._detach()
         if opening is not None:
-            opening.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+            opening.__exit__(*_details(error))
 
     def close(self) -> None:
-        """Release the connection, and end: a wait for the next one at once, from any thread.
+        """Release the connection, and end; from any thread.
 
-        While another thread is reading, its read ends at once with pycurl, and with requests and urllib3 on urllib3 2.3 or
-        later; with httpx and urllib, when the next bytes come or the read timeout has passed. That thread releases the
-        connection then.
+        Another thread's wait for a connection ends at once; so does its read with pycurl and urllib3 2.3, also beneath
+        requests; any other read when bytes come or time out.
         """
         with self._lock:
             self._closed = True
@@ -451,13 +416,11 @@ class EventSource(_Source, _Closing):
 
 
 class AsyncEventSource(_Source, _AsyncClosing):
-    """Iterate as EventSource does, over connections that are async context managers of an AsyncEventStream.
+    """`EventSource` over async context managers of an AsyncEventStream, with `aclose` for `close`.
 
-    sleep: as `asyncio.sleep`, awaited with each delay; needed outside asyncio: `sleep=trio.sleep`.
+    sleep: awaited with each delay; needed outside asyncio: `trio.sleep`. With it, end a wait by cancelling the task.
 
-    All that EventSource says holds, with `aclose` for `close`; what `on_connect` and `on_disconnect` return is awaited if it
-    can be. On asyncio without a `sleep`, `aclose` from another task ends a wait at once; with one, and on trio, cancel the
-    task. RuntimeError outside a running asyncio loop without `sleep`.
+    What `on_connect` and `on_disconnect` return is awaited if it can be.
     """
 
     _kind = AsyncEventStream
@@ -474,12 +437,9 @@ class AsyncEventSource(_Source, _AsyncClosing):
         sleep: Callable[[float], Awaitable[object]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(
-            connect, policy=policy, last_event_id=last_event_id, is_transient=is_transient,
-            on_connect=on_connect, on_disconnect=on_disconnect, sleep=sleep, clock=clock,
-        )  # fmt: skip
+        super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
         self._reading = False
-        self._waiter: Future[None] | None = None
+        self._wake: Any = None  # a Future that ends a wait
 
     @property
     def stream(self) -> AsyncEventStream | None:
@@ -519,83 +479,62 @@ class AsyncEventSource(_Source, _AsyncClosing):
     async def _open(self) -> None:
         self._start()
         if self._sleep is None:
-            _running_loop()  # now, not at the first fault
+            self._wake = _make_future()
         try:
             opening = self._connect(last_event_id=self._id)
             stream = await opening.__aenter__()
         except Exception as error:
             await self._go_on(error)
-            return
-        self._enter(opening, stream)
-        if self._on_connect is not None:
+        else:
+            self._enter(opening, stream)
             await _finish(self._on_connect(stream))
 
     async def _read(self) -> ServerSentEvent | None:
+        error: Exception | None = None
         try:
             event: ServerSentEvent = await self._stream.__anext__()
         except StopAsyncIteration:
-            error = None
+            pass
         except Exception as fault:
             error = fault
         else:
-            self._start().event()
+            self._state.event()
             return event
-        status = _status(self._stream)
         try:
             await self._leave(error)
         except Exception as fault:
             error = error or fault
-        await self._go_on(error, status)
+        await self._go_on(error)
         return None
 
-    async def _go_on(self, error: Exception | None, status: int | None = None) -> None:
-        """As EventSource._go_on."""
+    async def _go_on(self, error: Exception | None) -> None:
         if self._closed:
             return
-        delay = self._decide(error, status)
-        if self._on_disconnect is not None:
-            await _finish(self._on_disconnect(error, delay))
-        if delay is not None:
-            if self._sleep is not None:
-                await self._sleep(delay)
-            elif not self._closed:
-                await self._wait(delay)
-        elif error is not None:
-            try:
-                raise error
-            finally:
-                del error  # as there
+        delay = self._decide(error)
+        await _finish(self._on_disconnect(error, delay))
+        if delay is None:
+            _raise(error)
+        elif self._sleep is not None:
+            await self._sleep(delay)
+        else:
+            from asyncio import wait
 
-    async def _wait(self, delay: float) -> None:
-        loop = _running_loop()
-        self._waiter = loop.create_future()
-        timer = loop.call_later(delay, self._end_wait)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-    def _end_wait(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            await wait([self._wake], timeout=delay)
 
     async def _leave(self, error: BaseException | None = None) -> None:
         opening = self._detach()
         if opening is not None:
-            await opening.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+            await opening.__aexit__(*_details(error))
 
     async def aclose(self) -> None:
-        """Release the connection, and end, whatever another task waits for; that of a task which is connecting, afterwards."""
+        """Release the connection, and end; another task's read or wait ends at once, its connecting does not."""
         self._closed = True
-        self._end_wait()
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
         if not self._reading:
             await self._leave()
         elif self._stream is not None:
             await self._stream.aclose()
-
-
-# What the adapters' `subscribe` and `asubscribe` share.
 
 
 def make_source(
@@ -608,22 +547,25 @@ def make_source(
     last_event_id: str,
     **options: Any,
 ) -> Source:
-    """Return the source whose connections `open_with` opens, each with a decoder of its own: every adapter's `subscribe`.
+    """Return the source of an adapter's `subscribe`, over connections that `open_with` makes for a decoder.
 
     make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what a silent end cuts off comes again. The ID it starts from is the one that is sent.
-    request_options: what the request is made of. TypeError for a body that can be sent only once: an iterator, a file.
-    last_event_id, policy, is_transient, on_connect, on_disconnect, sleep: as EventSource takes them.
+        `incomplete="discard"`, since what an end cuts off comes again. The ID that it starts from is sent.
+    request_options: TypeError for a body that can be sent only once: an iterator, a file.
+    options: as EventSource takes them.
 
-    The first connection is prepared here, so that a mistake in the options is found before anything is sent.
+    The first connection is prepared at once, so that mistakes are found before anything is sent.
     """
     for name in ("content", "data", "json", "body", "files", "fields"):
         _refuse_body_for_once(name, request_options.get(name))
-    make: Any = make_decoder or _make_decoder
     prepared: list[Any] = []
 
     def connect(last_event_id: str) -> Any:
-        return prepared.pop() if prepared else open_with(make(last_event_id=last_event_id))
+        if prepared:
+            return prepared.pop()
+        if make_decoder is None:
+            return open_with(SSEDecoder(last_event_id=last_event_id, incomplete="discard"))
+        return open_with(make_decoder(last_event_id=last_event_id))
 
     source = kind(connect, last_event_id=last_event_id, **options)
     source._shown = shown_url(str(url))
@@ -632,74 +574,74 @@ def make_source(
 
 
 def is_refused_certificate(error: BaseException) -> bool:
-    """Whether an exception, or what it was made from, is a certificate that was not accepted: no broken connection."""
-    seen: list[BaseException] = []
-    cause: Any = error
-    while isinstance(cause, BaseException) and cause not in seen:
-        if type(cause).__name__ == "SSLCertVerificationError":  # of `ssl`, which is not imported for that
+    """Whether an exception was made from a refused certificate: no broken connection."""
+    made_from: list[Any] = [error]
+    for part in made_from:
+        if type(part).__name__ == "SSLCertVerificationError":  # of `ssl`, which need not be there
             return True
-        seen.append(cause)
-        wrapped = [part for part in (getattr(cause, "reason", None), *cause.args) if isinstance(part, BaseException)]
-        cause = wrapped[0] if wrapped else cause.__cause__ or cause.__context__
+        wrapped = (getattr(part, "reason", None), part.__cause__, *part.args)
+        made_from += [other for other in wrapped if isinstance(other, BaseException) and other not in made_from]
     return False
 
 
-def _make_decoder(last_event_id: str) -> SSEDecoder:
-    return SSEDecoder(last_event_id=last_event_id, incomplete="discard")
-
-
 def _refuse_body_for_once(name: str, body: Any) -> None:
-    """Raise TypeError for what the first connection would use up: iterators, files, and what holds them."""
     if type(body) in (dict, list, tuple):
-        for part in (body.values() if hasattr(body, "values") else body) if name not in ("json", "content") else ():
+        for part in body.values() if hasattr(body, "values") else body:
             _refuse_body_for_once(name, part)
-        return
-    if any(hasattr(body, attribute) for attribute in ("__next__", "__anext__", "read", "add_field")):
-        raise TypeError(
-            f"{name} holds {type(body).__name__}, which can be sent only once, and each connection sends it again: "
-            "pass bytes, str or a dict"
-        )
+    elif any(hasattr(body, attribute) for attribute in ("__next__", "__anext__", "read", "add_field")):
+        raise TypeError(f"{name} holds {type(body).__name__}, which can be sent only once; pass bytes, str or a dict")
 
 
 def _is_os_error(error: Exception) -> bool:
     return isinstance(error, OSError)
 
 
-def _status(stream: Any) -> int | None:
-    response = stream.response
-    return getattr(response, "status_code", None) or getattr(response, "status", None)
+def _ignore(*_: object) -> None:
+    pass
+
+
+def _details(error: BaseException | None) -> tuple[Any, Any, Any]:
+    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+
+
+def _raise(error: Exception | None) -> None:
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # no cycle of the error and this frame
 
 
 def _retry_after(error: StatusError) -> float | None:
-    """Return how many seconds the server asks to wait (RFC 9110, 10.2.3); None if it does not, or not legibly."""
+    """Return how many seconds the server asks to wait (RFC 9110, 10.2.3)."""
     text = error.headers.get("Retry-After", "").strip()
-    if not text or (text.isascii() and text.isdigit()):
-        return float(text) if text else None  # inf for 400 digits
+    if text.isascii() and text.isdigit():
+        return float(text)  # inf for 400 digits
+    at = _timestamp(text)
+    now = _timestamp(error.headers.get("Date"))  # by the same clock
+    return None if at is None else max(0.0, at - (time.time() if now is None else now))
+
+
+def _timestamp(date: Any) -> float | None:
     from email.utils import parsedate_to_datetime
 
     try:
-        at = parsedate_to_datetime(text).timestamp()
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    try:
-        now = parsedate_to_datetime(error.headers["Date"]).timestamp()  # by the same clock
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
-        now = time.time()
-    return max(0.0, at - now)
 
 
 def _wake_reader(stream: EventStream) -> None:
-    """End the read of another thread, where that is possible."""
-    response = stream.response
     if not hasattr(stream._state._chunks, "gi_running"):
-        stream.close()  # that of pycurl may be closed from any thread
+        stream.close()  # pycurl's, from any thread
         return
-    # `close` would wait for the lock which the read holds. urllib3, alone or beneath requests, has what does not.
+    # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
+    response = stream.response
     shutdown = getattr(response, "shutdown", None) or getattr(getattr(response, "raw", None), "shutdown", None)
     if shutdown is not None:
         try:
             shutdown()
-        except Exception:  # the connection is gone already, or has no socket
+        except Exception:  # it has no socket any more
             pass
 
 
@@ -708,18 +650,16 @@ async def _finish(result: Any) -> None:
         await result
 
 
-def _running_loop() -> AbstractEventLoop:
+def _make_future() -> Future[None]:
     from asyncio import get_running_loop
 
     try:
-        return get_running_loop()
+        return get_running_loop().create_future()
     except RuntimeError as error:
-        raise RuntimeError(
-            "there is no running asyncio event loop: elsewhere, pass sleep=, such as sleep=trio.sleep"
-        ) from error
+        raise RuntimeError("elsewhere than on asyncio, pass sleep=trio.sleep or the like") from error
 
 
 def _log(message: str, *values: object) -> None:
-    from logging import getLogger  # here: it costs more to import than all of this package
+    from logging import getLogger  # slow to import
 
     getLogger("sse_stream").debug(message, *values)

@@ -5,11 +5,8 @@ Provisional until 0.2.
 
     body = atee(response.aiter_bytes(), on_event=count, on_end=record, response=response)
 
-Strategy: a chunk is handed on first and decoded when the next one is asked for, before anything is waited for: whoever sends
-the bytes on never waits for whoever reads the events, and each event is reported before the next silence. What goes wrong in
-the reading stops the reading alone, and is logged.
-
-Cost: that of the decoder. Held are one chunk, copied if it is no `bytes`, and what the decoder holds of an unfinished event.
+A chunk is handed on first, and decoded when the next one is asked for: the bytes never wait for whoever reads the events, and
+each event is reported before the next silence. Cost: that of the decoder; one chunk is held, copied if it is no `bytes`.
 """
 
 from __future__ import annotations
@@ -26,6 +23,10 @@ if TYPE_CHECKING:
 
     from .decoder import Chunk, ServerSentEvent
 
+    OnEvent = Callable[[ServerSentEvent], object]
+    OnEnd = Callable[["TeeOutcome"], object]
+    State = Literal["complete", "truncated", "closed", "failed"]
+
 __all__ = ["AsyncTee", "Tee", "TeeOutcome", "atee", "tee"]
 
 _Chunk = TypeVar("_Chunk", bound="Chunk")
@@ -34,15 +35,15 @@ _Chunk = TypeVar("_Chunk", bound="Chunk")
 class TeeOutcome(NamedTuple):
     """How a stream ended, and what went by until then.
 
-    state: "complete": it came to its end, outside an event. "truncated": it ended inside an event, or the decoder had failed
-           before, so that nobody knows. "closed": the consumer left. "failed": `chunks` raised.
-    error: "failed": what was raised. Otherwise what first went wrong beside the bytes, in the decoder or `on_event`, or None.
+    state: "complete"; "truncated": ended inside an event, or after a failure of the decoder; "closed": the consumer left;
+        "failed": `chunks` raised.
+    error: what `chunks` raised, else what first went wrong in the decoder or `on_event`, or None.
     bytes: how many were handed on.
-    events: how many were decoded from them; after a failure of the decoder, none.
-    last_event_id: the ID to resume from after the bytes handed on.
+    events: how many were decoded from them.
+    last_event_id: the ID to resume from after them.
     """
 
-    state: Literal["complete", "truncated", "closed", "failed"]
+    state: State
     error: Exception | None
     bytes: int
     events: int
@@ -50,50 +51,31 @@ class TeeOutcome(NamedTuple):
 
 
 class _Observer:
-    """What both tees share: the reading of what was handed on."""
+    """What both tees share: reading what was handed on."""
 
-    __slots__ = (
-        "__weakref__",
-        "_bytes",
-        "_chunk",
-        "_chunks",
-        "_count",
-        "_decoder",
-        "_ended",
-        "_fault",
-        "_on_end",
-        "_on_event",
-        "_reading",
-        "_response_to_close",
-        "_untold",
-    )
+    _untold: Any = ()
 
     def __init__(
-        self,
-        on_event: Callable[[ServerSentEvent], object] | None,
-        on_end: Callable[[TeeOutcome], object] | None,
-        decoder: SSEDecoder | None,
-        response: Any,
+        self, chunks: Any, on_event: OnEvent | None, on_end: OnEnd | None, decoder: SSEDecoder | None, response: Any
     ) -> None:
+        from inspect import iscoroutinefunction  # slow to import
+
         for name, observer in (("on_event", on_event), ("on_end", on_end)):
-            _refuse_observer(name, observer)
-        if decoder is None:
-            self._reading = _may_be_event_stream(response)
-            decoder = SSEDecoder()
-        elif isinstance(decoder, SSEDecoder):
-            self._reading = True
-        else:
+            if observer is not None and (not callable(observer) or iscoroutinefunction(observer)):
+                raise TypeError(f"{name} must be a plain function or None: it is never awaited")
+        if decoder is not None and not isinstance(decoder, SSEDecoder):
             raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
-        decoder.feed(b"")  # a ValueError if it is closed
-        self._decoder = decoder
+        self._reading = decoder is not None or _may_be_event_stream(response)
+        self._decoder = decoder or SSEDecoder()
+        self._decoder.feed(b"")  # a ValueError if it is closed
+        self._chunks = chunks
+        self._response_to_close = response
         self._on_event = on_event
         self._on_end = on_end
-        self._response_to_close = response
         self._chunk = b""  # handed on, and not decoded yet
         self._bytes = self._count = 0
         self._fault: Exception | None = None
-        self._ended = False
-        self._untold = [True]
+        self._untold = [True]  # until the end; to pop it is atomic
 
     def _hand_on(self, chunk: Chunk) -> None:
         self._chunk = _as_bytes(chunk)  # a buffer may be filled again before it is decoded
@@ -108,7 +90,7 @@ class _Observer:
     def _report(self, decode: Callable[[], list[ServerSentEvent]]) -> None:
         try:
             events = decode()
-        except IncompleteEventError as error:  # of the decoder's close: how the stream ended, and no fault of the reading
+        except IncompleteEventError as error:  # how the stream ended, and no fault of the reading
             events = []
             self._fault = error
         except Exception as error:
@@ -124,28 +106,26 @@ class _Observer:
                     self._on_event = None
                     self._log("on_event raised, and is called no more; the bytes go on", error)
 
-    def _end(self, state: Literal["complete", "closed", "failed"], error: Exception | None = None) -> None:
+    def _end(self, state: State, error: Exception | None = None) -> None:
         """Tell the outcome, once."""
         try:
-            self._untold.pop()  # atomic: two threads may end this at once
+            self._untold.pop()
         except IndexError:
             return
-        self._ended = True
-        cut_off = False
         try:
             self._observe()
-            cut_off = state == "complete" and self._is_cut_off()
+            if state == "complete":
+                if self._reading:
+                    self._report(self._decoder.close)
+                if self._decoder.incomplete or (self._fault is not None and not self._reading):
+                    state = "truncated"
         finally:
-            self._tell("truncated" if cut_off else state, error)
-
-    def _tell(self, state: Literal["complete", "truncated", "closed", "failed"], error: Exception | None) -> None:
-        on_end, self._on_end, self._on_event = self._on_end, None, None
-        if on_end is not None:
-            outcome = TeeOutcome(state, error or self._fault, self._bytes, self._count, self._decoder.last_event_id)
-            try:
-                on_end(outcome)
-            except Exception as fault:
-                self._log("on_end raised", fault)
+            on_end, self._on_end, self._on_event = self._on_end, None, None
+            if on_end is not None:
+                try:
+                    on_end(TeeOutcome(state, error or self._fault, self._bytes, self._count, self._decoder.last_event_id))
+                except Exception as fault:
+                    self._log("on_end raised", fault)
 
     def _end_by(self, error: BaseException) -> None:
         if isinstance(error, Exception):
@@ -153,47 +133,27 @@ class _Observer:
         else:
             self._end("closed")  # cancelled or interrupted
 
-    def _is_cut_off(self) -> bool:
-        if self._reading:
-            self._report(self._decoder.close)
-        stopped = not self._reading and self._fault is not None
-        return stopped or self._decoder.incomplete
-
     def _log(self, message: str, error: Exception) -> None:
-        from logging import getLogger  # here, not above: only faults need it
+        from logging import getLogger  # slow to import
 
         self._fault = self._fault or error
         getLogger(__name__).error("tee: %s", message, exc_info=error)
 
     def __del__(self) -> None:
-        if not getattr(self, "_ended", True):  # without it, if it was refused when it was made
+        if self._untold:
             self._end("closed")
 
 
 class Tee(_Observer, _Owner, _Closing, Generic[_Chunk]):
-    """What `tee` returns: an iterator over the chunks, and a context manager that closes it."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        chunks: Iterable[_Chunk],
-        on_event: Callable[[ServerSentEvent], object] | None,
-        on_end: Callable[[TeeOutcome], object] | None,
-        decoder: SSEDecoder | None,
-        response: Any,
-    ) -> None:
-        iterator = _iterator(chunks, "tee", "atee")
-        super().__init__(on_event, on_end, decoder, response)
-        self._chunks = iterator
+    """What `tee` returns: an iterator over the chunks, and a context manager."""
 
     def __next__(self) -> _Chunk:
         self._observe()
-        if self._ended:
+        if not self._untold:
             raise StopIteration
         try:
             chunk: _Chunk = next(self._chunks)
-            if not self._ended:  # by another thread
+            if self._untold:  # else another thread has closed it
                 self._hand_on(chunk)
                 return chunk
         except StopIteration:
@@ -217,33 +177,20 @@ class Tee(_Observer, _Owner, _Closing, Generic[_Chunk]):
 
 
 class AsyncTee(_Observer, _AsyncOwner, _AsyncClosing, Generic[_Chunk]):
-    """What `atee` returns: an async iterator over the chunks, and an async context manager that closes it."""
+    """What `atee` returns: an async iterator over the chunks, and an async context manager."""
 
-    __slots__ = ("_waiting",)
-
-    def __init__(
-        self,
-        chunks: AsyncIterable[_Chunk],
-        on_event: Callable[[ServerSentEvent], object] | None,
-        on_end: Callable[[TeeOutcome], object] | None,
-        decoder: SSEDecoder | None,
-        response: Any,
-    ) -> None:
-        iterator = _async_iterator(chunks, "atee", "tee")
-        super().__init__(on_event, on_end, decoder, response)
-        self._chunks = iterator
-        self._waiting = False
+    _waiting = False
 
     async def __anext__(self) -> _Chunk:
         if self._waiting:
             raise RuntimeError("two tasks wait for this tee at once; let one read and pass the chunks on")
         self._observe()
-        if self._ended:
+        if not self._untold:
             raise StopAsyncIteration
         self._waiting = True
         try:
             chunk: _Chunk = await self._chunks.__anext__()
-            if not self._ended:  # by another task
+            if self._untold:  # else another task has closed it
                 self._hand_on(chunk)
                 return chunk
         except StopAsyncIteration:
@@ -277,53 +224,42 @@ class AsyncTee(_Observer, _AsyncOwner, _AsyncClosing, Generic[_Chunk]):
 def tee(
     chunks: Iterable[_Chunk],
     *,
-    on_event: Callable[[ServerSentEvent], object] | None = None,
-    on_end: Callable[[TeeOutcome], object] | None = None,
+    on_event: OnEvent | None = None,
+    on_end: OnEnd | None = None,
     decoder: SSEDecoder | None = None,
     response: Any = None,
 ) -> Tee[_Chunk]:
     """Iterate over the chunks themselves, and report the events in them.
 
-    chunks:   any iterable of bytes, bytearray or memoryview. Its exceptions pass through.
+    chunks: any iterable of bytes, bytearray or memoryview. Its exceptions pass through.
     on_event: called with each event after its bytes were handed on, before the next chunk is waited for.
-    on_end:   called exactly once with the TeeOutcome: at the end or failure of `chunks`, on close, or when the tee is
-              collected, which may be in any thread.
-    decoder:  an SSEDecoder with options of one's own.
-    response: what to close together with `chunks`. If its Content-Type is another than text/event-stream, and no decoder is
-              given, nothing is decoded: such a body is complete when it ends.
+    on_end: called with the TeeOutcome, exactly once; when the tee is collected, if it is dropped before.
+    decoder: an SSEDecoder with options of one's own.
+    response: closed with `chunks`, as EventStream does. Without a decoder, nothing is decoded if its Content-Type is another
+        than text/event-stream.
 
-    The tee owns `chunks` and `response`, and closes them as EventStream does. What `on_event`, `on_end` and the decoder
-    raise is logged and never passed on; after it, the one that raised is left alone. TypeError for what is no iterable of
-    bytes and for observers that would have to be awaited, ValueError for a closed decoder.
+    What an observer or the decoder raises is logged, and that one is left alone from then on. TypeError for what is no iterable
+    of bytes and for async observers, ValueError for a closed decoder.
     """
-    return Tee(chunks, on_event, on_end, decoder, response)
+    return Tee(_iterator(chunks, "tee", "atee"), on_event, on_end, decoder, response)
 
 
 def atee(
     chunks: AsyncIterable[_Chunk],
     *,
-    on_event: Callable[[ServerSentEvent], object] | None = None,
-    on_end: Callable[[TeeOutcome], object] | None = None,
+    on_event: OnEvent | None = None,
+    on_end: OnEnd | None = None,
     decoder: SSEDecoder | None = None,
     response: Any = None,
 ) -> AsyncTee[_Chunk]:
-    """As `tee`, for an async iterable; `on_event` and `on_end` are plain functions here, too.
+    """`tee` for an async iterable; the observers are plain functions here, too.
 
-    A cancelled wait for a chunk is a consumer that left. Collected without `aclose`, the tee tells its outcome, but cannot
-    await the release of `chunks` and `response`: leave it by `async with`.
+    A cancelled wait for a chunk is a consumer that left. Dropped without `aclose`, the tee releases nothing.
     """
-    return AsyncTee(chunks, on_event, on_end, decoder, response)
-
-
-def _refuse_observer(name: str, observer: Any) -> None:
-    from inspect import iscoroutinefunction  # heavy, and loaded by any asyncio program
-
-    if observer is not None and (not callable(observer) or iscoroutinefunction(observer)):
-        raise TypeError(f"{name} must be a plain function or None: it is called between two chunks, and never awaited")
+    return AsyncTee(_async_iterator(chunks, "atee", "tee"), on_event, on_end, decoder, response)
 
 
 def _may_be_event_stream(response: Any) -> bool:
-    """Return False if the response says that its body is something else."""
-    headers = getattr(response, "headers", None)
-    content_type: str | None = None if headers is None else headers.get("Content-Type")
+    headers: Any = getattr(response, "headers", {})
+    content_type: str | None = headers.get("Content-Type")
     return content_type is None or content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"

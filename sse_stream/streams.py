@@ -14,11 +14,11 @@ from __future__ import annotations
 from itertools import chain
 from operator import length_hint
 
-from .decoder import _CR, _LF, TOO_LARGE, SSEDecoder
+from .decoder import _CR, _LF, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
     from types import TracebackType
     from typing import Any, TypeVar
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Self = TypeVar("Self")
 
 __all__ = ["AsyncEventStream", "EventStream"]
+
+_FEW = 1000  # bytes of a chunk that holds an event or a few
 
 
 class _Closing:
@@ -117,19 +119,9 @@ class _AsyncOwner:
 
 
 class _State:
-    """What both streams share: the events of the chunk at hand, and what becomes of the stream after them."""
+    """What both streams share: the events at hand, and what becomes of the stream after them."""
 
-    __slots__ = (
-        "closed",
-        "decoder",
-        "ended",
-        "error",
-        "event",
-        "events",
-        "frozen_id",
-        "id_before_events",
-        "response",
-    )
+    __slots__ = ("closed", "decoder", "ended", "error", "events", "frozen_id", "id_before_end", "response")
 
     _chunks: Any
     _response_to_close: Any
@@ -140,13 +132,11 @@ class _State:
         elif not isinstance(decoder, SSEDecoder):
             raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
         decoder.feed(b"")  # a ValueError if it is closed
-        decoder._id_before = None
         self.decoder = decoder
         self._chunks = chunks
         self.response = self._response_to_close = response
-        self.events: Iterator[ServerSentEvent] = iter([])  # completed, to be handed out
-        self.event: ServerSentEvent | None  # the one of them handed out last
-        self.id_before_events: str  # the ID to resume from until then
+        self.events: Iterator[ServerSentEvent] = iter([])  # to be handed out: of a chunk, or of the end
+        self.id_before_end: str  # the ID to resume from until those of the end are
         self.error: Exception | None = None  # raised after `events`
         self.frozen_id: str | None = None  # set by close
         self.ended = False  # nothing more will be read
@@ -156,44 +146,33 @@ class _State:
     def last_event_id(self) -> str:
         if self.frozen_id is not None:
             return self.frozen_id
-        if self.decoder._id_before is not None:
-            return self.decoder._id_before
         if length_hint(self.events):
-            return self.id_before_events if self.event is None else self.event.id
+            return self.id_before_end
         return self.decoder.last_event_id
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the stream: what its end completes is handed out, or what precedes the error, and then the error raised.
+        """End the stream: what its end completes is handed out, or the error raised.
 
         What may not be held up, such as a cancellation, is raised at once.
         """
         self.ended = True
-        decoder = self.decoder
-        decoder._id_before = decoder._last_event_id if decoder._id_before is None else decoder._id_before
-        events: list[ServerSentEvent] = []
+        self.id_before_end = self.decoder.last_event_id
+        self.events = iter([])
         if error is None and not self.closed:
             try:
-                events = decoder.close()
+                self.events = iter(self.decoder.close())
             except BaseException as fault:
                 error = fault
-        self.hand_out(events + decoder._salvage())
         if error is not None and not isinstance(error, Exception):
             raise error
         if not self.closed:  # a closed stream ends in silence
             self.error = error
 
-    def hand_out(self, events: list[ServerSentEvent]) -> None:
-        decoder = self.decoder
-        self.id_before_events = decoder._last_event_id if decoder._id_before is None else decoder._id_before
-        self.event = None
-        self.events = iter([] if self.closed else events)
-        decoder._id_before = None
-
     def mark_closed(self) -> None:
         if not self.closed:
             self.frozen_id = self.last_event_id
-            for _ in self.events:  # none is handed out any more
-                pass
+            self.decoder._halt()
+            self.events = iter([])
             self.error = None
             self.ended = self.closed = True
 
@@ -261,14 +240,15 @@ class EventStream(_Stream, _Closing):
     """
 
     if TYPE_CHECKING:
-        __slots__ = ("_state",)
+        __slots__ = ("_reader", "_state")
 
         def __next__(self) -> ServerSentEvent: ...
 
     else:
         # `__next__` is that of a generator; a method that calls it would cost a fifth of the time of a short event.
-        __slots__ = ("__next__", "_state")
+        __slots__ = ("__next__", "_reader", "_state")
 
+    _reader: Any  # the generator beneath `__next__`
     _state: _SyncState
 
     def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
@@ -278,12 +258,14 @@ class EventStream(_Stream, _Closing):
         if not hasattr(iterator, "__iter__"):  # pragma: no mutate
             iterator = iter(iterator.__next__, object())
         # The generators know the state, not the stream: a stream that nobody holds goes at once.
-        events = chain(_read(self._state, iterator), _hand_out_rest(self._state))
-        _set_next(self, events.__next__)
+        self._reader = _read(self._state, iterator)
+        _set_next(self, chain(self._reader, _hand_out_rest(self._state)).__next__)
 
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
         self._state.mark_closed()
+        if not self._reader.gi_running:  # else it ends with what it is reading
+            self._reader.close()
         self._state._release()
 
 
@@ -291,42 +273,11 @@ class EventStream(_Stream, _Closing):
 _set_next: Callable[[EventStream, Callable[[], ServerSentEvent]], None] = vars(EventStream)["__next__"].__set__
 
 
-def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Iterator[ServerSentEvent]:
+def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Generator[ServerSentEvent, None, None]:
     """Yield the events of the chunks."""
-    decoder = state.decoder
-    feed = decoder.feed
     try:
-        line, mark = decoder._line, decoder._mark
-        for chunk in chunks:
-            # pragma: no mutate start
-            if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and not decoder._gate:
-                # Fast path: what `feed` does when no line ends, without a call; 1.6 times as fast in 16-byte chunks.
-                line += chunk
-                if len(line) > mark:
-                    decoder._measure()
-                    line, mark = decoder._line, decoder._mark
-                continue
-            # pragma: no mutate end
-            events = feed(chunk)
-            if state.closed:
-                break
-            if not events:
-                decoder._id_before = None
-            elif len(events) == 1:
-                decoder._id_before = None
-                state.event = events[0]
-                yield state.event
-            else:
-                state.hand_out(events)
-                for event in state.events:
-                    state.event = event
-                    yield event
-            if state.closed:
-                break
-            if decoder._gate == TOO_LARGE:
-                feed(b"")  # raises what this chunk has left behind
-            line, mark = decoder._line, decoder._mark
-    except GeneratorExit:  # the stream was dropped
+        yield from state.decoder._decode(chunks)
+    except GeneratorExit:  # the stream was closed or dropped
         raise
     except BaseException as error:
         _stop(state, error)
@@ -336,9 +287,7 @@ def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Iterator[ServerSentEven
 
 def _hand_out_rest(state: _State) -> Iterator[ServerSentEvent]:
     """Yield what the end completed, and raise the error that ended the stream."""
-    for event in state.events:
-        state.event = event
-        yield event
+    yield from state.events
     state.raise_error()
 
 
@@ -367,61 +316,74 @@ class AsyncEventStream(_Stream, _AsyncClosing):
     or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
     """
 
-    __slots__ = ("_check", "_state", "_waiting")
+    __slots__ = ("_check", "_source", "_state", "_waiting")
 
     _state: _AsyncState
 
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
-        self._state = _AsyncState(_async_iterator(chunks, "AsyncEventStream", "EventStream"), decoder, response)
+        iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
+        self._state = _AsyncState(iterator, decoder, response)
+        # Only what has `__anext__` alone needs a wrapper, which costs time.
+        self._source = iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 
     async def __anext__(self) -> ServerSentEvent:
         state = self._state
         while True:
-            for event in state.events:
-                state.event = event
-                return event
-            if state.ended:
+            end: BaseException | None = None
+            reading = False
+            try:
+                for event in state.events:
+                    return event
+                if not (state.ended or self._waiting):
+                    reading = self._waiting = True
+                    if self._check is not None:
+                        await self._run_check()
+                    decoder = state.decoder
+                    async for chunk in self._source:
+                        if state.closed:
+                            break
+                        # pragma: no mutate start
+                        if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and 0 < len(chunk) <= decoder._room:
+                            # Fast path: what `feed` does when no line ends, without calls.
+                            decoder._room -= len(chunk)
+                            decoder._pieces.append(chunk)
+                            continue
+                        # pragma: no mutate end
+                        for event in self._decode(chunk):
+                            return event
+            except GeneratorExit:
+                # The coroutine was closed or collected: nothing can be awaited.
+                state.ended = True
+                raise
+            except BaseException as error:
+                end = error
+            finally:
+                if reading:
+                    self._waiting = False
+            if reading or end is not None:
+                await self._stop(end)
+            elif state.ended:
                 state.raise_error()
                 raise StopAsyncIteration
-            await self._read()
+            else:
+                raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
 
-    async def _read(self) -> None:
-        """Get the events of the next chunks that complete any; at the end, those that the end completes."""
-        if self._waiting:
-            raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
-        self._waiting = True
-        state = self._state
-        decoder = state.decoder
-        feed = decoder.feed
-        end: BaseException | None = None
-        try:
-            await self._run_check()
-            if decoder._gate == TOO_LARGE:
-                feed(b"")  # raises what the last chunk left behind
-            # pragma: no mutate start
-            # Fast path: only what has `__anext__` alone needs a wrapper.
-            chunks = state._chunks if hasattr(state._chunks, "__aiter__") else _AsyncIterable(state._chunks)
-            # pragma: no mutate end
-            async for chunk in chunks:
-                if state.closed:
-                    break
-                events = feed(chunk)
-                if events:
-                    state.hand_out(events)
-                    return
-                decoder._id_before = None
-        except GeneratorExit:
-            # The coroutine was closed or collected: nothing can be awaited.
-            state.ended = True
-            state.hand_out(decoder._salvage())
-            raise
-        except BaseException as error:
-            end = error
-        finally:
-            self._waiting = False
-        await self._stop(end)
+    def _decode(self, chunk: Chunk) -> Iterable[ServerSentEvent]:
+        """Return the events of the chunk; those that are not taken at once stay at hand."""
+        decoder = self._state.decoder
+        # pragma: no mutate start
+        if type(chunk) is bytes and len(chunk) <= min(_FEW, decoder._room) and decoder._on_comment is None:
+            # Fast path: nothing can fail, and a generator costs more than a list.
+            events = decoder.feed(chunk)
+            if len(events) < 2:
+                return events
+            self._state.events = _one_by_one(decoder, events)
+        # pragma: no mutate end
+        else:
+            self._state.events = decoder._decode((chunk,))
+        return self._state.events
 
     async def _stop(self, error: BaseException | None) -> None:
         """As the `_stop` of EventStream."""
@@ -459,6 +421,16 @@ class AsyncEventStream(_Stream, _AsyncClosing):
 
     def _abandon(self) -> None:
         self._state.ended = True
+
+
+def _one_by_one(decoder: SSEDecoder, events: list[ServerSentEvent]) -> Iterator[ServerSentEvent]:
+    """Hand the events out as the decoder does where it is pulled: the last event ID follows them."""
+    last_event_id = decoder._last_event_id
+    for event in events[:-1]:
+        decoder._last_event_id = event.id
+        yield event
+    decoder._last_event_id = last_event_id
+    yield events[-1]
 
 
 class _AsyncIterable:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import json
 import pickle
@@ -77,19 +78,18 @@ limits = st.one_of(st.none(), st.integers(1, 40))
 
 
 class Plain(SSEDecoder):
-    """A decoder without fast paths: every line goes the plain, measured way."""
+    """A decoder without fast paths: every line is measured and then interpreted by itself."""
 
     __slots__ = ()
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._mark = self._base_mark = -1
+    def _measure(self) -> int:
+        free = super()._measure()
+        self._room = -1
+        return free
 
-    def _next_mark(self) -> int:
-        return -1
-
-    def _feed_mixed(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        self._feed_lines_measured(self._end_lines_with_lf(chunk), events)
+    def _fits(self, chunk: bytes) -> bool:
+        super()._fits(chunk)
+        return False
 
 
 def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) -> reference.Outcome:
@@ -229,63 +229,78 @@ def test_fast_and_plain_paths_agree(stream: bytes, cuts: list[int], limit: int |
     assert [tuple(event) for event in pulled] == plain.events
 
 
-PAIR = [b"event: x\ndata: a\n\n", b"event: x\ndata: b\n\n"]
-FAST_PATHS = {  # the method that each passes by, chunks of its shape, a chunk of another shape
-    "one line of data": ("_feed_any", [b"data: a\n\n"], b"data:a\n\n"),
-    "one line of data, CRLF": ("_feed_any", [b"data: a\r\n\r\n"], b"data: a\r\r"),
-    "a type and a line of data": ("_feed_any", [b"event: x\ndata: a\n\n"], b"event: x\n\n"),
-    "a keepalive": ("_feed_any", [b": ping\n\n", b"data: a\n\n"], b": ping\n"),
-    "a large event": ("_end_lines_with_lf", [b"data: " + b"a" * (1 << 20) + b"\n\n"], b"data: " + b"a" * (1 << 20) + b"\n"),
-    "a type and a line of data, CRLF": ("_feed_any", [b"event: x\r\ndata: a\r\n\r\n"], b"event: x\r\n\r\n"),
-    "whole blocks, CRLF": ("_feed_mixed", [b"id: 1\r\ndata: a\r\n\r\n"], b"data: a\r\r"),
-    "whole blocks": ("_feed_blocks", [b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"], b"data: a\n\ndata"),
-    "blocks of data": ("_interpret", [b"data: a\n\nda", b"ta: b\n\ndata: c\n\nd"], b"data: a\nid: 1\n\nd"),
-    "blocks of data, CRLF": ("_interpret", [b"data: a\r\n\r\nda", b"ta: b\r\n\r\nd"], b"data: a\r\rd"),
-    "typed blocks": ("_interpret", [PAIR[0] + PAIR[1][:9], PAIR[1][9:] + b"e"], b"event: x\nid: 1\n\ne"),
+FAST_PATHS = {  # chunks of the shape, what precedes them, a chunk of another shape
+    "one line of data": ([b"data: a\n\n"], b"", b"data:a\n\n"),
+    "one line of data, CRLF": ([b"data: a\r\n\r\n"], b"", b"data: a\r\r"),
+    "a type and a line of data": ([b"event: x\ndata: a\n\n"], b"", b"event: x\ndata:a\n\n"),
+    "a type and a line of data, CRLF": ([b"event: x\r\ndata: a\r\n\r\n"], b"", b"event: x\r\ndata:a\r\n\r\n"),
+    "blocks of data": ([b"data: a\n\n" * 200, b"data: a\n\n" * 200], b"data: ", b"data: a\nid: 1\n\n" * 200),
+    "blocks of data, CRLF": ([b"data: a\r\n\r\n" * 200], b"data: ", b"data: a\r\r" * 200),
 }
 
 
-@pytest.mark.parametrize(("method", "shape", "other"), FAST_PATHS.values(), ids=FAST_PATHS.keys())
-def test_each_fast_path_is_taken_on_its_shape(method: str, shape: list[bytes], other: bytes) -> None:
+def interpreted_lines(decoder: SSEDecoder, chunks: list[bytes], by_feed: bool) -> int:
+    """Count the lines that the decoder interprets one by one."""
+    start = sys.modules[SSEDecoder.__module__].__file__
+    source, first = inspect.getsourcelines(SSEDecoder._decode)
+    number = first + next(n for n, line in enumerate(source) if "if not line:" in line)
+    count = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename != start:
+            return None
+        count += event == "line" and frame.f_lineno == number
+        return trace
+
+    sys.settrace(trace)
+    try:
+        assert [e for chunk in chunks for e in decoder.feed(chunk)] if by_feed else [*decoder._decode(chunks)]
+    finally:
+        sys.settrace(None)
+    return count
+
+
+@pytest.mark.parametrize(("shape", "before", "other"), FAST_PATHS.values(), ids=FAST_PATHS.keys())
+@pytest.mark.parametrize("by_feed", [True, False], ids=["feed", "pull"])
+def test_each_fast_path_is_taken_on_its_shape(shape: list[bytes], before: bytes, other: bytes, by_feed: bool) -> None:
+    traced = sys.gettrace()
+    for chunks, taken in ((shape, True), ([other], False)):
+        decoder = SSEDecoder()
+        decoder.feed(b"data: first\n\n")  # past the start of the stream
+        decoder.feed(before)
+        assert (interpreted_lines(decoder, chunks, by_feed) == 0) is taken
+    sys.settrace(traced)
+
+
+def test_feed_makes_no_generator_for_a_whole_event() -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError
 
     decoder = SSEDecoder()
-    decoder.feed(b"\n")  # past the start of the stream
-    with patch.object(SSEDecoder, method, refuse):
-        assert [event for chunk in shape for event in decoder.feed(chunk)]
+    decoder.feed(b"\n")
+    with patch.object(SSEDecoder, "_decode", refuse):
+        assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a")]
+        assert decoder.feed(b"event: x\ndata: a\n\n") == [ServerSentEvent("x", "a")]
+        assert decoder.feed(b"data") == []
         with pytest.raises(AssertionError):
-            decoder.feed(other)
+            decoder.feed(b": a\n\n")
 
 
-BY_LINES = {  # options, chunks, how many of their lines go the plain path
-    "lines that wait": ({}, [b"data: a\n", b"data: b\n", b"\n"], 0),
+MEASURED = {  # options, chunks, how many of their lines are measured by themselves
     "a long chunk": ({}, [b"\n" + b"data: a\n\n" * 30_000], 0),
     "a piece of the size of the bound": ({"max_event_size": 1 << 17}, [(b"data: a\n\n" * 14_564)[: 1 << 17] + b" b"], 0),
-    "what follows a block": ({"on_comment": len}, [b"data: a\n", b"\n" + b"data: b\n\n" * 100], 4),
-    "comments that nobody hears": ({}, [b"data: " + b"a" * 3000 + b"\n", b"\n" + b": c\ndata: b\n\n" * 100], 5),
+    "many lines": ({}, [b"data: " + b"a" * 3000 + b"\n" + b"data: a\n" * 30_000, b"\n" + b": c\ndata: b\n\n" * 100], 0),
+    "an event as large as the bound": ({"max_event_size": 9}, [b"data: 678\n\n", b"data: 678\n\n"], 4),
 }
 
 
-@pytest.mark.parametrize(("options", "chunks", "lines"), BY_LINES.values(), ids=BY_LINES.keys())
-def test_no_line_goes_the_plain_path_that_need_not(options: dict[str, Any], chunks: list[bytes], lines: int) -> None:
+@pytest.mark.parametrize(("options", "chunks", "lines"), MEASURED.values(), ids=MEASURED.keys())
+def test_no_line_is_measured_that_need_not(options: dict[str, Any], chunks: list[bytes], lines: int) -> None:
     decoder = SSEDecoder(**options)
-    with patch.object(SSEDecoder, "_process_line", autospec=True, side_effect=SSEDecoder._process_line) as process_line:
+    with patch.object(SSEDecoder, "_decode_line", autospec=True, side_effect=SSEDecoder._decode_line) as decode_line:
         assert [event for chunk in chunks for event in decoder.feed(chunk)]
-    assert process_line.call_count == lines
-
-
-def test_a_stream_calls_nothing_for_a_chunk_in_which_no_line_ends() -> None:
-    fed: list[bytes] = []
-
-    class Counting(SSEDecoder):
-        def feed(self, chunk: Any) -> list[ServerSentEvent]:
-            fed.append(chunk)
-            return super().feed(chunk)
-
-    chunks = [b"\n", b"data: ", b"a" * 100, b"b", b"\n\n"]
-    assert [event.data for event in EventStream(chunks, decoder=Counting())] == ["a" * 100 + "b"]
-    assert fed == [b"", b"\n", b"\n\n"]
+    assert decode_line.call_count == lines
 
 
 @given(streams, cut_points)

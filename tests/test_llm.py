@@ -52,8 +52,7 @@ ANTHROPIC_BLOCK = "anthropic-version"
 BLOCKS = {
     "httpx": ("# The whole text", ("", "")),
     "requests": ("# The whole text", ("httpx", "requests")),
-    "anthropic": (ANTHROPIC_BLOCK, ("", "")),
-    "aiohttp": ("aiter_payloads", ("", "")),
+    "anthropic, with aiohttp": (ANTHROPIC_BLOCK, ("", "")),
     "openai SDK": ("_make_sse_decoder", ("", "")),
 }
 

@@ -67,8 +67,8 @@ class Clock:
 
 
 class Response:
-    def __init__(self, status: int = 200) -> None:
-        self.status = status
+    def __init__(self, status: int = 200, name: str = "status") -> None:
+        setattr(self, name, status)
         self.closed = 0
 
     def close(self) -> None:
@@ -236,6 +236,27 @@ def test_retry_after_is_a_floor_and_bounded() -> None:
     assert state.failed(retry_after=float("inf")) == "stop"
 
 
+def test_nothing_is_added_to_a_delay_that_nobody_asked_for() -> None:
+    state = ReconnectionPolicy(initial=0, maximum=0).start(clock=Clock())
+    assert [state.ended(), state.failed(), state.failed(retry=0, retry_after=0)] == [0, 0, 0]
+
+
+def test_max_elapsed_counts_from_the_start_and_may_be_reached() -> None:
+    policy = ReconnectionPolicy(initial=4, factor=1, jitter=0, max_elapsed=8, max_attempts=None)
+    clock = Clock()
+    state = policy.start(clock=clock)
+    clock.now += 4  # the first connection takes long to fail
+    assert state.failed() == 4
+    clock.now += 1
+    assert state.failed() == "stop"
+    state = policy.start(clock=clock)
+    state.connected()
+    state.event()
+    assert state.ended() == 4
+    clock.now += 4
+    assert state.failed() == 4
+
+
 def test_max_elapsed_counts_the_time_without_a_connection_since_the_last_event() -> None:
     clock = Clock()
     state = ReconnectionPolicy(initial=4, factor=1, jitter=0, max_elapsed=10, max_attempts=None).start(clock=clock)
@@ -292,6 +313,7 @@ def test_jitter_adds_a_random_share() -> None:
 def test_a_policy_is_an_immutable_value() -> None:
     policy = ReconnectionPolicy(initial=2)
     assert policy == pickle.loads(pickle.dumps(policy)) == policy._replace(initial=2)
+    assert ReconnectionPolicy() == (1, 2, 30, 0.5, 8, None, 300, True)
     assert "max_attempts=8" in repr(policy)
     with pytest.raises(AttributeError):
         policy.initial = 3  # type: ignore[misc]
@@ -308,7 +330,17 @@ def test_numbers_out_of_range(number: dict[str, float]) -> None:
         ReconnectionPolicy(**number)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("number", [{"initial": "1"}, {"max_attempts": 1.5}, {"max_elapsed": "1"}, {"max_retry_after": None}])
+@pytest.mark.parametrize(
+    "number",
+    [
+        {"initial": "1"},
+        {"max_attempts": 1.5},
+        {"max_elapsed": "1"},
+        {"max_retry_after": None},
+        {"reconnect_on_end": "no"},
+        {"reconnect_on_end": 1.0},
+    ],
+)
 def test_numbers_of_the_wrong_kind(number: Any) -> None:
     with pytest.raises(TypeError, match=next(iter(number))):
         ReconnectionPolicy(**number)
@@ -362,6 +394,26 @@ def test_retry_is_obeyed_and_outlives_a_connection(side: Side) -> None:
     assert side.read(script) == ([], None)
     assert side.clock.slept == [5, 5, 4]
     assert side.source.retry == 2000
+
+
+def test_retry_is_obeyed_after_a_status_and_unknown_at_first(side: Side) -> None:
+    script = Script([b"retry: 5000\n\n"], status_error(503))
+    assert side.read(script) == ([], None)
+    assert side.clock.slept == [5, 5]
+    assert side.read(Script(OSError())) == ([], None)
+    assert side.source.retry is None
+
+
+@pytest.mark.parametrize("name", ["status", "status_code"])
+def test_204_by_either_name(side: Side, name: str) -> None:
+    class Clients(Script):
+        def _answer(self, last_event_id: str) -> tuple[list[Any], dict[str, Any]]:
+            self.ids.append(last_event_id)
+            return [], {"response": Response(200 if len(self.ids) < 3 else 204, name)}
+
+    script = Clients()
+    assert side.read(script) == ([], None)
+    assert len(script.ids) == 3
 
 
 def test_204_ends_it_quietly(side: Side) -> None:
@@ -464,6 +516,13 @@ def test_retry_after(status: int, headers: dict[str, str], slept: list[float]) -
     assert side.clock.slept == slept
 
 
+def test_a_date_that_is_past_adds_nothing() -> None:
+    side = Side("sync")
+    error = status_error(503, Retry_After="Sat, 01 Jan 2000 00:00:00 GMT")
+    assert side.read(Script(error), policy=ReconnectionPolicy(initial=0, maximum=0)) == ([], None)
+    assert side.clock.slept == [0]
+
+
 def test_callbacks_and_the_present_stream(side: Side) -> None:
     script = Script([b"data: a\n\n"], OSError(), [b"data: b\n\n"])
     log: list[Any] = []
@@ -518,12 +577,14 @@ class Manager:
     def __init__(self, stream: Any, fault: Exception | None = None) -> None:
         self.stream, self.fault = stream, fault
         self.left: list[Any] = []
+        self.details: list[Any] = []
 
     def __enter__(self) -> Any:
         return self.stream
 
     def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
         self.left.append(exc)
+        self.details.append((exc_type, traceback is (exc.__traceback__ if isinstance(exc, BaseException) else None)))
         if self.fault:
             raise self.fault
 
@@ -554,6 +615,7 @@ def test_the_context_manager_is_left_with_what_broke_the_connection(side: Side) 
     script = Managers([b"data: a\n\n", error], [b"data: b\n\n"])
     assert side.read(script) == (["a", "b"], None)
     assert [manager.left for manager in script.managers] == [[error], [None], [None]]
+    assert [manager.details for manager in script.managers] == [[(OSError, True)], [(None, True)], [(None, True)]]
 
 
 def test_a_context_manager_that_fails_to_be_left(side: Side) -> None:
@@ -566,8 +628,10 @@ def test_a_context_manager_that_fails_to_be_left(side: Side) -> None:
     def raise_it(stream: object) -> None:
         raise LookupError("matters more")
 
-    _, error = side.read(Managers([b""], fault=fault), on_connect=raise_it)
+    script = Managers([b""], fault=fault)
+    _, error = side.read(script, on_connect=raise_it)
     assert str(error) == "matters more"
+    assert script.managers[0].left == [error]
 
 
 @pytest.mark.parametrize("wrong", ["other side", "no stream"])
@@ -721,6 +785,7 @@ def test_close_from_another_thread_shuts_the_socket_of_a_reader(where: str) -> N
         next(source)
     source.close()
     wait_for(thread)
+    assert blocking.shut.is_set()
     assert got == ["a"]
     assert blocking.closed.is_set()
     assert source.last_event_id == "1"
@@ -882,6 +947,12 @@ def test_aclose_within_a_callback_leaves_no_wait() -> None:
 
 async def _collect(source: AsyncEventSource) -> list[str]:
     return [event.data async for event in source]
+
+
+def test_a_thread_waits_by_default() -> None:
+    script = Script([b"data: a\n\n"], OSError(), [b"data: b\n\n"])
+    source = EventSource(script.connect, policy=ReconnectionPolicy(initial=0.001))
+    assert [event.data for event in source] == ["a", "b"]
 
 
 def test_asyncio_sleeps_by_default() -> None:
@@ -1050,6 +1121,7 @@ def test_each_connection_has_a_decoder_that_discards() -> None:
         return EventStream(body, decoder=decoder, response=Response(200 if body else 204))
 
     source = subscribe(open_with, policy=CALM, sleep=Clock().sleep, last_event_id="0")
+    assert source.last_event_id == "0"
     assert [d.last_event_id for d in decoders] == ["0"]
     assert [event.data for event in source] == ["a", "a"]
     assert len({*map(id, decoders)}) == 3
@@ -1083,16 +1155,20 @@ class Form:
     def add_field(self) -> None: ...
 
 
+class Reader:
+    def read(self) -> None: ...
+
+
 @pytest.mark.parametrize("name", ["content", "data", "json", "body", "files", "fields"])
 def test_a_body_that_can_be_sent_only_once(name: str) -> None:
     with open(__file__, "rb") as file:
-        for body in (_generate(), iter([b"x"]), _agenerate(), file, Form()):
+        for body in (_generate(), iter([b"x"]), _agenerate(), file, Form(), Reader()):
             with pytest.raises(TypeError, match=rf"{name} holds .* sent only once"):
                 subscribe(EventStream, request={name: body})
         if name not in ("json", "content"):
             holders: list[Any] = [{"a": file}, [("a", ("name", file, "text/plain"))]]
             for holder in holders:
-                with pytest.raises(TypeError, match="sent only once"):
+                with pytest.raises(TypeError, match=f"{name} holds .* sent only once"):
                     subscribe(EventStream, request={name: holder})
 
 
@@ -1116,6 +1192,9 @@ def test_certificates_that_are_refused() -> None:
     circle: Any = OSError("a")
     circle.reason = circle
     assert not is_refused_certificate(circle)
+    while_handling = OSError("another connection, tried in place of the refused one")
+    while_handling.__context__ = refused
+    assert not is_refused_certificate(while_handling)
 
 
 # Logs and imports.
@@ -1142,6 +1221,15 @@ def test_debug_lines_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
         "http://h/p: StatusError 503, next connection in 2.000 s",
         "http://h/p: connected, Last-Event-ID ''",
         "http://h/p: end of stream, no further connection",
+    ]
+
+
+def test_debug_lines_of_a_source_without_url(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="sse_stream"):
+        assert list(EventSource(Script().connect, last_event_id="7")) == []
+    assert caplog.messages == [
+        "the event source: connected, Last-Event-ID '7'",
+        "the event source: end of stream, no further connection",
     ]
 
 

@@ -398,8 +398,8 @@ def test_a_comment_callback_that_closes_the_stream_and_fails() -> None:
         raise Fault
 
     stream = EventStream([b"id: 1\ndata: a\n\n: c\n"], decoder=SSEDecoder(on_comment=close_and_fail))
-    assert list(stream) == []
-    assert stream.last_event_id == ""
+    assert [event.id for event in stream] == ["1"]
+    assert stream.last_event_id == "1"
 
 
 def test_an_interrupt_in_the_comment_callback_holds_nothing_up_and_loses_nothing() -> None:
@@ -408,10 +408,11 @@ def test_an_interrupt_in_the_comment_callback_holds_nothing_up_and_loses_nothing
 
     source = Chunks(b"data: a\n\n: boom\ndata: b\n\n")
     stream = EventStream(source, decoder=SSEDecoder(on_comment=interrupt))
+    assert next(stream) == A
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     assert source.closed == 1
-    assert list(stream) == [A]
+    assert list(stream) == []
 
 
 def test_an_interrupt_at_the_end_releases() -> None:
@@ -445,12 +446,14 @@ def test_last_event_id_after_an_interrupt_in_the_callback() -> None:
         raise KeyboardInterrupt
 
     decoder = SSEDecoder(on_comment=interrupt, last_event_id="0")
-    stream = EventStream([b"id: 1\ndata: a\n\n: c\n"], decoder=decoder)
+    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\n\n: c\n"], decoder=decoder)
+    assert stream.last_event_id == "0"
+    assert next(stream).id == "1"
+    assert stream.last_event_id == "1"
     with pytest.raises(KeyboardInterrupt):
         next(stream)
-    assert stream.last_event_id == "0"
-    assert [event.id for event in stream] == ["1"]
-    assert stream.last_event_id == "1"
+    assert list(stream) == []
+    assert stream.last_event_id == "2"
 
 
 # Closing.
@@ -537,7 +540,7 @@ def test_close_from_within(where: str) -> None:
     response = Resource()
     stream = EventStream(source, decoder=SSEDecoder(on_comment=close), response=response)
     ids = [event.id for event in stream]
-    assert ids == {"source": ["1"] * 3, "comment": ["1"] * 3 + ["2"], "comment of the end": ["1"] * 3 + ["2"]}[where]
+    assert ids == {"source": ["1"] * 3, "comment": ["1"] * 3 + ["2", "3"], "comment of the end": ["1"] * 3 + ["2"]}[where]
     assert stream.last_event_id == ids[-1]
     assert response.closed == 1
     assert inspect.getgeneratorstate(source) == inspect.GEN_CLOSED
@@ -590,8 +593,8 @@ def test_last_event_id_is_frozen_by_close() -> None:
     stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"])
     next(stream)
     stream.close()
-    assert stream.last_event_id == "1"
-    assert stream.decoder.last_event_id == "2"
+    assert stream.last_event_id == stream.decoder.last_event_id == "1"
+    assert list(stream) == []
 
 
 def test_last_event_id_in_the_comment_callback() -> None:
@@ -599,7 +602,7 @@ def test_last_event_id_in_the_comment_callback() -> None:
     decoder = SSEDecoder(on_comment=lambda _: seen.append(stream.last_event_id))
     stream = EventStream([b"id: 1\n\n: c\n", b"id: 2\ndata: a\n\n: c\n", b": c\n"], decoder=decoder)
     assert [event.id for event in stream] == ["2"]
-    assert seen == ["", "1", "2"]
+    assert seen == ["1", "2", "2"]
 
 
 def test_last_event_id_of_a_decoder_that_was_fed_before() -> None:

@@ -97,10 +97,10 @@ def completions(stream: bytes) -> list[int]:
 
 @contextmanager
 def small_thresholds(size: int) -> Generator[None, None, None]:
-    """Let the decoder take for long what is short: a piece of a chunk, a line, the lines that may wait."""
+    """Let the decoder take for long what is short: a piece of a chunk, a chunk, what is held without being measured."""
     with (
         patch("sse_stream.decoder._PIECE", 2 * size),
-        patch("sse_stream.decoder._SHORT", size),
+        patch("sse_stream.decoder._MANY", size),
         patch("sse_stream.decoder._SMALL", size // 2),
     ):
         yield
