@@ -148,7 +148,7 @@ def is_event_stream(status: int, content_type: str | None) -> bool:
 
 
 def read_body(chunks: Iterable[bytes]) -> bytes:
-    """Return the first MAX_BODY_SIZE bytes of an error's body, or what came before it broke off."""
+    """Return the first MAX_BODY_SIZE bytes of an error's body, or what came of them."""
     body = bytearray()
     try:
         for chunk in chunks:
@@ -197,7 +197,7 @@ def response_error(
 def coding_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] = ()
 ) -> ResponseError | None:
-    """Return the error for a body in another coding than those `decodable`, in lower case, that the client decodes."""
+    """Return the error for a body in a coding that is not among `decodable`, in lower case; else None."""
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
     codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
@@ -208,7 +208,7 @@ def coding_error(
 
 
 def shown_url(url: str) -> str:
-    """Return a URL for messages and logs: without user info, query, fragment, and what a terminal might obey."""
+    """Return a URL without user info, query, fragment, and what a terminal might obey."""
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
         scheme, rest = "", scheme
@@ -237,11 +237,11 @@ def _printable(text: str) -> str:
 def check_response(
     stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
 ) -> None:
-    """Close the stream of a response and raise the error if it is none to be read.
+    """Close the stream of a response that is none to be read, and raise the error.
 
-    headers:   the client's mapping of the header fields.
+    headers:   the client's mapping.
     check:     whether status and media type count.
-    redirects, decodable: as in `response_error` and `coding_error`; None if the client's codings are not known.
+    decodable: as in `coding_error`; None if it is not known.
     """
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
@@ -267,10 +267,7 @@ def _refuse_coding(status: int, headers: Any, url: str, decodable: Iterable[str]
 
 
 def read_promptly(response: Any) -> Iterator[bytes]:
-    """Read a response of urllib3, which also lies beneath one of requests, as its bytes come.
-
-    ValueError at once for one that has been read or closed; urllib3's exceptions pass through.
-    """
+    """Read a response of urllib3, as also lies beneath that of requests; ValueError if it has been read or closed."""
     # An empty body is closed from the start, and nothing of it remains.
     if response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0):
         raise ValueError("this response has been read or closed already; pass it before anything is read")
@@ -278,8 +275,8 @@ def read_promptly(response: Any) -> Iterator[bytes]:
 
 
 def _read(response: Any) -> Iterator[bytes]:
-    # `read1` alone neither waits for more nor misses an end that comes too early. urllib3 has it since 2.2; that of
-    # urllib3-future, which has `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
+    # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; that of urllib3-future, which
+    # has `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
     future = hasattr(response, "extension")
     if not future and hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1"):
         while chunk := response.read1(65536, decode_content=True):

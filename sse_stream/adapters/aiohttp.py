@@ -8,8 +8,7 @@
 The default timeout of aiohttp ends every stream after 5 minutes, hence the `timeout`, for a request or a session.
 
 A broken stream raises `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`. A reset is not seen where the body
-ends with the connection. What aiohttp has received but not parsed when a fault arrives, as while the consumer is slow and the
-buffer full, is lost.
+ends with the connection; what aiohttp has not parsed yet when a fault arrives is lost.
 """
 
 from __future__ import annotations
@@ -155,8 +154,8 @@ async def _send(request: Any, limit: float | None) -> Any:
 class _Chunks:
     """Iterate over the bytes of a response as they come.
 
-    While `readany` waits, a timer looks after the connection now and then: aiohttp lets a reader wait for ever when its parser
-    has given up, and has no idle limit that can be set on a response.
+    While `readany` waits, a timer looks after the connection: aiohttp lets a reader wait for ever when its parser has given
+    up, and has no idle limit for a response.
     """
 
     def __init__(self, response: Any, idle_timeout: float | None) -> None:
@@ -195,7 +194,7 @@ class _Chunks:
         try:
             while not chunk and not self._content.at_eof():
                 self._note_life()
-                if self._timer is None:  # not armed for each chunk, so that those that come fast cost none
+                if self._timer is None:  # else it runs on: chunks that come fast cost none
                     self._look_later()
                 chunk = await self._content.readany()
         except Exception as error:

@@ -42,8 +42,8 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
 
     check: raise StatusError or ContentTypeError unless the response is an event stream.
 
-    A response that has been read gives the events of its content. ValueError for one whose bytes are gone, ResponseError for a
-    Content-Encoding that httpx does not decode.
+    A response that has been read gives the events of its content. ValueError for one whose bytes are gone, ResponseError for
+    an unknown Content-Encoding.
     """
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
     stream = EventStream(response.iter_bytes(), decoder=decoder, response=response)  # any chunk size holds events back
@@ -219,7 +219,6 @@ def _take(options: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _refuse_response(response: Any, function: str, side: str, other: str) -> None:
-    """Raise TypeError or ValueError for what the function cannot read."""
     if not hasattr(response, "aiter_bytes") or not hasattr(response, "is_stream_consumed"):
         raise TypeError(f"{function} takes a response of httpx or httpx2, not {type(response).__name__}")
     if not hasattr(response.stream, side):
@@ -229,8 +228,7 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
 
 
 def _head(response: Any) -> dict[str, Any]:
-    """Return what the check of a response asks for."""
-    # What it can decode besides these depends on what is installed: its Accept-Encoding says so.
+    # What else it can decode depends on what is installed: its Accept-Encoding says so.
     decodable, url = ["gzip", "deflate"], ""
     try:
         url = str(response.url)

@@ -9,8 +9,8 @@ Every function runs a `pycurl.Curl` on a CurlMulti of its own. WRITEFUNCTION and
 it is closed; FAILONERROR is turned off; every other option is the caller's. TIMEOUT would cut the stream. Compressed bodies
 are decoded if ACCEPT_ENCODING is set, else refused. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
 
-The transfer goes on while an event is waited for, so a slow consumer holds the server back; what is held is one round of its
-sockets, some 700 KB at most, or what those unfold to if they are compressed.
+The transfer goes on while an event is waited for, so a slow consumer holds the server back. At most some 700 KB are held, or
+what those unfold to if they are compressed.
 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
@@ -53,7 +53,7 @@ __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", 
 
 _PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
 
-_GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin, and no UTF-8
+_GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
 # The codes of `pycurl.error` that are a broken connection.
 _TRANSIENT = {
@@ -68,7 +68,7 @@ _TRANSIENT = {
 def iter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> EventStream:
-    """Run a handle whose options are set, and iterate over the events; return when the response's head has come.
+    """Run a handle whose options are set until the response's head has come, and iterate over the events.
 
     check: raise StatusError or ContentTypeError unless the response is an event stream.
     idle_timeout: seconds of waiting without a byte after which `pycurl.error` 28 is raised; None: never.
@@ -82,10 +82,7 @@ def iter_events(
 def aiter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> AsyncEventStream:
-    """Do as `iter_events` on an asyncio loop that has `add_reader`; return at once.
-
-    The first event waits for the head and raises what it is; until then `stream.response.status` is 0.
-    """
+    """Do as `iter_events` on an asyncio loop that has `add_reader`; the first event waits for the response's head."""
     decoder = prepare_decoder(decoder, "")
     reader = _AsyncReader(curl, {}, check, idle_timeout)
     return AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
@@ -259,7 +256,7 @@ def _module_of(curl: Any) -> Any:
 class _Transfer:
     """One transfer: told which of its sockets are ready, it collects what they bring.
 
-    on_socket: the M_SOCKETFUNCTION; it must not refer to the reader, which is released by being dropped.
+    on_socket: the M_SOCKETFUNCTION; it must not hold the reader, which is released by being dropped.
     """
 
     def __init__(
@@ -314,7 +311,7 @@ class _Transfer:
         return None if at == float("inf") else max(0, at - monotonic())
 
     def run(self, ready: Iterable[tuple[int, int]]) -> None:
-        """Do one round: what the ready sockets, pairs of descriptor and bits, or the passing of time make due."""
+        """Do what the ready sockets, pairs of descriptor and bits, or the passing of time make due."""
         now = monotonic()
         for descriptor, bits in ready:
             self._multi.socket_action(descriptor, bits)
@@ -349,7 +346,7 @@ class _Transfer:
     def answered(self) -> bool:
         """Return whether the response has come; raise what it is if it is not what was asked for."""
         response = self.response
-        # libcurl may follow a redirect or answer a challenge: then there is another block, and no body before it.
+        # libcurl may follow a redirect or answer a challenge: then another block comes, and no body before it.
         if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):
             if not self.done:
                 return False
@@ -374,14 +371,14 @@ class _Transfer:
         if self._error and not self._body:
             error, self._error = self._error, None
             raise error
-        # Not all at once: a compressed body may have become much larger than one event is allowed to be.
+        # Not all at once: a compressed body may unfold to much more than one event may have.
         body = b"".join(self._body[:_PIECES])
         del self._body[:_PIECES]
         if body and not self._begun:
             self._begun = True
             response = self.response
             coding = response.headers.get("Content-Encoding")
-            # Whether libcurl was told to decode it cannot be read, but the body's start tells.
+            # Whether libcurl decodes it is no option that can be read; the body's start tells.
             if coding and body.startswith(_GZIP_DEFLATE_ZSTD):
                 message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING to have it decoded"
                 raise ResponseError(message, response.status, response.headers, response.url)
@@ -391,7 +388,7 @@ class _Transfer:
         """Stop the transfer and give the handle back, once."""
         try:
             self._multi.remove_handle(self._curl)
-            # What libcurl does by default: older pycurl cannot unset these.
+            # libcurl's defaults: older pycurl cannot unset these.
             self._curl.setopt(self._pycurl.WRITEFUNCTION, partial(os.write, 1))
             self._curl.setopt(self._pycurl.HEADERFUNCTION, len)
         except self._pycurl.error:  # it has been closed

@@ -133,7 +133,7 @@ def is_transient(error: Exception) -> bool:
 def _read(response: Any) -> Iterator[bytes]:
     while chunk := response.read1(65536):
         yield chunk
-    if response.length:  # what is missing of the Content-Length, if there was one; http.client does not look
+    if response.length:  # what is missing of the Content-Length; http.client does not look
         from http.client import IncompleteRead
 
         raise IncompleteRead(b"", response.length)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Read events with urllib3, 2.2 or later. An older one holds events back where a chunk is larger than they are.
+"""Read events with urllib3, 2.2 or later; an older one may hold events back.
 
     with connect(urllib3.PoolManager(), "GET", "https://example.org/events", timeout=60) as stream:
         for event in stream:
@@ -29,8 +29,7 @@ __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
     """Iterate over the events of a response opened with `preload_content=False`; without it, they come at the end.
 
-    check: raise StatusError or ContentTypeError unless the response is an event stream. Their `url` is what urllib3 keeps:
-        the path, or where the last redirect led. `connect` knows the whole.
+    check: raise StatusError or ContentTypeError unless the response is an event stream. Their `url` may be the path alone.
 
     ValueError for a response that has been read in part or closed, ResponseError for an unknown Content-Encoding.
     """
@@ -55,15 +54,15 @@ def connect(
     client: a PoolManager or ConnectionPool, or the module `urllib3` itself.
     decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
     headers: beside the client's own.
-    request_options: as the client's `request` takes them, but for `preload_content`. Without `retries`, here or in the
-        client, urllib3's default goes but for the sleep that the Retry-After of a 413, 429 or 503 asks for.
+    request_options: as the client's `request` takes them, but for `preload_content`. urllib3 sleeps for a Retry-After only
+        if `retries` are given, here or to the client.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     given = _pairs(headers)
     names = {name.lower() for name, _ in given}
     given += [(name, value) for name, value in _pairs(getattr(client, "headers", None)) if name.lower() not in names]
     pairs = request_headers(given, decoder.last_event_id)
-    # urllib3 sends text as latin-1, so this is the same on the wire; it also copies header fields, which takes text.
+    # urllib3 copies header fields, which takes text, and sends it as latin-1: the bytes stay the same.
     fields = Headers((name, value.decode("latin-1") if isinstance(value, bytes) else value) for name, value in pairs)
     request_options = {"headers": dict(fields), **_default_retries(client), **request_options}
 
