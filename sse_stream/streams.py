@@ -346,7 +346,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                             break
                         # pragma: no mutate start
                         if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and 0 < len(chunk) <= decoder._room:
-                            # Fast path: what `feed` does when no line ends, without calls.
+                            # Fast path: what `feed` does when no line ends, without its call.
                             decoder._room -= len(chunk)
                             decoder._pieces.append(chunk)
                             continue
