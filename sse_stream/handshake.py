@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every client needs and no client owns: the headers of the request, and the check of the response.
-
-Functions on plain values, and the errors of the check. The adapters do the I/O between them; only what several of them would
-do alike stands at the end here: to check a response that has just been opened, and to read one of urllib3.
-"""
+"""What every client needs and no client owns: the headers of the request, and the check of the response."""
 
 from __future__ import annotations
 
@@ -14,9 +10,7 @@ from .decoder import SSEDecoder, SSEError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Iterator
-    from typing import Any, TypeVar
-
-    Stream = TypeVar("Stream")
+    from typing import Any
 
 __all__ = [
     "MAX_BODY_SIZE",
@@ -30,7 +24,6 @@ __all__ = [
     "coding_error",
     "header_value",
     "is_event_stream",
-    "is_used",
     "prepare_decoder",
     "read_body",
     "read_promptly",
@@ -46,15 +39,13 @@ _SHOWN_BODY = 500  # characters of it in the message
 
 
 class Headers(Mapping[str, str]):
-    """A read-only mapping of header fields that ignores the case of their names; repeated fields are joined with ", "."""
-
-    __slots__ = ("_fields",)
+    """A read-only mapping of header fields that ignores the case of names; repeated fields are joined with ", "."""
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: dict[str, tuple[str, str]] = {}
         for name, value in fields:
-            earlier = self._fields.get(name.lower())
-            self._fields[name.lower()] = (earlier[0], f"{earlier[1]}, {value}") if earlier else (name, value)
+            first, *values = self._fields.get(name.lower(), (name,))
+            self._fields[name.lower()] = first, ", ".join([*values, value])
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()][1]
@@ -71,23 +62,19 @@ class Headers(Mapping[str, str]):
     def __repr__(self) -> str:
         return f"Headers({list(self._fields.values())!r})"
 
-    def __reduce__(self) -> tuple[type[Headers], tuple[list[tuple[str, str]]]]:
-        return type(self), (list(self._fields.values()),)
-
 
 class ResponseError(SSEError):
-    """The response is not an event stream that can be read.
+    """The response cannot be read as an event stream.
 
-    status:  the status code.
-    headers: the response's header fields, a mapping that ignores case.
-    url:     the URL that answered, whole; the message shows it without user info and query.
-    body:    the body's first 64 KiB as bytes, or what came of it.
+    headers: a mapping that ignores case.
+    url:     of what answered, whole; the message shows it without user info and query.
+    body:    its first 64 KiB, or what came of them.
     """
 
     def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.status = status
-        self.headers: Headers = headers if isinstance(headers, Headers) else Headers(headers.items())
+        self.headers = Headers(headers.items())
         self.url = url
         self.body = body
 
@@ -106,7 +93,7 @@ class ContentTypeError(ResponseError):
 def prepare_decoder(decoder: SSEDecoder | None, last_event_id: str) -> SSEDecoder:
     """Return the decoder of a connection, whose `last_event_id` is the ID to send.
 
-    Raises ValueError for a closed decoder and for a decoder together with an ID, TypeError for what is no decoder or no ID.
+    ValueError for a closed decoder, and for one together with an ID; TypeError for what is neither.
     """
     if decoder is None:
         return SSEDecoder(last_event_id=last_event_id)
@@ -119,14 +106,11 @@ def prepare_decoder(decoder: SSEDecoder | None, last_event_id: str) -> SSEDecode
 
 
 def header_value(last_event_id: str) -> bytes | None:
-    """Return the value of a Last-Event-ID header: UTF-8 (WHATWG HTML 9.2.4), or None if it cannot be one.
+    """Return an ID as the value of Last-Event-ID (WHATWG HTML 9.2.4); None for one that is not sent.
 
-    An empty ID, one with a control character other than TAB, and one that begins or ends with a blank are not sent: they
-    would be changed on the way, or forge a header (RFC 9110, 5.5).
+    A control character but TAB could forge a header, a blank at an end would be lost (RFC 9110, 5.5).
     """
-    if last_event_id != last_event_id.strip(" \t"):
-        return None
-    if any((c < " " and c != "\t") or c == "\x7f" for c in last_event_id):
+    if last_event_id != last_event_id.strip(" \t") or any((c < " " and c != "\t") or c == "\x7f" for c in last_event_id):
         return None
     try:
         return last_event_id.encode() or None
@@ -135,14 +119,11 @@ def header_value(last_event_id: str) -> bytes | None:
 
 
 def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = None) -> list[tuple[str, Any]]:
-    """Return the caller's header fields with those that the request for an event stream has.
+    """Return the caller's header fields and, unless they are among them, Accept and Cache-Control as browsers send them.
 
-    headers:       a mapping, an iterable of pairs, or None; it is not changed, and its values stay as they are.
-    last_event_id: if it can be sent, it replaces the caller's Last-Event-ID; as bytes (see `header_value`).
-    own:           the header fields that the client adds by itself.
-
-    `Accept` and `Cache-Control` are as browsers send them, unless the caller set them, for the request or in the client. What
-    many clients accept when nobody told them, `*/*`, is not taken for the caller's choice.
+    headers:       the caller's: a mapping, pairs or None.
+    last_event_id: replaces the caller's Last-Event-ID if it can be sent, as bytes.
+    own:           what the client adds by itself, such as an Accept that is respected unless it is `*/*`.
     """
     fields = _pairs(headers)
     value = header_value(last_event_id)
@@ -162,14 +143,12 @@ def _pairs(headers: Any) -> list[tuple[str, Any]]:
 
 def is_event_stream(status: int, content_type: str | None) -> bool:
     """Whether a response is an event stream: 2xx with the media type text/event-stream, or 204, which has no events."""
-    if status == 204:
-        return True
-    essence = (content_type or "").partition(";")[0].strip(" \t\r\n")
-    return 200 <= status < 300 and essence.lower() == "text/event-stream"
+    essence = (content_type or "").partition(";")[0].strip(" \t\r\n").lower()
+    return status == 204 or (200 <= status < 300 and essence == "text/event-stream")
 
 
 def read_body(chunks: Iterable[bytes]) -> bytes:
-    """Return the first MAX_BODY_SIZE bytes of an error's body, or what came before it broke off."""
+    """Return the first MAX_BODY_SIZE bytes of an error's body, or what came of them."""
     body = bytearray()
     try:
         for chunk in chunks:
@@ -199,17 +178,15 @@ def response_error(
 ) -> ResponseError:
     """Return the error for a response that is no event stream.
 
-    body:      what was read of it, at most MAX_BODY_SIZE bytes.
     redirects: how this client follows redirects, for the message of a 3xx.
     """
     fields = Headers(headers)
-    kind: type[ResponseError]
+    kind: type[ResponseError] = StatusError
     if 200 <= status < 300:
         kind = ContentTypeError
         got = repr(fields["Content-Type"]) if "Content-Type" in fields else "none"
         message = f"{shown_url(url)} sent no event stream: the Content-Type is {got}, not text/event-stream"
     else:
-        kind = StatusError
         message = f"{shown_url(url)} answered with status {_status(status)}"
         if 300 <= status < 400 and redirects:
             message += f" ({redirects})"
@@ -220,10 +197,7 @@ def response_error(
 def coding_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] = ()
 ) -> ResponseError | None:
-    """Return the error for a body in a content coding that the client would hand out as it is; None for any other body.
-
-    decodable: the codings, in lower case, that the client decodes.
-    """
+    """Return the error for a body in a coding that is not among `decodable`, in lower case; else None."""
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
     codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
@@ -234,7 +208,7 @@ def coding_error(
 
 
 def shown_url(url: str) -> str:
-    """Return a URL as messages and logs show it: without user info, query, fragment, and what a terminal might obey."""
+    """Return a URL without user info, query, fragment, and what a terminal might obey."""
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
         scheme, rest = "", scheme
@@ -261,30 +235,27 @@ def _printable(text: str) -> str:
 
 
 def check_response(
-    stream: Stream, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
-) -> Stream:
-    """Return the stream of a response that has just been opened; close it and raise the error if it is none to be read.
+    stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
+) -> None:
+    """Close the stream of a response that is none to be read, and raise the error.
 
-    headers:   the client's mapping of the header fields.
+    headers:   the client's mapping.
     check:     whether status and media type count.
-    redirects: as in `response_error`.
-    decodable: as in `coding_error`; None if that is not known.
+    decodable: as in `coding_error`; None if it is not known.
     """
-    opened: Any = stream
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, read_body(opened._state._chunks), redirects=redirects)
+            raise response_error(status, headers.items(), url, read_body(stream._state._chunks), redirects=redirects)
         _refuse_coding(status, headers, url, decodable)
     except BaseException:
-        opened.close()
+        stream.close()
         raise
-    return stream
 
 
 async def acheck_response(
     stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
 ) -> None:
-    """Raise what `check_response` raises; the stream closes itself."""
+    """As `check_response`, for an AsyncEventStream, which closes itself."""
     if check and not is_event_stream(status, headers.get("Content-Type")):
         raise response_error(status, headers.items(), url, await aread_body(stream._state._chunks), redirects=redirects)
     _refuse_coding(status, headers, url, decodable)
@@ -295,25 +266,20 @@ def _refuse_coding(status: int, headers: Any, url: str, decodable: Iterable[str]
         raise error
 
 
-# The response of urllib3, which is also what lies beneath that of requests.
-
-
-def is_used(response: Any) -> bool:
-    """Whether a urllib3 response has been read or closed, so that its bytes are gone."""
-    # An empty body is closed from the start, and nothing of it remains.
-    used: bool = response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0)
-    return used
-
-
 def read_promptly(response: Any) -> Iterator[bytes]:
-    """Read a urllib3 response as its bytes come; its exceptions pass through."""
-    # `read1` is the one call that neither waits for more nor misses an end that comes too early. urllib3 has it since 2.2;
-    # that of urllib3-future, which has `extension`, returns nothing while compressed bytes trickle in. What a fake reads
-    # from (`_fp`) may have `read` alone.
-    has_read1 = hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1")
-    if has_read1 and not hasattr(response, "extension"):
+    """Read a response of urllib3, as also lies beneath that of requests; ValueError if it has been read or closed."""
+    # An empty body is closed from the start, and nothing of it remains.
+    if response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0):
+        raise ValueError("this response has been read or closed already; pass it before anything is read")
+    return _read(response)
+
+
+def _read(response: Any) -> Iterator[bytes]:
+    # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; that of urllib3-future, which
+    # has `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
+    future = hasattr(response, "extension")
+    if not future and hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1"):
         while chunk := response.read1(65536, decode_content=True):
             yield chunk
-    else:  # older: prompt except where a chunk is larger than what has come of it
-        size = 65536 if response.chunked or hasattr(response, "extension") else 1
-        yield from response.stream(size, decode_content=True)
+    else:  # prompt except where a chunk is larger than what has come of it
+        yield from response.stream(65536 if response.chunked or future else 1, decode_content=True)

@@ -17,20 +17,24 @@ from sse_stream.handshake import (
     Headers,
     ResponseError,
     StatusError,
+    acheck_response,
     aread_body,
+    check_response,
     coding_error,
     header_value,
     is_event_stream,
     prepare_decoder,
     read_body,
+    read_promptly,
     request_headers,
     response_error,
     shown_url,
 )
+from sse_stream.streams import AsyncEventStream, EventStream
 from tests import vectors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 BROWSER_HEADERS = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
 
@@ -324,3 +328,126 @@ def test_headers() -> None:
 )
 def test_shown_urls(url: str, shown: str) -> None:
     assert shown_url(url) == shown
+
+
+PLAIN = {"Content-Type": "text/plain"}
+EVENTS = {"Content-Type": "text/event-stream"}
+CODED = {**EVENTS, "Content-Encoding": "br"}
+FOLLOW = "307 Temporary Redirect (pass follow=True): data: x"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "options", "kind", "text"),
+    [
+        (200, EVENTS, {"check": True}, None, ""),
+        (200, PLAIN, {"check": True}, ContentTypeError, "'text/plain', not text/event-stream: data: x"),
+        (307, EVENTS, {"check": True}, StatusError, FOLLOW),
+        (307, PLAIN, {"check": False}, None, ""),
+        (200, CODED, {"check": True}, ResponseError, "'br', which this client does not decode"),
+        (200, CODED, {"check": False}, ResponseError, "'br', which this client does not decode"),
+        (200, CODED, {"check": True, "decodable": ["gzip"]}, ResponseError, "'br', which this client does not decode"),
+        (200, CODED, {"check": True, "decodable": ["br"]}, None, ""),
+        (200, CODED, {"check": True, "decodable": None}, None, ""),
+    ],
+)
+def test_the_check_of_a_response(
+    status: int, headers: dict[str, str], options: dict[str, Any], kind: type[ResponseError] | None, text: str
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data: x\n\n"
+
+    async def acheck() -> list[str]:
+        stream = AsyncEventStream(chunks())
+        await acheck_response(stream, status, headers, URL, redirects="pass follow=True", **options)
+        return [event.data async for event in stream]
+
+    def check() -> list[str]:
+        check_response(stream, status, headers, URL, redirects="pass follow=True", **options)
+        return [event.data for event in stream]
+
+    stream = EventStream(iter([b"data: x\n\n"]))
+    runs: list[Callable[[], list[str]]] = [check, lambda: trio.run(acheck)]
+    for run in runs:
+        if kind is None:
+            assert run() == ["x"]
+            continue
+        with pytest.raises(ResponseError) as caught:
+            run()
+        error = caught.value
+        assert (type(error), error.status, error.url, dict(error.headers)) == (kind, status, URL, headers)
+        assert error.body == (b"" if "br" in text else b"data: x\n\n")
+        assert text in str(error)
+        assert "https://example.org:8443/v1/chat" in str(error)
+        assert list(stream) == []
+
+
+def test_the_sync_check_closes_the_stream_whatever_happens() -> None:
+    stream = EventStream([b"data: x\n\n"])
+    with pytest.raises(AttributeError):
+        check_response(stream, 200, None, URL, check=True, redirects="")
+    assert list(stream) == []
+
+
+class Raw:
+    """What urllib3's responses have, in all its versions, and a note of how it was read."""
+
+    def __init__(self, **attributes: Any) -> None:
+        self.calls: list[Any] = []
+        self.chunked = self.closed = False
+        self.position = 0
+        for name, value in attributes.items():
+            setattr(self, name, self._read1 if value == "read1" else value)
+
+    def tell(self) -> int:
+        return self.position
+
+    def _read1(self, *amount: int, decode_content: bool = False) -> bytes:
+        self.calls.append(("read1", *amount, decode_content))
+        return b"x" if len(self.calls) < 3 else b""
+
+    def stream(self, *amount: int, decode_content: bool = False) -> Iterator[bytes]:
+        self.calls.append(("stream", *amount, decode_content))
+        yield b"x"
+
+
+READ1 = [("read1", 65536, True)] * 3
+SMALL, LARGE = [("stream", 1, True)], [("stream", 65536, True)]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "calls"),
+    [
+        ({"read1": "read1"}, READ1),
+        ({"read1": "read1", "_fp": Raw(read1="read1"), "chunked": True}, READ1),
+        ({"read1": "read1", "_fp": object()}, SMALL),  # a fake that reads from an object with `read` alone
+        ({"_fp": Raw(read1="read1")}, SMALL),  # before 2.2
+        ({"chunked": True}, LARGE),
+        ({"read1": "read1", "extension": None}, LARGE),  # urllib3-future
+        ({"extension": None, "chunked": True}, LARGE),
+    ],
+)
+def test_how_urllib3_is_read(attributes: dict[str, Any], calls: list[Any]) -> None:
+    response = Raw(**attributes)
+    assert set(read_promptly(response)) == {b"x"}
+    assert response.calls == calls
+
+
+@pytest.mark.parametrize(
+    ("attributes", "used"),
+    [
+        ({"position": 1}, True),
+        ({"position": 1, "closed": True, "length_remaining": 0}, True),
+        ({"closed": True}, True),
+        ({"closed": True, "length_remaining": None}, True),
+        ({"closed": True, "length_remaining": 1}, True),
+        ({"closed": True, "length_remaining": 0}, False),  # an empty body
+        ({"length_remaining": 1}, False),
+    ],
+)
+def test_a_used_response_of_urllib3(attributes: dict[str, Any], used: bool) -> None:
+    response = Raw(**attributes)
+    if used:
+        with pytest.raises(ValueError, match="read or closed already"):
+            read_promptly(response)
+    else:
+        assert list(read_promptly(response)) == [b"x"]

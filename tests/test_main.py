@@ -469,7 +469,7 @@ def test_interrupts_in_process(
     def interrupt(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr("sse_stream.__main__._Writer.__call__", interrupt)
+    monkeypatch.setattr("sse_stream.__main__._write", interrupt)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"data: a\n\n"), "utf-8"))
     with open(os.devnull, "w") as output:
         monkeypatch.setattr(sys, "stdout", output)

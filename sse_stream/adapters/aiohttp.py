@@ -5,14 +5,10 @@
         async for event in stream:
             print(event.data)
 
-The default timeout of aiohttp ends every stream after 5 minutes: `timeout=aiohttp.ClientTimeout(total=None)`, for a request
-or a session, does away with that. `idle_timeout` ends a stream in which nothing comes.
+The default timeout of aiohttp ends every stream after 5 minutes, hence the `timeout`, for a request or a session.
 
-Known to this client, and raised as its own exception after all completed events: a body shorter than its Content-Length or
-broken off between or inside chunks, a reset of such a body, a malformed chunk, a corrupt compressed body
-(`ClientPayloadError`), silence longer than `idle_timeout` (`SocketTimeoutError`). Not known to it: a reset of a body that ends
-with the connection. Known to no client: the cut of such a body, or of a compressed one. What aiohttp has received but not
-parsed when a fault arrives, as while the consumer is slow and the buffer full, is lost.
+A broken stream raises `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`. A reset is not seen where the body
+ends with the connection; what aiohttp has not parsed yet when a fault arrives is lost.
 """
 
 from __future__ import annotations
@@ -31,12 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "is_transient"]
 
-_REDIRECTS = "aiohttp follows redirects unless allow_redirects=False"
-
-# It raises ContentEncodingError for those of them that it lacks a library for.
-_DECODABLE = ("gzip", "deflate", "br", "zstd")
-
-_LOOK_EVERY = 0.5  # seconds between two looks at a connection that is silent
+_LOOK_EVERY = 0.5  # seconds between two looks at a silent connection
 
 
 def aiter_events(
@@ -44,21 +35,21 @@ def aiter_events(
 ) -> AsyncEventStream:
     """Iterate over the events of an open response of a ClientSession.
 
-    decoder: an SSEDecoder with options of one's own.
-    check:   raise StatusError or ContentTypeError at the first event unless the response is an event stream.
-    idle_timeout: seconds of waiting without a byte, comments count, after which SocketTimeoutError is raised; None: never.
+    check: raise StatusError or ContentTypeError at the first event unless the response is an event stream.
+    idle_timeout: seconds of waiting without a byte after which SocketTimeoutError is raised; None: never.
 
-    A response that has been read with `read` gives the events of its body. Raises TypeError for what is no response of
-    aiohttp, ValueError for one whose bytes are gone; the first event raises ResponseError for a Content-Encoding that aiohttp
-    does not decode. The response is closed in every other case.
+    A response that has been read gives the events of its body. ValueError for one whose bytes are gone, ResponseError at the
+    first event for an unknown Content-Encoding.
     """
     if not hasattr(response, "request_info") or not hasattr(response, "content"):
         hint = "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
         raise TypeError(f"aiter_events takes a response of aiohttp, not {type(response).__name__}{hint}")
     stream = AsyncEventStream(_Chunks(response, idle_timeout), decoder=decoder, response=response)
     head = response.status, response.headers, str(response.url)
-    decodable = () if "," in response.headers.get("Content-Encoding", "") else _DECODABLE  # one of them, not a list
-    stream._check = lambda: acheck_response(stream, *head, check=check, redirects=_REDIRECTS, decodable=decodable)
+    redirects = "aiohttp follows redirects unless allow_redirects=False"
+    # One of them, not a list; aiohttp raises ContentEncodingError for those that it lacks a library for.
+    decodable = () if "," in response.headers.get("Content-Encoding", "") else ("gzip", "deflate", "br", "zstd")
+    stream._check = lambda: acheck_response(stream, *head, check=check, redirects=redirects, decodable=decodable)
     return stream
 
 
@@ -73,16 +64,12 @@ def aconnect(
     idle_timeout: float | None = None,
     **request_options: Any,
 ) -> AsyncOpening:
-    """Open a stream: an async context manager that sends the request on entering and releases the connection on leaving.
+    """Return an async context manager that sends the request on entering, and releases the connection on leaving.
 
-    client:  a ClientSession.
-    method, url: of the request.
-    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
-    check:   as in `aiter_events`; it goes before the session's `raise_for_status`.
+    client: a ClientSession; `check` goes before its `raise_for_status`.
+    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
     idle_timeout: as in `aiter_events`; also the seconds that the headers may take.
-    request_options: those of `session.request`: headers, params, data, json, timeout, ...
-
-    Entering raises the client's own exceptions if there is no response, StatusError and ContentTypeError.
+    request_options: those of `client.request`.
     """
     if not hasattr(client, "request") or not hasattr(client, "ws_connect"):
         raise TypeError(f"aconnect takes an aiohttp.ClientSession, not {type(client).__name__}")
@@ -114,10 +101,7 @@ def asubscribe(
     sleep: Callable[[float], Awaitable[object]] | None = None,
     **request_options: Any,
 ) -> AsyncEventSource:
-    """Open a stream that is connected to again whenever it breaks: an `AsyncEventSource` over `aconnect`.
-
-    Options as `reconnect.make_source` explains them, the others as `aconnect` takes them, for each connection.
-    """
+    """Return an `AsyncEventSource` over `aconnect`, with options as `reconnect.make_source` explains them."""
     return make_source(
         AsyncEventSource,
         lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
@@ -134,12 +118,7 @@ def asubscribe(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
-
-    True for ClientConnectionError, ClientPayloadError and ClientHttpProxyError of aiohttp, the last one if its status is
-    among those that are tried again, for a response that aiohttp cannot parse, for timeouts and OSError; False for a
-    certificate or a fingerprint that is refused, and for all others.
-    """
+    """Return whether an exception is a broken connection, and no mistake of the caller."""
     import asyncio
 
     from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
@@ -150,13 +129,13 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, ClientHttpProxyError):
         return error.status in TRANSIENT_STATUSES
     if isinstance(error.__cause__, HttpProcessingError):
-        return True  # a ClientResponseError, even if only the first chunk is malformed: both came at once
+        return True  # what came could not be parsed
     # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
     return isinstance(error, (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError))
 
 
 async def _send(request: Any, limit: float | None) -> Any:
-    """Return the response; raise SocketTimeoutError if its headers take longer than `limit` seconds."""
+    """Return the response; raise SocketTimeoutError if its headers take too long."""
     if limit is None:
         return await request
     from asyncio import ensure_future, wait
@@ -175,38 +154,31 @@ async def _send(request: Any, limit: float | None) -> Any:
 class _Chunks:
     """Iterate over the bytes of a response as they come.
 
-    While `readany` waits, a timer looks after the connection now and then: aiohttp lets a reader wait for ever when its parser
-    has given up, and has no idle limit that can be set on a response. The timer is armed again only when it has run, so that
-    chunks that come fast cost none.
+    While `readany` waits, a timer looks after the connection: aiohttp lets a reader wait for ever when its parser has given
+    up, and has no idle limit for a response.
     """
 
-    __slots__ = ("_body", "_closing", "_content", "_idle_timeout", "_loop", "_response", "_seen", "_since", "_timer")
-
     def __init__(self, response: Any, idle_timeout: float | None) -> None:
+        from asyncio import get_running_loop
+
         self._response = response
         self._content = content = response.content
-        self._body: bytes | None = None  # of a response that has been read
-        if content.at_eof() and content.total_bytes:
-            self._body = getattr(response, "_body", None)
-            if not self._body:
-                raise ValueError("this response has been consumed; pass it to aiter_events before anything is read")
-        elif response.closed and not content.is_eof():
-            raise ValueError("this response has been closed; pass it to aiter_events before that")
-        self._idle_timeout = idle_timeout
-        self._loop: Any = None
+        consumed = content.at_eof() and content.total_bytes
+        self._body = (consumed and getattr(response, "_body", None)) or b""  # of a response that has been read
+        if not self._body and (consumed or (response.closed and not content.is_eof())):
+            how = "consumed" if consumed else "closed"
+            raise ValueError(f"this response has been {how}; pass it to aiter_events before anything is read")
+        self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
+        self._loop = get_running_loop()
         self._timer: Any = None
-        self._since: float | None = None  # when the last byte came, or the wait for it began; None: nobody waits
-        self._seen = 0  # how many bytes had come by then
-        self._closing = False  # the connection was closing at the last look
+        self._waiting = False
 
     def __aiter__(self) -> _Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._body is not None:
-            chunk, self._body = self._body, b""
-        else:
-            chunk = self._rescue() or await self._read()
+        body, self._body = self._body, b""
+        chunk: bytes = body or self._rescue() or await self._read()
         if not chunk:
             raise StopAsyncIteration
         return chunk
@@ -217,25 +189,20 @@ class _Chunks:
 
     async def _read(self) -> bytes:
         """Return what comes next, b"" at the end."""
-        content = self._content
-        if self._loop is None:
-            from asyncio import get_running_loop
-
-            self._loop = get_running_loop()
         chunk = b""
-        while not chunk and not content.at_eof():
-            now: float = self._loop.time()
-            self._since, self._seen, self._closing = now, _count(content), False
-            if self._timer is None:
-                self._look_later(now)
-            try:
-                chunk = await content.readany()
-            except Exception as error:
-                if self._is_of_parser(error):
-                    raise _gone() from error
-                raise
-            finally:
-                self._since = None
+        self._waiting = True
+        try:
+            while not chunk and not self._content.at_eof():
+                self._note_life()
+                if self._timer is None:  # else it runs on: chunks that come fast cost none
+                    self._look_later()
+                chunk = await self._content.readany()
+        except Exception as error:
+            if self._is_of_parser(error):
+                raise _gone() from error
+            raise
+        finally:
+            self._waiting = False
         return chunk
 
     def _rescue(self) -> bytes:
@@ -250,36 +217,35 @@ class _Chunks:
             self._content.set_exception(fault)
         return rest
 
-    def _look_later(self, since: float) -> None:
-        now = self._loop.time()
-        delay = _LOOK_EVERY if self._idle_timeout is None else min(_LOOK_EVERY, since + self._idle_timeout - now)
-        self._timer = self._loop.call_later(delay, self._look)
+    def _note_life(self) -> None:
+        self._alive_at, self._seen, self._closing = self._loop.time(), _count(self._content), False
+
+    def _look_later(self) -> None:
+        left = self._alive_at + self._idle_timeout - self._loop.time()
+        self._timer = self._loop.call_later(min(_LOOK_EVERY, left), self._look)
 
     def _look(self) -> None:
         """End the wait if it is hopeless."""
         self._timer = None
-        since, now, content = self._since, self._loop.time(), self._content
-        if since is None:
+        if not self._waiting:
             return
-        if _count(content) != self._seen:
-            self._since = since = now
-            self._seen, self._closing = _count(content), False
-        elif self._idle_timeout is not None and now - since >= self._idle_timeout:
-            content.set_exception(_idle(self._idle_timeout))
-            return
-        elif self._is_connected():
-            self._closing = False
-        elif not self._closing:  # at the first look it may be about to report its end
-            self._closing = True
+        fault = None
+        was_closing, self._closing = self._closing, not self._is_connected()
+        if _count(self._content) != self._seen:
+            self._note_life()
+        elif self._loop.time() - self._alive_at >= self._idle_timeout:
+            fault = _idle(self._idle_timeout)
+        elif was_closing and self._closing:  # at the first look it may be about to report its end
+            fault = _gone()
+        if fault is None:
+            self._look_later()
         else:
-            content.set_exception(_gone())
-            return
-        self._look_later(since)
+            self._content.set_exception(fault)
 
     def _is_of_parser(self, error: Exception) -> bool:
         from aiohttp.http import HttpProcessingError
 
-        # The parser in Python raises its own; after the one in C there is a RuntimeError, "Connection closed."
+        # The parser in Python raises its own; the one in C leaves a RuntimeError, "Connection closed."
         return isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected())
 
     def _is_connected(self) -> bool:
@@ -288,8 +254,7 @@ class _Chunks:
 
 
 def _count(content: Any) -> int:
-    """Return how many bytes have come; newer releases count them as they were before decompressing."""
-    count: int = getattr(content, "total_raw_bytes", content.total_bytes)
+    count: int = getattr(content, "total_raw_bytes", content.total_bytes)  # the former in newer releases: not decompressed yet
     return count
 
 
@@ -302,4 +267,4 @@ def _idle(limit: float) -> Exception:
 def _gone() -> Exception:
     from aiohttp import ClientPayloadError
 
-    return ClientPayloadError("aiohttp has dropped the connection in the middle of the body: it could not parse what came")
+    return ClientPayloadError("aiohttp dropped the connection inside the body: it could not parse what came")

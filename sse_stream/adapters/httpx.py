@@ -12,11 +12,9 @@
 The default timeout of httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10, read=60)` sets another
 limit, `timeout=None` none. Redirects are followed with `follow_redirects=True`.
 
-Known to this client, and raised as its own exception after all completed events: a body shorter than its Content-Length or
-broken off between or inside chunks, and a malformed chunk (`RemoteProtocolError`), a reset (`ReadError`), silence longer than
-the read timeout (`ReadTimeout`), a corrupt compressed body (`DecodingError`). Known to no client: the cut of a body that ends
-with the connection, or of a compressed one. Over HTTP/2 the server learns that a stream was left early when the client is
-closed. On trio, leaving early may make httpx's own generators warn that they were not exhausted.
+A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or `DecodingError`. Over
+HTTP/2 the server learns that a stream was left early when the client is closed. On trio, leaving early may make httpx's own
+generators warn that they were not exhausted.
 """
 
 from __future__ import annotations
@@ -38,29 +36,23 @@ __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", 
 
 _REDIRECTS = "httpx follows redirects with follow_redirects=True"
 
-# What the functions of the module itself give to the Client that they make; the rest is the request's.
-_CLIENT_OPTIONS = ("cert", "cookies", "proxies", "proxy", "trust_env", "verify")
-_SENDING_OPTIONS = ("auth", "follow_redirects")  # of `client.send`, not of `client.build_request`
-
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
     """Iterate over the events of an open response of `client.stream` or `client.send(..., stream=True)`.
 
-    decoder: an SSEDecoder with options of one's own.
-    check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
+    check: raise StatusError or ContentTypeError unless the response is an event stream.
 
-    A response that has been read gives the events of its content. Raises TypeError for what is no response of a sync client,
-    ValueError for one whose bytes are gone, ResponseError for a Content-Encoding that httpx does not decode. The response is
-    closed in every other case.
+    A response that has been read gives the events of its content. ValueError for one whose bytes are gone, ResponseError for
+    an unknown Content-Encoding.
     """
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
-    chunks = response.iter_bytes()  # any chunk size holds events back
-    stream = EventStream(chunks, decoder=decoder, response=response)
-    return check_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
+    stream = EventStream(response.iter_bytes(), decoder=decoder, response=response)  # any chunk size holds events back
+    check_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
+    return stream
 
 
 def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> AsyncEventStream:
-    """As `iter_events`, for the response of an AsyncClient; the first event raises the error of the check."""
+    """Do as `iter_events`, for the response of an AsyncClient; the first event raises the error of the check."""
     _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
     stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
     stream._check = lambda: acheck_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
@@ -77,32 +69,28 @@ def connect(
     check: bool = True,
     **request_options: Any,
 ) -> Opening:
-    """Open a stream: a context manager that sends the request on entering and releases the connection on leaving.
+    """Return a context manager that sends the request on entering, and releases the connection on leaving.
 
-    client:  a Client, or the module `httpx` or `httpx2` itself.
-    method, url: of the request.
-    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
-    check:   as in `iter_events`.
-    request_options: those of `client.stream` or `httpx.stream`: headers, params, content, data, json, auth, timeout, ...
-
-    Entering raises the client's own exceptions if there is no response, StatusError and ContentTypeError.
+    client: a Client, or the module `httpx` or `httpx2` itself.
+    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
+    request_options: those of `client.stream` or `httpx.stream`.
     """
     if hasattr(client, "aclose"):
         raise TypeError(f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect")
-    if not hasattr(client, "build_request") and not hasattr(client, "Client"):
+    if hasattr(client, "Client"):  # what the module's functions give to the one that they make, and not to the request
+        client = client.Client(**_take(request_options, "cert", "cookies", "proxies", "proxy", "trust_env", "verify"))
+        options: dict[str, Any] = {"decoder": decoder, "last_event_id": last_event_id, "check": check, **request_options}
+        return _OpeningWithClient(client, connect(client, method, url, **options))
+    if not hasattr(client, "build_request"):
         raise TypeError(f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
-    own = getattr(client, "headers", None)
-    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id, own=own)
+    sending = _prepare(client, decoder, request_options)
 
-    def open_stream(client: Any) -> EventStream:
-        request, sending = _build_request(client, method, url, request_options)
+    def open_stream() -> EventStream:
+        request = client.build_request(method, url, **request_options)
         return iter_events(client.send(request, stream=True, **sending), decoder=decoder, check=check)
 
-    if hasattr(client, "build_request"):
-        return Opening(lambda: open_stream(client))
-    options = {name: request_options.pop(name) for name in _CLIENT_OPTIONS if name in request_options}
-    return _OpeningWithClient(open_stream, lambda: client.Client(**options))
+    return Opening(open_stream)
 
 
 def aconnect(
@@ -115,16 +103,15 @@ def aconnect(
     check: bool = True,
     **request_options: Any,
 ) -> AsyncOpening:
-    """As `connect`, for an AsyncClient: an async context manager."""
+    """Do as `connect`, for an AsyncClient."""
     if not hasattr(client, "build_request") or not hasattr(client, "aclose"):
         hint = "; connect takes it" if hasattr(client, "Client") or hasattr(client, "build_request") else ""
         raise TypeError(f"aconnect takes an httpx.AsyncClient, not {type(client).__name__}{hint}")
     decoder = prepare_decoder(decoder, last_event_id)
-    own = getattr(client, "headers", None)
-    request_options["headers"] = request_headers(request_options.get("headers"), decoder.last_event_id, own=own)
+    sending = _prepare(client, decoder, request_options)
 
     async def open_stream() -> AsyncEventStream:
-        request, sending = _build_request(client, method, url, request_options)
+        request = client.build_request(method, url, **request_options)
         return aiter_events(await client.send(request, stream=True, **sending), decoder=decoder, check=check)
 
     return AsyncOpening(open_stream)
@@ -144,10 +131,7 @@ def subscribe(
     sleep: Callable[[float], object] | None = None,
     **request_options: Any,
 ) -> EventSource:
-    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
-
-    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
-    """
+    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
     return make_source(
         EventSource,
         lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
@@ -177,7 +161,7 @@ def asubscribe(
     sleep: Callable[[float], Awaitable[object]] | None = None,
     **request_options: Any,
 ) -> AsyncEventSource:
-    """As `subscribe`, for an AsyncClient: an `AsyncEventSource` over `aconnect`; on trio pass `sleep=trio.sleep`."""
+    """Do as `subscribe`, for an AsyncClient; on trio pass `sleep=trio.sleep`."""
     return make_source(
         AsyncEventSource,
         lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
@@ -194,11 +178,7 @@ def asubscribe(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
-
-    True for httpx.TransportError, but for UnsupportedProtocol and LocalProtocolError, for DecodingError and OSError; False for
-    a certificate that is refused, and for all others.
-    """
+    """Return whether an exception is a broken connection, and no mistake of the caller."""
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in ("httpx", "httpx2")}
     if names & {"UnsupportedProtocol", "LocalProtocolError"} or is_refused_certificate(error):
         return False
@@ -208,17 +188,16 @@ def is_transient(error: Exception) -> bool:
 class _OpeningWithClient(Opening):
     """An Opening with a client of its own, which it closes last."""
 
-    def __init__(self, open_stream: Callable[[Any], EventStream], make_client: Callable[[], Any]) -> None:
-        super().__init__(lambda: open_stream(self._client))
-        self._make_client = make_client
+    def __init__(self, client: Any, opening: Opening) -> None:
+        def open_stream() -> EventStream:
+            try:
+                return opening.__enter__()
+            except BaseException:
+                client.close()
+                raise
 
-    def __enter__(self) -> EventStream:
-        self._client = self._make_client()
-        try:
-            return super().__enter__()
-        except BaseException:
-            self._client.close()
-            raise
+        super().__init__(open_stream)
+        self._client = client
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -229,38 +208,32 @@ class _OpeningWithClient(Opening):
             self._client.close()
 
 
-def _build_request(client: Any, method: str, url: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the request, and the options of sending it."""
-    sending = {name: value for name, value in options.items() if name in _SENDING_OPTIONS}
-    building = {name: value for name, value in options.items() if name not in _SENDING_OPTIONS}
-    return client.build_request(method, url, **building), sending
+def _prepare(client: Any, decoder: SSEDecoder, options: dict[str, Any]) -> dict[str, Any]:
+    """Set the headers; take out the options of `send`, and leave those of `build_request`."""
+    options["headers"] = request_headers(options.get("headers"), decoder.last_event_id, own=client.headers)
+    return _take(options, "auth", "follow_redirects")
+
+
+def _take(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: options.pop(name) for name in names if name in options}
 
 
 def _refuse_response(response: Any, function: str, side: str, other: str) -> None:
-    """Raise TypeError or ValueError for what the function cannot read."""
     if not hasattr(response, "aiter_bytes") or not hasattr(response, "is_stream_consumed"):
         raise TypeError(f"{function} takes a response of httpx or httpx2, not {type(response).__name__}")
     if not hasattr(response.stream, side):
         raise TypeError(f"this response is of the other kind of client; pass it to {other}")
-    if response.is_stream_consumed or response.is_closed:
-        try:
-            response.content  # noqa: B018  # kept by `read`
-        except RuntimeError:  # ResponseNotRead
-            raise ValueError(
-                f"this response has been consumed or closed; pass it to {function} before anything is read"
-            ) from None
+    if (response.is_stream_consumed or response.is_closed) and not hasattr(response, "_content"):  # kept by `read`
+        raise ValueError(f"this response is consumed or closed; pass it to {function} before anything is read")
 
 
 def _head(response: Any) -> dict[str, Any]:
-    """Return what the check of a response asks for."""
-    # What it can decode besides these depends on what is installed: its Accept-Encoding says so.
+    # What else it can decode depends on what is installed: its Accept-Encoding says so.
     decodable, url = ["gzip", "deflate"], ""
     try:
-        request = response.request
-    except RuntimeError:  # a response made by hand has none
-        pass
-    else:
-        asked = request.headers.get("Accept-Encoding", "").lower()
+        url = str(response.url)
+        asked = response.request.headers.get("Accept-Encoding", "").lower()
         decodable += [coding.partition(";")[0].strip() for coding in asked.split(",")]
-        url = str(request.url)
+    except RuntimeError:  # a response made by hand has no request
+        pass
     return {"status": response.status_code, "headers": response.headers, "url": url, "decodable": decodable}

@@ -5,19 +5,15 @@
         for event in stream:
             print(event.data)
 
-All functions take a `pycurl.Curl` and run it on a CurlMulti of their own. WRITEFUNCTION and HEADERFUNCTION are theirs until
-the stream is closed, and are then as if they had never been set; FAILONERROR is turned off; every other option is the
-caller's. TIMEOUT would cut the stream: leave it unset. Silence has no limit unless `idle_timeout` sets one. Compressed
-bodies are decoded if ACCEPT_ENCODING is set, and otherwise refused with ResponseError where their first bytes tell. Streams
-share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
+Every function runs a `pycurl.Curl` on a CurlMulti of its own. WRITEFUNCTION and HEADERFUNCTION are the stream's, and unset when
+it is closed; FAILONERROR is turned off; every other option is the caller's. TIMEOUT would cut the stream. Compressed bodies
+are decoded if ACCEPT_ENCODING is set, else refused. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
 
-The transfer goes on while an event is waited for, by one round of its sockets at a time: at most some 700 KB, or what those
-unfold to if they are compressed. So a slow consumer holds the server back.
+The transfer goes on while an event is waited for, so a slow consumer holds the server back. At most some 700 KB are held, or
+what those unfold to if they are compressed.
 
-Known to this client, and raised as its own `pycurl.error` after all completed events: 18 a body shorter than announced or
-broken off inside a chunk, 28 silence longer than `idle_timeout`, 56 a reset or a malformed chunk, 61 (23 in old libcurl) a
-corrupt compressed body, 92 the reset of an HTTP/2 stream. Known to no client: the cut of a body that ends with the
-connection, or of a compressed one.
+A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
+libcurl) corrupt when decompressed, 92 reset over HTTP/2.
 """
 
 from __future__ import annotations
@@ -29,6 +25,7 @@ import threading
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
+from types import SimpleNamespace
 
 from ..handshake import (
     MAX_BODY_SIZE,
@@ -54,30 +51,30 @@ if TYPE_CHECKING:
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "perform", "subscribe"]
 
-# The codes of `pycurl.error` that are a broken connection; see `is_transient`. 23 is what old libcurl says for 61.
-_TRANSIENT = frozenset({5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97})
+_PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
 
-# How a body in gzip, deflate and zstd begins; none of these is UTF-8.
-_CODED = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
+_GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
-# How many pieces of the body make a chunk at most: libcurl writes 16 KiB at once.
-_PIECES = 64
-
-_REDIRECTS = "pycurl follows redirects if FOLLOWLOCATION is set"
+# The codes of `pycurl.error` that are a broken connection.
+_TRANSIENT = {
+    5, 6,  # no address
+    7, 35, 96, 97,  # no connection
+    16, 18, 52, 55, 56, 92, 95,  # a broken one
+    28,  # a silent one
+    23, 61,  # a body that cannot be decoded
+}  # fmt: skip
 
 
 def iter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> EventStream:
-    """Run a handle whose options are set, and iterate over the events; return when the response's head has come.
+    """Run a handle whose options are set until the response's head has come, and iterate over the events.
 
-    decoder: an SSEDecoder with options of one's own.
-    check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
-    idle_timeout: seconds without a byte after which `pycurl.error` 28 is raised; None: never. Only waiting counts.
+    check: raise StatusError or ContentTypeError unless the response is an event stream.
+    idle_timeout: seconds of waiting without a byte after which `pycurl.error` 28 is raised; None: never.
 
     `stream.response` has the `status`, `headers` and `url` of the last header block. Another thread may close the stream.
-    Raises TypeError for what is no `pycurl.Curl`, ValueError for a handle that is in use, `pycurl.error` if there is no
-    response. The handle can be used again once the stream is closed.
+    ValueError for a handle that is in use, ResponseError for a compressed body without ACCEPT_ENCODING.
     """
     return _open(curl, {}, prepare_decoder(decoder, ""), check, idle_timeout)
 
@@ -85,12 +82,7 @@ def iter_events(
 def aiter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> AsyncEventStream:
-    """Do as `iter_events` on asyncio: start the transfer at the call; it goes on while the stream is waited for.
-
-    The first event waits for the response's head and raises what `iter_events` raises at once; until then
-    `stream.response.status` is 0. RuntimeError outside a running asyncio loop (on trio, run `iter_events` in a thread).
-    The loop must have `add_reader`, which the Proactor loop of Windows has not.
-    """
+    """Do as `iter_events` on an asyncio loop that has `add_reader`; the first event waits for the response's head."""
     decoder = prepare_decoder(decoder, "")
     reader = _AsyncReader(curl, {}, check, idle_timeout)
     return AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
@@ -107,13 +99,11 @@ def connect(
     check: bool = True,
     idle_timeout: float | None = None,
 ) -> Opening:
-    """Open a stream: a context manager that starts the transfer on entering and releases the handle on leaving.
+    """Return a context manager that starts the transfer on entering, and releases the handle on leaving.
 
-    curl:    a `pycurl.Curl`; of its options URL, CUSTOMREQUEST and HTTPHEADER are set, and stay; the body is POSTFIELDS.
-    method, url: of the request.
+    curl: its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay; the body is its POSTFIELDS.
     headers: a mapping or pairs, in place of what HTTPHEADER was.
-    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
-    check, idle_timeout: as in `iter_events`.
+    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
@@ -137,12 +127,9 @@ def aconnect(
 
     async def open_stream() -> AsyncEventStream:
         reader = _AsyncReader(curl, options, check, idle_timeout)
-        try:
-            await reader.open()
-            return AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
-        except BaseException:
-            reader.close()
-            raise
+        stream = AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
+        stream._check = reader.open
+        return stream
 
     return AsyncOpening(open_stream)
 
@@ -161,10 +148,7 @@ def subscribe(
     sleep: Callable[[float], object] | None = None,
     **request_options: Any,
 ) -> EventSource:
-    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
-
-    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
-    """
+    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
     return make_source(
         EventSource,
         lambda decoder: connect(curl, method, url, decoder=decoder, check=check, **request_options),
@@ -194,7 +178,7 @@ def asubscribe(
     sleep: Callable[[float], Awaitable[object]] | None = None,
     **request_options: Any,
 ) -> AsyncEventSource:
-    """Do as `subscribe` on asyncio: an `AsyncEventSource` over `aconnect`."""
+    """Do as `subscribe` on asyncio."""
     return make_source(
         AsyncEventSource,
         lambda decoder: aconnect(curl, method, url, decoder=decoder, check=check, **request_options),
@@ -211,12 +195,7 @@ def asubscribe(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
-
-    True for `pycurl.error` with the code of a name that could not be resolved (5, 6), a connection that could not be made (7,
-    35, 96, 97), broke (16, 18, 52, 55, 56, 92, 95) or timed out (28), or of a body that could not be decoded (23, 61), and for
-    OSError; False for all others.
-    """
+    """Return whether an exception is a broken connection, and no mistake of the caller."""
     if type(error).__module__ == "pycurl":
         return bool(error.args) and error.args[0] in _TRANSIENT
     return isinstance(error, OSError)
@@ -230,9 +209,9 @@ def perform(
     check: bool = True,
     idle_timeout: float | None = None,
 ) -> SSEDecoder:
-    """Run a handle whose options are set, call `on_event` with each event, and return the closed decoder at the end.
+    """Do as `iter_events`, but call `on_event` with each event, and return the closed decoder at the end.
 
-    What `on_event` raises stops the transfer and passes through. The rest is as in `iter_events`.
+    What `on_event` raises stops the transfer and passes through.
     """
     if not callable(on_event):
         raise TypeError(f"on_event must be callable with an event, not {type(on_event).__name__}")
@@ -243,13 +222,8 @@ def perform(
 
 
 def _open(curl: Any, options: dict[int, Any], decoder: SSEDecoder, check: bool, idle_timeout: float | None) -> EventStream:
-    reader = _Reader(curl, options, idle_timeout)
-    try:
-        reader.open(check)
-        return EventStream(reader, decoder=decoder, response=reader.transfer.response)
-    except BaseException:
-        reader.close()
-        raise
+    reader = _Reader(curl, options, check, idle_timeout)
+    return EventStream(reader, decoder=decoder, response=reader.transfer.response)
 
 
 def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_id: str) -> dict[int, Any]:
@@ -258,21 +232,17 @@ def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_
         headers = [*headers]
         if any(isinstance(field, (str, bytes)) for field in headers):
             raise TypeError('headers must be a mapping or pairs, {"Name": "value"}, not lines as HTTPHEADER takes them')
-    lines = [_header_line(name, value) for name, value in request_headers(headers, last_event_id)]
-    return {pycurl.URL: url.encode(), pycurl.CUSTOMREQUEST: _one_line(method.upper().encode()), pycurl.HTTPHEADER: lines}
-
-
-def _header_line(name: str, value: Any) -> bytes:
-    if not isinstance(value, (str, bytes)):
-        raise TypeError(f"the value of the header {name} must be str or bytes, not {type(value).__name__}")
-    value = value if isinstance(value, bytes) else value.encode()
-    return _one_line(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
-
-
-def _one_line(text: bytes) -> bytes:
-    if not set(text).isdisjoint(b"\r\n\0"):  # libcurl would send it as it is, and so forge a header
-        raise ValueError(f"a method, a header's name and its value must be one line: {text[:100]!r}")
-    return text
+    lines: list[bytes] = []
+    for name, value in request_headers(headers, last_event_id):
+        if not isinstance(value, (str, bytes)):
+            raise TypeError(f"the value of the header {name} must be str or bytes, not {type(value).__name__}")
+        value = value if isinstance(value, bytes) else value.encode()
+        lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
+    verb = method.upper().encode()
+    for line in (verb, *lines):
+        if not set(line).isdisjoint(b"\r\n\0"):  # libcurl would send it as it is, and so forge a header
+            raise ValueError(f"a method, a header's name and its value must be one line: {line[:100]!r}")
+    return {pycurl.URL: url.encode(), pycurl.CUSTOMREQUEST: verb, pycurl.HTTPHEADER: lines}
 
 
 def _module_of(curl: Any) -> Any:
@@ -283,42 +253,31 @@ def _module_of(curl: Any) -> Any:
     return pycurl
 
 
-class _Response:
-    """What the last header block says. status: 0 until one has come. url: the one that answered, after redirects."""
-
-    __slots__ = ("headers", "status", "url")
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers = Headers()
-        self.url = ""
-
-
 class _Transfer:
-    """One transfer on a CurlMulti of its own: told which sockets are ready, it collects what they bring.
+    """One transfer: told which of its sockets are ready, it collects what they bring.
 
-    on_socket: told, as M_SOCKETFUNCTION is, what to wait for; waiting is the reader's part. It must not refer to the reader,
-        which is released by being dropped.
+    on_socket: the M_SOCKETFUNCTION; it must not hold the reader, which is released by being dropped.
     """
 
     def __init__(
-        self, curl: Any, options: dict[int, Any], idle_timeout: float | None, on_socket: Callable[..., object]
+        self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, on_socket: Callable[..., object]
     ) -> None:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout must be more than 0 seconds, or None for no limit, not {idle_timeout}")
-        self.response = _Response()
+        self.response = SimpleNamespace(status=0, headers=Headers(), url="")  # what the last header block says
         self.done = False
         self._curl = curl
-        self._idle_timeout = idle_timeout
+        self._check = check
+        self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
         self._alive_at = monotonic()
-        self._timer_at: float | None = None
+        self._timer_at = float("inf")
         self._lines: list[bytes] = []  # of headers
         self._fields: list[tuple[str, str]] = []
         self._in_head = False
+        self._answered = False
         self._body: list[bytes] = []  # not taken yet
         self._begun = False  # some of it has been taken
-        self._known = False  # whether the response is the one that counts
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, on_socket)
@@ -344,35 +303,31 @@ class _Transfer:
             raise
 
     def _on_timer(self, milliseconds: int) -> None:
-        self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
+        self._timer_at = float("inf") if milliseconds < 0 else monotonic() + milliseconds / 1000
 
     def timeout(self) -> float | None:
         """Return how many seconds to wait for the sockets, None for ever."""
-        idle_at = None if self._idle_timeout is None else self._alive_at + self._idle_timeout
-        times = [at for at in (self._timer_at, idle_at) if at is not None]
-        return max(0, min(times) - monotonic()) if times else None
+        at = min(self._timer_at, self._alive_at + self._idle_timeout)
+        return None if at == float("inf") else max(0, at - monotonic())
 
     def run(self, ready: Iterable[tuple[int, int]]) -> None:
-        """Do one round: what the ready sockets, pairs of descriptor and CSELECT bits, or the passing of time make due."""
+        """Do what the ready sockets, pairs of descriptor and bits, or the passing of time make due."""
         now = monotonic()
         for descriptor, bits in ready:
             self._multi.socket_action(descriptor, bits)
             self._alive_at = now
-        if self._timer_at is not None and now >= self._timer_at:
-            self._timer_at = None
+        if now >= self._timer_at:
+            self._timer_at = float("inf")
             self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
         if self._lines:
             self._read_head()
         _, succeeded, failed = self._multi.info_read()
-        if succeeded or failed:
-            self._end(*failed[0][1:] if failed else ())
-        elif self._idle_timeout is not None and now >= self._alive_at + self._idle_timeout:
-            self._end(self._pycurl.E_OPERATION_TIMEDOUT, f"no byte came for idle_timeout={self._idle_timeout} seconds")
-
-    def _end(self, *error: Any) -> None:
-        self.done = True
-        if error:
-            self._error = self._pycurl.error(*error)
+        if failed:
+            self._error = self._pycurl.error(*failed[0][1:])
+        elif not succeeded and now >= self._alive_at + self._idle_timeout:
+            message = f"no byte came for idle_timeout={self._idle_timeout} seconds"
+            self._error = self._pycurl.error(self._pycurl.E_OPERATION_TIMEDOUT, message)
+        self.done = bool(succeeded or self._error)
 
     def _read_head(self) -> None:
         for line in self._lines:
@@ -388,23 +343,23 @@ class _Transfer:
         self.response.url = self._curl.getinfo_raw(self._pycurl.EFFECTIVE_URL).decode("utf-8", "replace")
         self.response.headers = Headers(self._fields)
 
-    def answered(self, check: bool) -> bool:
-        """Return whether the response has come, or must be waited for; raise what it is if it is not what was asked for."""
+    def answered(self) -> bool:
+        """Return whether the response has come; raise what it is if it is not what was asked for."""
         response = self.response
-        # libcurl may follow a redirect or answer a challenge: then there is another block, and no body before it.
-        self._known = self._known or bool(self._body) or (200 <= response.status < 300 and not self._in_head)
-        if not self._known:
+        # libcurl may follow a redirect or answer a challenge: then another block comes, and no body before it.
+        if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):
             if not self.done:
                 return False
             if self._error and (self._in_head or response.status < 400):
                 self.take()  # raises it
-        if not check or is_event_stream(response.status, response.headers.get("Content-Type")):
+        if self._answered or not self._check or is_event_stream(response.status, response.headers.get("Content-Type")):
+            self._answered = True
             return True
-        body = b"".join(self._body)
+        body = b"".join(self._body)[:MAX_BODY_SIZE]
         if not self.done and len(body) < MAX_BODY_SIZE:
             return False
-        fields, body = response.headers.items(), body[:MAX_BODY_SIZE]
-        raise response_error(response.status, fields, response.url, body, redirects=_REDIRECTS)
+        redirects = "pycurl follows redirects if FOLLOWLOCATION is set"
+        raise response_error(response.status, response.headers.items(), response.url, body, redirects=redirects)
 
     def listen(self) -> None:
         """Begin to wait: the consumer's time is not the server's."""
@@ -416,28 +371,24 @@ class _Transfer:
         if self._error and not self._body:
             error, self._error = self._error, None
             raise error
-        # Not all at once: a compressed body may have become much larger than one event is allowed to be.
+        # Not all at once: a compressed body may unfold to much more than one event may have.
         body = b"".join(self._body[:_PIECES])
         del self._body[:_PIECES]
         if body and not self._begun:
             self._begun = True
-            self._refuse_coded(body)
+            response = self.response
+            coding = response.headers.get("Content-Encoding")
+            # Whether libcurl decodes it is no option that can be read; the body's start tells.
+            if coding and body.startswith(_GZIP_DEFLATE_ZSTD):
+                message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING to have it decoded"
+                raise ResponseError(message, response.status, response.headers, response.url)
         return body
-
-    def _refuse_coded(self, body: bytes) -> None:
-        """Raise ResponseError for a body that libcurl was not told to decode: no option can be read, but its start tells."""
-        response = self.response
-        if body.startswith(_CODED) and (coding := response.headers.get("Content-Encoding")):
-            text = (
-                f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING, so that libcurl decodes it"
-            )
-            raise ResponseError(text, response.status, response.headers, response.url)
 
     def release(self) -> None:
         """Stop the transfer and give the handle back, once."""
         try:
             self._multi.remove_handle(self._curl)
-            # What libcurl does by default: older pycurl cannot unset these.
+            # libcurl's defaults: older pycurl cannot unset these.
             self._curl.setopt(self._pycurl.WRITEFUNCTION, partial(os.write, 1))
             self._curl.setopt(self._pycurl.HEADERFUNCTION, len)
         except self._pycurl.error:  # it has been closed
@@ -446,22 +397,20 @@ class _Transfer:
 
 
 class _Reader:
-    """The bytes of a transfer, by a `selectors` loop that runs while the next ones are waited for."""
+    """The bytes of a transfer, by `selectors`."""
 
-    def __init__(self, curl: Any, options: dict[int, Any], idle_timeout: float | None) -> None:
+    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
         self._lock = threading.RLock()
         self._closing = self._reading = False
         with ExitStack() as resources:
             self._selector = resources.enter_context(selectors.DefaultSelector())
             self._waker, woken = [resources.enter_context(end) for end in socket.socketpair()]
             self._selector.register(woken, selectors.EVENT_READ)
-            self.transfer = _Transfer(curl, options, idle_timeout, partial(_watch, self._selector))
+            self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_watch, self._selector))
             resources.callback(self.transfer.release)
+            while not self.transfer.answered():
+                self._run()
             self._resources = resources.pop_all()
-
-    def open(self, check: bool) -> None:
-        while not self.transfer.answered(check):
-            self._run()
 
     def __iter__(self) -> _Reader:
         return self
@@ -507,21 +456,19 @@ class _Reader:
 
 
 class _AsyncReader:
-    """The bytes of a transfer, by an asyncio loop that watches its sockets only while the next ones are waited for."""
+    """The bytes of a transfer, by an asyncio loop."""
 
     def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
         self._loop = _running_loop()
-        self._check = check
         self._closed = False
         self._sockets: dict[int, int] = {}
-        self._watched: list[int] = []
-        self._ready: dict[int, int] = {}
+        self._ready: list[tuple[int, int]] = []
         self._waiter: Future[None] | None = None
         self._timer: TimerHandle | None = None
-        self.transfer = _Transfer(curl, options, idle_timeout, partial(_note, self._sockets))
+        self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_note, self._sockets))
 
     async def open(self) -> None:
-        while not self._closed and not self.transfer.answered(self._check):
+        while not self._closed and not self.transfer.answered():
             await self._run()
 
     def __aiter__(self) -> _AsyncReader:
@@ -544,21 +491,19 @@ class _AsyncReader:
         self._ready.clear()
         timeout = self.transfer.timeout()
         self._timer = None if timeout is None else loop.call_later(timeout, self._wake)
-        self._watched = [*self._sockets]
         try:
             for descriptor, bits in self._sockets.items():
-                if bits & selectors.EVENT_READ:
-                    loop.add_reader(descriptor, self._on_ready, descriptor, selectors.EVENT_READ)
-                if bits & selectors.EVENT_WRITE:
-                    loop.add_writer(descriptor, self._on_ready, descriptor, selectors.EVENT_WRITE)
+                for bit, watch in ((selectors.EVENT_READ, loop.add_reader), (selectors.EVENT_WRITE, loop.add_writer)):
+                    if bits & bit:
+                        watch(descriptor, self._on_ready, descriptor, bit)
             await self._waiter
         finally:
             self._unwatch()
         if not self._closed:
-            self.transfer.run(self._ready.items())
+            self.transfer.run(self._ready)
 
     def _on_ready(self, descriptor: int, bits: int) -> None:
-        self._ready[descriptor] = self._ready.get(descriptor, 0) | bits
+        self._ready.append((descriptor, bits))
         self._wake()
 
     def _wake(self) -> None:
@@ -566,11 +511,10 @@ class _AsyncReader:
             self._waiter.set_result(None)
 
     def _unwatch(self) -> None:
-        watched, self._watched = self._watched, []
         if self._timer is not None:
             self._timer.cancel()
         if not self._loop.is_closed():  # it is if the waiting coroutine is collected late
-            for descriptor in watched:
+            for descriptor in self._sockets:
                 self._loop.remove_reader(descriptor)
                 self._loop.remove_writer(descriptor)
 
@@ -589,13 +533,11 @@ class _AsyncReader:
             self.close()
 
 
-# What libcurl wants watched. The bits of POLL_IN and POLL_OUT are those of CSELECT_IN and CSELECT_OUT, and of EVENT_READ and
-# EVENT_WRITE; neither is set in POLL_REMOVE.
+# What an M_SOCKETFUNCTION is told by POLL_IN and POLL_OUT, and `socket_action` by CSELECT_IN and CSELECT_OUT.
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, *_: object) -> None:
-    """Be the M_SOCKETFUNCTION of a selector."""
     if descriptor in selector.get_map():
         selector.unregister(descriptor)
     if what & _BITS:
@@ -603,7 +545,6 @@ def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, *_: obj
 
 
 def _note(sockets: dict[int, int], what: int, descriptor: int, *_: object) -> None:
-    """Be the M_SOCKETFUNCTION that keeps the bits of each socket."""
     sockets.pop(descriptor, None)
     if what & _BITS:
         sockets[descriptor] = what & _BITS

@@ -5,10 +5,8 @@
         for event in stream:
             print(event.data)
 
-Known to this client, and raised as its own exception after all completed events: a body shorter than its Content-Length or
-broken off inside a chunk (`http.client.IncompleteRead`), a reset (`ConnectionResetError`), silence longer than `timeout`
-(`TimeoutError`). Known to no client: the cut of a body that ends with the connection. Nothing is decompressed; none is asked
-to compress.
+A broken stream raises `http.client.IncompleteRead` (cut short, a malformed chunk), `ConnectionResetError` or `TimeoutError`.
+Nothing is decompressed, nor asked to be compressed.
 """
 
 from __future__ import annotations
@@ -28,17 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
-_REDIRECTS = "urllib follows redirects of GET and HEAD, and some of POST, by itself; send this request to its Location"
-
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
     """Iterate over the events of an open response of `urlopen`, an opener, or `http.client`.
 
-    decoder: an SSEDecoder with options of one's own.
-    check:   raise StatusError or ContentTypeError at once unless the response is an event stream.
+    check: raise StatusError or ContentTypeError unless the response is an event stream.
 
-    Raises TypeError for what is no such response, ValueError for one that has been read or closed, ResponseError for a
-    Content-Encoding, which this client cannot decode. The response is closed in every other case.
+    ValueError for a response that has been read or closed, ResponseError for any Content-Encoding.
     """
     if not hasattr(response, "isclosed") or not hasattr(response, "length"):
         raise TypeError(f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}")
@@ -47,7 +41,9 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
     if response.isclosed() or used_up:
         raise ValueError("this response has been read or closed already; pass it before anything is read")
     stream = EventStream(_read(response), decoder=decoder, response=response)
-    return check_response(stream, status, headers, url, check=check, redirects=_REDIRECTS)
+    redirects = "urllib follows redirects of GET and HEAD, and some of POST; send this request to its Location"
+    check_response(stream, status, headers, url, check=check, redirects=redirects)
+    return stream
 
 
 def connect(
@@ -62,13 +58,11 @@ def connect(
     data: Any = None,
     timeout: float | None = None,
 ) -> Opening:
-    """Open a stream: a context manager that sends the request on entering and releases the connection on leaving.
+    """Return a context manager that sends the request on entering, and releases the connection on leaving.
 
     client:  an OpenerDirector, or None for `urlopen`.
-    method, url: of the request; http or https, else a ValueError.
-    decoder, last_event_id: options of one's own, or the ID to resume from; both is a ValueError.
-    check:   as in `iter_events`.
-    headers, data: of the request, as `urllib.request.Request` takes them.
+    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
+    headers, data: as `urllib.request.Request` takes them.
     timeout: seconds without a byte after which TimeoutError is raised; None: never.
 
     Entering raises `urllib.error.URLError` if there is no connection, StatusError where urllib has HTTPError.
@@ -109,10 +103,7 @@ def subscribe(
     sleep: Callable[[float], object] | None = None,
     **request_options: Any,
 ) -> EventSource:
-    """Open a stream that is connected to again whenever it breaks: an `EventSource` over `connect`.
-
-    Options as `reconnect.make_source` explains them, the others as `connect` takes them, for each connection.
-    """
+    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
     return make_source(
         EventSource,
         lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
@@ -129,11 +120,7 @@ def subscribe(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection: worth another one, and no mistake of the caller.
-
-    True for OSError, for a `urllib.error.URLError` whose reason is one, and for IncompleteRead, BadStatusLine and LineTooLong
-    of `http.client`; False for a certificate that is refused, and for all others.
-    """
+    """Return whether an exception is a broken connection, and no mistake of the caller."""
     from http.client import BadStatusLine, IncompleteRead, LineTooLong
     from urllib.error import URLError
 
@@ -146,7 +133,7 @@ def is_transient(error: Exception) -> bool:
 def _read(response: Any) -> Iterator[bytes]:
     while chunk := response.read1(65536):
         yield chunk
-    if response.length:  # what is missing of the Content-Length, if there was one; http.client does not look
+    if response.length:  # what is missing of the Content-Length; http.client does not look
         from http.client import IncompleteRead
 
         raise IncompleteRead(b"", response.length)

@@ -167,6 +167,10 @@ def test_response_without_anything_beneath() -> None:
     response.headers.update(EVENT_STREAM)
     with pytest.raises(ValueError, match="read or closed already"):
         iter_events(response)
+    response.raw = io.BytesIO(BODY)
+    response.raw.read()
+    with pytest.raises(ValueError, match="read or closed already"):
+        iter_events(response)
 
 
 def test_content_coding_that_is_not_decoded(server: Server) -> None:

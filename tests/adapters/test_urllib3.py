@@ -142,10 +142,13 @@ def test_retries_of_the_caller_are_kept(server: Server) -> None:
     ):
         assert len(list(events)) == 4
     server.requests.clear()
-    with urllib3.PoolManager() as client, pytest.raises(StatusError) as caught:
-        connect(client, "GET", url, retries=False).__enter__()
-    assert caught.value.url == url
-    assert len(server.requests) == 1
+    none: dict[str, Any] = {"retries": False}
+    for of_client, of_request in [({}, none), (none, {})]:
+        server.requests.clear()
+        with urllib3.PoolManager(**of_client) as client, pytest.raises(StatusError) as caught:
+            connect(client, "GET", url, **of_request).__enter__()
+        assert caught.value.url == url
+        assert len(server.requests) == 1
 
 
 def test_connection_pool_as_client(server: Server) -> None:
