@@ -353,8 +353,7 @@ class SSEDecoder:
                             continue
                     if len(chunk) > _MANY and not self._is_long:
                         # Fast path: blocks of one line of data: 1.1 to 1.4 times as fast.
-                        hold(chunk)
-                        chunk = b"".join(pieces)
+                        chunk = b"".join([*pieces, chunk])
                         pieces.clear()
                         blank = b"\r\n\r\n" if cr in chunk else b"\n\n"
                         end = chunk.rfind(blank)
