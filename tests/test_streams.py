@@ -589,6 +589,14 @@ def test_last_event_id_follows_the_consumer() -> None:
     assert stream.last_event_id == "5"
 
 
+def test_the_decoder_is_incomplete_only_as_far_as_events_are_handed_out() -> None:
+    heard: list[bool] = []
+    decoder = SSEDecoder(on_comment=lambda _: heard.append(decoder.incomplete))
+    stream = EventStream([b"data: a\n", b"\ndata: b\n\ndata: c\n\n: c\ndata: d\n: c\n\nid"], decoder=decoder)
+    assert [(event.data, decoder.incomplete) for event in stream] == [("a", False), ("b", False), ("c", False), ("d", True)]
+    assert heard == [False, True]
+
+
 def test_last_event_id_is_frozen_by_close() -> None:
     stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"])
     next(stream)
