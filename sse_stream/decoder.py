@@ -569,7 +569,7 @@ class SSEDecoder:
             return
         if self._discarding:
             self._discarding = False
-        elif self._skipping and self._pieces and self._is_data():
+        elif self._skipping and self._pieces and self._pieces[0].partition(b":")[0] == b"data":
             self._in_block = True
             self._clear_line()
         else:
@@ -578,10 +578,6 @@ class SSEDecoder:
             self._room = 1
             yield from self._decode((b"\n",))
         self._measure()
-
-    def _is_data(self) -> bool:
-        name, _, _ = b"".join(self._pieces).partition(b":")
-        return name == b"data"
 
     def _measure(self) -> int:
         """Measure what is held of the event, and raise or begin to skip if it is too large; return how many bytes are left.

@@ -657,6 +657,49 @@ def test_the_bound_is_exact_after_other_chunks(before: list[bytes], step: int, o
                 assert outcome_of(decoder, chunks, expected.comments) == expected
 
 
+def test_a_crlf_cut_in_two_where_lines_are_measured() -> None:
+    decoder = SSEDecoder(max_event_size=9)
+    assert decoder.feed(b"data: 12X\r") == []
+    assert decoder.feed(b"\n") == []
+    assert decoder.feed(b"data: \r\r") == [ServerSentEvent(data="12X\n")]
+    assert decoder.feed(b"\n") == []
+    assert not decoder.incomplete
+
+
+def test_skipped_blocks_are_incomplete_if_they_have_a_field() -> None:
+    decoder = SSEDecoder(max_event_size=7, on_oversize="skip")
+    decoder.feed(b": 345678\n")
+    assert (decoder.skipped, decoder.incomplete) == (1, False)
+    decoder.feed(b"data: x\n")
+    assert decoder.incomplete
+    decoder = SSEDecoder(max_event_size=7, on_oversize="skip")
+    decoder.feed(b"data: xyz\n")
+    assert decoder.incomplete
+
+
+def test_an_id_that_fits_exactly_counts_in_a_skipped_block() -> None:
+    decoder = SSEDecoder(max_event_size=8, on_oversize="skip")
+    assert decoder.feed(b"data: 78\nid: 5678\n\n") == []
+    assert (decoder.last_event_id, decoder.skipped) == ("5678", 1)
+
+
+def test_what_is_large_is_held_in_place() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"data: ")
+    decoder.feed(b"x" * 10_000)
+    decoder.feed(b"x" * 10_000)
+    buffer = decoder._pieces[0]
+    for _ in range(4):
+        decoder.feed(b"x" * 10_000)
+    assert decoder._pieces[0] is buffer
+    decoder.feed(b"\n")
+    assert decoder._data is buffer
+    for _ in range(3):
+        decoder.feed(b"data: x\n" * 1200)
+    assert decoder._data is buffer
+    assert decoder.feed(b"\n") == [ServerSentEvent(data="x" * 60_000 + "\nx" * 3600)]
+
+
 def test_comments_do_not_add_up() -> None:
     decoder = SSEDecoder(max_event_size=8)
     assert decoder.feed(b": 345678\n" * 1000 + b"data: 78\n\n") == [ServerSentEvent(data="78")]
