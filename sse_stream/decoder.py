@@ -388,7 +388,7 @@ class SSEDecoder:
             if pieces:
                 if self._is_long:
                     lines[:1] = self._end_long_line(lines[0])
-                    data, in_block = self._data, self._in_block
+                    data, event_type, in_block = self._data, self._event_type, self._in_block
                 else:
                     hold(lines[0])
                     lines[0] = b"".join(pieces)
@@ -630,18 +630,24 @@ class SSEDecoder:
         return self._size()
 
     def _end_long_line(self, end: bytes) -> list[bytes]:
-        """End a line that is held in place: take its data without copying them, or return it if it is another line."""
+        """End a line that is held in place: take its data or type without copying it, or return it if it is another line."""
         line = self._pieces[0]
         for piece in (*self._pieces[1:], end):
             line += piece
         self._clear_line()
-        if line[:5] != b"data:":
-            return [bytes(line)]
-        del line[: 6 if line[5:6] == b" " else 5]
-        if self._data is None:
-            self._data = line
+        name, _, _ = line[:6].partition(b":")
+        start = len(name) + 1
+        start += line[start : start + 1] == b" "
+        if name == b"data":
+            del line[:start]
+            if self._data is None:
+                self._data = line
+            else:
+                self._more.append(line)
+        elif name == b"event":
+            self._event_type = str(memoryview(line)[start:], "utf-8", "replace")
         else:
-            self._more.append(line)
+            return [bytes(line)]
         self._in_block = True
         return []
 
@@ -673,9 +679,7 @@ class SSEDecoder:
     def _break(self, events: list[ServerSentEvent]) -> None:
         """End the decoder by an exception: keep what is complete for `close`."""
         self._kept = events
-        if self._gate != _BROKEN:
-            self._ended_inside = self.incomplete
-            self._shut(_BROKEN)
+        self._shut(_BROKEN)
 
     def _halt(self) -> None:
         """Let `_decode` end, if it is at work, with the chunk that it is reading: the stream was closed."""

@@ -372,18 +372,18 @@ class AsyncEventStream(_Stream, _AsyncClosing):
 
     def _decode(self, chunk: Chunk) -> Iterable[ServerSentEvent]:
         """Return the events of the chunk; those that are not taken at once stay at hand."""
-        decoder = self._state.decoder
+        state, decoder = self._state, self._state.decoder
         # pragma: no mutate start
         if type(chunk) is bytes and len(chunk) <= min(_FEW, decoder._room) and decoder._on_comment is None:
             # Fast path: nothing can fail, and a generator costs more than a list.
             events = decoder.feed(chunk)
             if len(events) < 2:
                 return events
-            self._state.events = _one_by_one(decoder, events)
+            state.events = _one_by_one(decoder, events)
+            return state.events
         # pragma: no mutate end
-        else:
-            self._state.events = decoder._decode((chunk,))
-        return self._state.events
+        state.events = decoder._decode((chunk,))
+        return state.events
 
     async def _stop(self, error: BaseException | None) -> None:
         """As the `_stop` of EventStream."""

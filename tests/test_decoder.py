@@ -575,6 +575,9 @@ def test_the_decoder_cannot_be_used_from_within_the_callback(call: str) -> None:
     def reenter(comment: str) -> None:
         with pytest.raises(RuntimeError, match="on_comment"):
             decoder.feed(b"data: x\n\n") if call == "feed" else decoder.close()
+        if call == "feed":
+            with pytest.raises(RuntimeError, match="on_comment"):
+                decoder.feed(b"x")
 
     decoder = SSEDecoder(on_comment=reenter)
     assert decoder.feed(b": a\r") == []

@@ -597,6 +597,29 @@ def test_the_decoder_is_incomplete_only_as_far_as_events_are_handed_out() -> Non
     assert heard == [False, True]
 
 
+def test_the_decoder_of_a_closed_stream_takes_no_more_and_keeps_its_state() -> None:
+    stream = EventStream([b"retry: 5\ndata: a\n\ndata: b"])
+    next(stream)
+    stream.close()
+    assert stream.decoder.incomplete
+    for chunk in (b"", b"x", b"data: x\n\n"):
+        with pytest.raises(ValueError, match="closed"):
+            stream.decoder.feed(chunk)
+    assert (stream.retry, stream.decoder.incomplete) == (5, True)
+    assert stream.decoder.close() == [ServerSentEvent(data="b")]
+
+
+def test_half_a_byte_order_mark_is_not_incomplete_when_the_stream_is_closed() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"\xef\xbb"
+        stream.close()
+        yield b"\xbfdata: a\n\n"
+
+    stream = EventStream(chunks())
+    assert list(stream) == []
+    assert not stream.decoder.incomplete
+
+
 def test_last_event_id_is_frozen_by_close() -> None:
     stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"])
     next(stream)
