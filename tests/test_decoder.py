@@ -291,7 +291,7 @@ MEASURED = {  # options, chunks, how many of their lines are measured by themsel
     "a long chunk": ({}, [b"\n" + b"data: a\n\n" * 30_000], 0),
     "a piece of the size of the bound": ({"max_event_size": 1 << 17}, [(b"data: a\n\n" * 14_564)[: 1 << 17] + b" b"], 0),
     "many lines": ({}, [b"data: " + b"a" * 3000 + b"\n" + b"data: a\n" * 30_000, b"\n" + b": c\ndata: b\n\n" * 100], 0),
-    "an event as large as the bound": ({"max_event_size": 9}, [b"data: 678\n\n", b"data: 678\n\n"], 4),
+    "an event as large as the bound": ({"max_event_size": 9}, [b"data:6789\n\n", b"data:6789\n\n"], 4),
 }
 
 
