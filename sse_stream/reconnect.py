@@ -204,7 +204,7 @@ class _Source:
         self._clock = clock
         for name in ("connect", "is_transient", "on_connect", "on_disconnect", "sleep", "clock"):
             function = getattr(self, f"_{name}")
-            if not callable(function) and (name, function) != ("sleep", None):
+            if function is not None and not callable(function):
                 raise TypeError(f"{name} must be callable, not {type(function).__name__}")
         self._state: Any = None  # a Reconnection, once it is connecting
         self._opening: Any = None  # what is to be left
