@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Read newline-delimited JSON, the other framing in which services stream: one JSON document a line. Provisional until 0.2.
 
-    for document in iter_documents(response.iter_bytes()):
-        print(document["message"]["content"], end="")
-
 A line ends at LF, the last one at the end. Lines of white space and a byte order mark at the start are passed over. How the
 bytes are cut changes nothing, and a document comes out when its line has ended.
 
@@ -64,7 +61,7 @@ class _Lines:
         self._loads = loads or json.loads
         self._line = bytearray()  # the one that has not ended
         self._line_number = 1  # of the next to be looked at
-        self._documents: Iterator[Any] = iter(())  # of the lines that have ended
+        self._lines: Iterator[bytes] = iter(())  # ended, and not looked at
         self._ended = False
 
     def _feed(self, chunk: Chunk) -> None:
@@ -74,27 +71,29 @@ class _Lines:
             self._line = bytearray(rest)
         else:
             self._line += rest
-        self._documents = self._parse(lines)
+        self._lines = iter(lines)
 
     def _finish(self) -> None:
-        lines = [bytes(self._line)]
+        line = bytes(self._line)
         self._abandon()
-        self._documents = self._parse(lines)
+        self._lines = iter([line])
 
     def _abandon(self) -> None:
-        self._documents = iter(())
+        self._lines = iter(())
         self._line = bytearray()
         self._ended = True
 
-    def _parse(self, lines: list[bytes]) -> Iterator[Any]:
-        """Give the documents of the lines; measure the unfinished one."""
-        for line in lines:
+    def _parse(self) -> Iterator[Any]:
+        """Give the documents of `_lines`, and measure what follows; may be left at any of them and called again."""
+        for line in self._lines:
             if self._line_number == 1:
                 line = line.removeprefix(_BOM)
             self._measure(line)
-            if line.strip(b" \t\r"):
-                yield self._load(line)
+            blank = not line.strip(b" \t\r")
+            document = None if blank else self._load(line)
             self._line_number += 1
+            if not blank:
+                yield document
         rest = self._line
         if self._line_number == 1 and self._limit is not None and len(rest) > self._limit:  # else it need not be copied
             rest = bytearray() if _BOM.startswith(rest) else rest.removeprefix(_BOM)
@@ -121,7 +120,7 @@ class Documents(_Lines, _Owner, _Closing):
     def __next__(self) -> Any:
         try:
             while True:
-                for document in self._documents:
+                for document in self._parse():
                     return document
                 if self._ended:
                     break
@@ -161,7 +160,7 @@ class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
         self._waiting = True
         try:
             while True:
-                for document in self._documents:
+                for document in self._parse():
                     return document
                 if self._ended:
                     break

@@ -204,7 +204,7 @@ class _Source:
         self._clock = clock
         for name in ("connect", "is_transient", "on_connect", "on_disconnect", "sleep", "clock"):
             function = getattr(self, f"_{name}")
-            if not callable(function) and (name, function) != ("sleep", None):
+            if function is not None and not callable(function):
                 raise TypeError(f"{name} must be callable, not {type(function).__name__}")
         self._state: Any = None  # a Reconnection, once it is connecting
         self._opening: Any = None  # what is to be left
@@ -384,7 +384,8 @@ class EventSource(_Source, _Closing):
         delay = self._decide(error)
         self._on_disconnect(error, delay)
         if delay is None:
-            _raise(error)
+            if error is not None:
+                raise error
         elif self._sleep is not None:
             self._sleep(delay)
         else:
@@ -513,7 +514,8 @@ class AsyncEventSource(_Source, _AsyncClosing):
         delay = self._decide(error)
         await _finish(self._on_disconnect(error, delay))
         if delay is None:
-            _raise(error)
+            if error is not None:
+                raise error
         elif self._sleep is not None:
             await self._sleep(delay)
         else:
@@ -602,14 +604,6 @@ def _ignore(*_: object) -> None:
 
 def _details(error: BaseException | None) -> tuple[Any, Any, Any]:
     return (None, None, None) if error is None else (type(error), error, error.__traceback__)
-
-
-def _raise(error: Exception | None) -> None:
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error  # no cycle of the error and this frame
 
 
 def _retry_after(error: StatusError) -> float | None:

@@ -3,8 +3,6 @@
 
 Provisional until 0.2.
 
-    body = atee(response.aiter_bytes(), on_event=count, on_end=record, response=response)
-
 A chunk is handed on first, and decoded when the next one is asked for: the bytes never wait for whoever reads the events, and
 each event is reported before the next silence. Cost: that of the decoder; one chunk is held, copied if it is no `bytes`.
 """

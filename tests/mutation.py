@@ -12,7 +12,7 @@ with the reason; `--list` prints the survivors in its form.
 
 The exit status is 0 if at least 95 % of each module's mutants are killed, all survivors are listed, and all that is listed
 survives. Nothing is random: the examples of hypothesis are the same in every run. It works on a copy of the tree, and makes a
-virtual environment with what it needs if that is not there. POSIX only, one core; about ten minutes.
+virtual environment with what it needs if that is not there. POSIX only, one core; about half an hour.
 """
 
 from __future__ import annotations

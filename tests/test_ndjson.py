@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import pickle
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -265,6 +267,27 @@ def test_an_error_of_the_release_hides_no_other() -> None:
         list(iter_documents(Stubborn(OSError("reset"))))
     with pytest.raises(OSError, match="reset"):
         asyncio.run(collect(aiter_documents(Stubborn(OSError("reset")))))
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython counts references")
+def test_what_is_dropped_is_released_at_once() -> None:
+    closed: list[str] = []
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            yield b"1\n2\n"
+        finally:
+            closed.append("chunks")
+
+    gc.collect()
+    gc.disable()
+    try:
+        for document in iter_documents(chunks()):
+            assert document == 1
+            break
+    finally:
+        gc.enable()
+    assert closed == ["chunks"]
 
 
 def test_leaving() -> None:
