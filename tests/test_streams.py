@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
-from sse_stream.streams import AsyncEventStream, AsyncOpening, EventStream, Opening
+from sse_stream.streams import AsyncEventStream, AsyncOpening, EventStream, Opening, _AsyncClosing
 from tests import test_decoder, vectors
 
 if TYPE_CHECKING:
@@ -620,6 +620,14 @@ def test_half_a_byte_order_mark_is_not_incomplete_when_the_stream_is_closed() ->
     assert not stream.decoder.incomplete
 
 
+def test_closing_the_decoder_after_the_stream_does_not_move_its_last_event_id() -> None:
+    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b"])
+    next(stream)
+    stream.close()
+    assert stream.decoder.close() == [ServerSentEvent(data="b", id="2")]
+    assert (stream.last_event_id, stream.decoder.last_event_id) == ("1", "2")
+
+
 def test_last_event_id_is_frozen_by_close() -> None:
     stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"])
     next(stream)
@@ -696,6 +704,42 @@ def test_async_generators() -> None:
 
     on_both(main)
     assert asyncio.run(collect(AsyncEventStream(generate(ABC[:3], b"", ABC[3:])))) == [A, B, C]
+
+
+def test_async_last_event_id_follows_the_consumer_in_small_chunks() -> None:
+    async def main() -> None:
+        chunks = [b": c\n\n", b"id: 1\ndata: a\n\nid: x\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\nid: 4\n\n", b"data: d\n\n"]
+        stream = AsyncEventStream(AsyncChunks(*chunks), decoder=SSEDecoder(last_event_id="0"))
+        assert stream.last_event_id == "0"
+        assert [(event.data, stream.last_event_id) async for event in stream] == [("a", "1"), ("b", "2"), ("c", "4"), ("d", "4")]
+
+    on_both(main)
+
+
+def test_the_check_of_an_adapter_runs_once_before_the_first_chunk() -> None:
+    async def main() -> None:
+        async def check() -> None:
+            checked.append(stream._waiting)
+
+        checked: list[bool] = []
+        stream = AsyncEventStream(AsyncChunks(b"data: a\n\n", b"data: b\n\n"))
+        stream._check = check
+        assert [event.data async for event in stream] == ["a", "b"]
+        assert checked == [True]
+
+    on_both(main)
+
+
+def test_what_is_left_by_a_coroutine_that_is_collected_has_ended() -> None:
+    class Closing(_AsyncClosing):
+        _ended = False
+
+    async def main() -> None:
+        closing = Closing()
+        await closing.__aexit__(GeneratorExit, None, None)
+        assert closing._ended is True
+
+    on_both(main)
 
 
 def test_async_last_event_id_follows_the_consumer() -> None:
