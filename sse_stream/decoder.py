@@ -368,11 +368,10 @@ class SSEDecoder:
                             text = value.decode("utf-8", "replace")
                             event = new_event(ServerSentEvent, ("message", text, event_id, None))
                         chunk = rest
-                        if not chunk:
+                        if not chunk and event is not None:
                             self._room = room
-                            if event is not None:
-                                yield event
-                                event = None
+                            yield event
+                            event = None
                             continue
                 elif typed and start == b"event:" and not pieces:
                     event = self._typed_event(chunk)

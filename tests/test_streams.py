@@ -546,6 +546,16 @@ def test_close_from_within(where: str) -> None:
     assert inspect.getgeneratorstate(source) == inspect.GEN_CLOSED
 
 
+@pytest.mark.parametrize("before", [b"data: a\n\n", b"data: 1"], ids=["cut", "measured"])
+def test_close_from_within_where_the_bound_is_near(before: bytes) -> None:
+    def close(comment: str) -> None:
+        stream.close()
+
+    chunks = [before, b"\n: c\ndata: x\n\ndata: y\n\ndata: z\n\n"]
+    stream = EventStream(chunks, decoder=SSEDecoder(on_comment=close, max_event_size=20))
+    assert [event.data for event in stream] == ["a"] * (before[6:7] == b"a")
+
+
 def test_close_from_another_thread_ends_a_blocked_read() -> None:
     class Pipe(Resource):
         def __init__(self) -> None:
@@ -711,7 +721,12 @@ def test_async_last_event_id_follows_the_consumer_in_small_chunks() -> None:
         chunks = [b": c\n\n", b"id: 1\ndata: a\n\nid: x\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\nid: 4\n\n", b"data: d\n\n"]
         stream = AsyncEventStream(AsyncChunks(*chunks), decoder=SSEDecoder(last_event_id="0"))
         assert stream.last_event_id == "0"
-        assert [(event.data, stream.last_event_id) async for event in stream] == [("a", "1"), ("b", "2"), ("c", "4"), ("d", "4")]
+        assert [(event.data, stream.last_event_id) async for event in stream] == [
+            ("a", "1"),
+            ("b", "2"),
+            ("c", "4"),
+            ("d", "4"),
+        ]
 
     on_both(main)
 
