@@ -188,7 +188,7 @@ class SSEDecoder:
 
         # 9.2.5: the buffers of the stream.
         self._gate = _AT_START
-        self._pieces: list[Any] = []  # of the line that has not ended
+        self._pieces: list[bytes] = []  # of the line that has not ended
         self._is_long = False  # the first of them is a bytearray
         self._unheld = 0  # bytes of the line that were measured but not kept
         self._discarding = False  # the rest of the line is dropped, too
@@ -313,7 +313,7 @@ class SSEDecoder:
         Whatever happens between two events, `last_event_id`, `retry` and `incomplete` are up to date.
         """
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
-        pieces: list[Any] = self._pieces
+        pieces: list[bytes] = self._pieces
         hold, more = pieces.append, self._more
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
@@ -368,10 +368,11 @@ class SSEDecoder:
                             text = value.decode("utf-8", "replace")
                             event = new_event(ServerSentEvent, ("message", text, event_id, None))
                         chunk = rest
-                        if not chunk and event is not None:
+                        if not chunk:
                             self._room = room
-                            yield event
+                            completed: Any = event  # of the last value: there is one
                             event = None
+                            yield completed
                             continue
                 elif typed and start == b"event:" and not pieces:
                     event = self._typed_event(chunk)
@@ -601,7 +602,8 @@ class SSEDecoder:
             self._clear_line()
         elif len(pieces) > 1:
             if not self._is_long:
-                pieces[0] = bytearray(pieces[0])
+                long: Any = bytearray(pieces[0])
+                pieces[0] = long
                 self._is_long = True
             pieces[0] += b"".join(pieces[1:])
             del pieces[1:]
@@ -612,7 +614,8 @@ class SSEDecoder:
             size = self._exceed()
         elif self._on_comment is None and pieces and pieces[0][0] == _COLON:
             self._unheld += len(pieces[0]) - 1  # nobody will read it: keep the colon
-            pieces[0] = bytearray(b":")
+            colon: Any = bytearray(b":")
+            pieces[0] = colon
             self._is_long = True
         free = self._limit - size
         self._room = -1 if self._gate or self._skipping else min(_SMALL, free)
@@ -643,7 +646,7 @@ class SSEDecoder:
 
     def _end_long_line(self, end: bytes) -> list[bytes]:
         """End a line that is held in place: take its data or type without copying it, or return it if it is another line."""
-        line = self._pieces[0]
+        line: Any = self._pieces[0]
         for piece in (*self._pieces[1:], end):
             line += piece
         self._clear_line()
