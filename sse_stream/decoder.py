@@ -313,7 +313,7 @@ class SSEDecoder:
         Whatever happens between two events, `last_event_id`, `retry` and `incomplete` are up to date.
         """
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
-        pieces: list[bytes] = self._pieces
+        pieces = self._pieces
         hold, more = pieces.append, self._more
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
@@ -370,9 +370,9 @@ class SSEDecoder:
                         chunk = rest
                         if not chunk:
                             self._room = room
-                            completed: Any = event  # of the last value: there is one
-                            event = None
-                            yield completed
+                            if event is not None:  # pragma: no branch (there is at least one value)
+                                yield event
+                                event = None
                             continue
                 elif typed and start == b"event:" and not pieces:
                     event = self._typed_event(chunk)

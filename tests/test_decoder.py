@@ -667,6 +667,10 @@ def test_a_crlf_cut_in_two_where_lines_are_measured() -> None:
     assert decoder.feed(b"data: \r\r") == [ServerSentEvent(data="12X\n")]
     assert decoder.feed(b"\n") == []
     assert not decoder.incomplete
+    decoder = SSEDecoder(max_event_size=11)
+    decoder.feed(b"data: 1\n")
+    assert decoder.feed(b"data: 456X\n") == []
+    assert decoder.feed(b"\n") == [ServerSentEvent(data="1\n456X")]
 
 
 def test_skipped_blocks_are_incomplete_if_they_have_a_field() -> None:
