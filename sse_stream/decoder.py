@@ -313,8 +313,9 @@ class SSEDecoder:
         Whatever happens between two events, `last_event_id`, `retry` and `incomplete` are up to date.
         """
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
-        pieces = self._pieces
-        hold, more = pieces.append, self._more
+        pieces: list[bytes] = self._pieces
+        more: list[bytes | bytearray] = self._more
+        hold = pieces.append
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
         typed = True  # until a chunk that begins so turns out to be something else

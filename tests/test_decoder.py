@@ -669,7 +669,8 @@ def test_a_crlf_cut_in_two_where_lines_are_measured() -> None:
     assert not decoder.incomplete
     decoder = SSEDecoder(max_event_size=11)
     decoder.feed(b"data: 1\n")
-    assert decoder.feed(b"data: 456X\n") == []
+    assert decoder.feed(b"data: 456X\r") == []
+    assert decoder.feed(b"\n") == []
     assert decoder.feed(b"\n") == [ServerSentEvent(data="1\n456X")]
 
 
@@ -686,7 +687,7 @@ def test_skipped_blocks_are_incomplete_if_they_have_a_field() -> None:
 
 def test_an_id_that_fits_exactly_counts_in_a_skipped_block() -> None:
     decoder = SSEDecoder(max_event_size=8, on_oversize="skip")
-    assert decoder.feed(b"data: 78\nid: 5678\n\n") == []
+    assert decoder.feed(b"data: 78\n") + decoder.feed(b"id: 5678") + decoder.feed(b"\n\n") == []
     assert (decoder.last_event_id, decoder.skipped) == ("5678", 1)
 
 
