@@ -6,7 +6,7 @@ the error that follows them; `last_event_id` never runs ahead of the consumer; a
 the response are released. The async side is a class with `__anext__`, so that it can be closed and cancelled at any point,
 on asyncio, trio or anything else.
 
-Cost: that of the decoder; the events of one chunk are held until they are handed out.
+Cost: that of the decoder, whose events are handed out as it decodes them.
 """
 
 from __future__ import annotations
@@ -264,8 +264,10 @@ class EventStream(_Stream, _Closing):
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
         self._state.mark_closed()
-        if not self._reader.gi_running:  # else it ends with what it is reading
+        try:
             self._reader.close()
+        except ValueError:  # it is running, here or in another thread, and ends with the chunk that it is reading
+            pass
         self._state._release()
 
 
