@@ -142,6 +142,7 @@ class SSEDecoder:
         "_ended_inside",
         "_event_type",
         "_gate",
+        "_halted",
         "_id_buffer",
         "_in_block",
         "_incomplete",
@@ -188,6 +189,7 @@ class SSEDecoder:
 
         # 9.2.5: the buffers of the stream.
         self._gate = _AT_START
+        self._halted = False
         self._pieces: list[bytes] = []  # of the line that has not ended
         self._is_long = False  # the first of them is a bytearray
         self._unheld = 0  # bytes of the line that were measured but not kept
@@ -325,7 +327,8 @@ class SSEDecoder:
                 chunk = _as_bytes(chunk)
             room = self._room - len(chunk)
             if room < 0:
-                if self._gate == _HALTED:
+                if self._halted:
+                    self._gate = _HALTED
                     return
                 chunk = self._enter(chunk)
                 fits = self._fits(chunk)
@@ -334,6 +337,8 @@ class SSEDecoder:
                 data, event_type, event_id, retry, in_block = self._block()
                 last_event_id = self._last_event_id
                 if not fits:
+                    if self._gate == _HALTED:
+                        return
                     continue
                 room = self._room - len(chunk)
             if lf not in chunk and cr not in chunk:
@@ -411,16 +416,17 @@ class SSEDecoder:
                         last_event_id = event_id
                         in_block = False
                         if data is not None:
-                            if event is not None:
-                                self._last_event_id = event[2]
-                                self._in_block = False
-                                yield event
                             if more:
                                 data = _joined(data, more)
                             fields = (event_type or "message", data.decode("utf-8", "replace"), event_id, retry)
-                            data = None
+                            data, event_type, retry = None, "", None
+                            if event is not None:
+                                self._last_event_id = event[2]
+                                self._data, self._in_block = None, False
+                                yield event
                             event = new_event(ServerSentEvent, fields)
-                        event_type, retry = "", None
+                        else:
+                            event_type, retry = "", None
                     # The usual form of each field; the others are below, 1.1 to 2.2 times as slow.
                     elif line[:6] == b"data: ":  # pragma: no mutate
                         in_block = True
@@ -432,7 +438,7 @@ class SSEDecoder:
                         if on_comment is not None:
                             if event is not None:
                                 self._last_event_id = event[2]
-                                self._in_block = False
+                                self._data, self._in_block = None, False
                                 yield event
                                 event = None
                             self._last_event_id = last_event_id
@@ -611,7 +617,7 @@ class SSEDecoder:
         if self._data is not None and self._more:
             self._data = _joined(self._data if type(self._data) is bytearray else bytearray(self._data), self._more)
         size = self._size()
-        if size > self._limit:
+        if size > self._limit and self._gate != _AT_START:
             size = self._exceed()
         elif self._on_comment is None and pieces and pieces[0][0] == _COLON:
             self._unheld += len(pieces[0]) - 1  # nobody will read it: keep the colon
@@ -702,6 +708,7 @@ class SSEDecoder:
         if self._gate in (_OPEN, _AFTER_CR, _AT_START, _IN_CALLBACK):
             if self._gate == _AT_START:
                 self._pieces.clear()
+            self._halted = True
             self._gate, self._room = _HALTED, -1
 
     def _salvage(self) -> list[ServerSentEvent]:

@@ -74,7 +74,7 @@ class ResponseError(SSEError):
     def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.status = status
-        self.headers = Headers(headers.items())
+        self.headers: Headers = Headers(headers.items())
         self.url = url
         self.body = body
 

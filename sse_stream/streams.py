@@ -158,15 +158,18 @@ class _State:
         self.ended = True
         self.id_before_end = self.decoder.last_event_id
         self.events = iter([])
-        if error is None and not self.closed:
-            try:
-                self.events = iter(self.decoder.close())
-            except BaseException as fault:
-                error = fault
-        if error is not None and not isinstance(error, Exception):
-            raise error
-        if not self.closed:  # a closed stream ends in silence
-            self.error = error
+        try:
+            if error is None and not self.closed:
+                try:
+                    self.events = iter(self.decoder.close())
+                except BaseException as fault:
+                    error = fault
+            if error is not None and not isinstance(error, Exception):
+                raise error
+            if not self.closed:  # a closed stream ends in silence
+                self.error = error
+        finally:
+            del error
 
     def mark_closed(self) -> None:
         if not self.closed:
@@ -298,6 +301,7 @@ def _stop(state: _SyncState, error: BaseException | None = None) -> None:
     try:
         state.end(error)
     except BaseException:
+        del error
         try:
             state._release()
         except Exception:  # what is being raised matters more
@@ -365,7 +369,10 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                 if reading:
                     self._waiting = False
             if reading or end is not None:
-                await self._stop(end)
+                try:
+                    await self._stop(end)
+                finally:
+                    end = None
             elif state.ended:
                 state.raise_error()
                 raise StopAsyncIteration
@@ -393,6 +400,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         try:
             state.end(error)
         except BaseException:
+            del error
             try:
                 await state._release()
             except Exception:

@@ -674,6 +674,13 @@ def test_a_crlf_cut_in_two_where_lines_are_measured() -> None:
     assert decoder.feed(b"\n") == [ServerSentEvent(data="1\n456X")]
 
 
+def test_a_byte_order_mark_cut_in_two_does_not_count() -> None:
+    for mode in ("raise", "skip"):
+        decoder = SSEDecoder(max_event_size=1, on_oversize=mode)
+        assert decoder.feed(b"\xef\xbb") + decoder.feed(b"\xbf\n") + decoder.close() == []
+        assert decoder.skipped == 0
+
+
 def test_skipped_blocks_are_incomplete_if_they_have_a_field() -> None:
     decoder = SSEDecoder(max_event_size=7, on_oversize="skip")
     decoder.feed(b": 345678\n")

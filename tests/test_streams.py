@@ -6,6 +6,7 @@ import gc
 import inspect
 import io
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -636,6 +637,45 @@ def test_closing_the_decoder_after_the_stream_does_not_move_its_last_event_id() 
     stream.close()
     assert stream.decoder.close() == [ServerSentEvent(data="b", id="2")]
     assert (stream.last_event_id, stream.decoder.last_event_id) == ("1", "2")
+
+
+def test_closing_the_decoder_between_events_doubles_nothing() -> None:
+    chunks = [b"data: a\n", b"\ndata: b\n\ndata: c\n\n"]
+    stream = EventStream(chunks)
+    assert (next(stream).data, stream.decoder.incomplete, stream.decoder.close()) == ("a", False, [])
+    stream = EventStream(chunks)
+    next(stream)
+    stream.close()
+    assert (stream.decoder.incomplete, stream.decoder.close()) == (False, [])
+
+
+def test_closing_from_a_comment_reads_no_more() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b": c\n" * 40_000  # so long that it is cut
+        raise AssertionError
+
+    stream = EventStream(chunks(), decoder=SSEDecoder(on_comment=lambda _: stream.close()))
+    assert list(stream) == []
+
+
+@pytest.mark.parametrize("kind", [IncompleteEventError, KeyboardInterrupt])
+def test_an_error_keeps_nothing_alive(kind: type[BaseException]) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"data: a"
+        if kind is KeyboardInterrupt:
+            raise kind
+
+    gc.disable()
+    try:
+        decoder = SSEDecoder(incomplete="raise")
+        stream = EventStream(chunks(), decoder=decoder)
+        with pytest.raises(kind):
+            next(stream)
+        gone = weakref.ref(stream)
+        del stream
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_last_event_id_is_frozen_by_close() -> None:
