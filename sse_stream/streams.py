@@ -335,7 +335,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         self._waiting = False
 
     async def __anext__(self) -> ServerSentEvent:
-        state = self._state
+        state, decoder = self._state, self._state.decoder
         while True:
             end: BaseException | None = None
             reading = False
@@ -346,7 +346,6 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                     reading = self._waiting = True
                     if self._check is not None:
                         await self._run_check()
-                    decoder = state.decoder
                     async for chunk in self._source:
                         if state.closed:
                             break
@@ -359,15 +358,13 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                         # pragma: no mutate end
                         for event in self._decode(chunk):
                             return event
-            except GeneratorExit:
-                # The coroutine was closed or collected: nothing can be awaited.
+            except GeneratorExit:  # the coroutine was closed or collected: nothing can be awaited
                 state.ended = True
                 raise
             except BaseException as error:
                 end = error
             finally:
-                if reading:
-                    self._waiting = False
+                self._waiting = self._waiting and not reading
             if reading or end is not None:
                 try:
                     await self._stop(end)
