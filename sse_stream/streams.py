@@ -18,7 +18,7 @@ from .decoder import _CR, _LF, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Any, TypeVar
 
@@ -191,6 +191,23 @@ class _State:
 class _SyncState(_State, _Owner):
     __slots__ = ("_chunks", "_response_to_close")
 
+    def stop(self, error: BaseException | None = None) -> None:
+        """End the stream, unless it has ended, and release what it came from."""
+        try:
+            if not self.ended:
+                self.end(error)
+        except BaseException:
+            del error
+            try:
+                self._release()
+            except Exception:  # what is being raised matters more
+                pass
+            raise
+        try:
+            self._release()
+        except Exception as fault:
+            self.error = self.error or fault
+
 
 class _AsyncState(_State, _AsyncOwner):
     __slots__ = ("_chunks", "_response_to_close")
@@ -261,8 +278,9 @@ class EventStream(_Stream, _Closing):
         if not hasattr(iterator, "__iter__"):  # pragma: no mutate
             iterator = iter(iterator.__next__, object())
         # The generators know the state, not the stream: a stream that nobody holds goes at once.
-        self._reader = _read(self._state, iterator)
-        _set_next(self, chain(self._reader, _hand_out_rest(self._state)).__next__)
+        stop = self._state.stop
+        self._reader = self._state.decoder._decode(iterator, stop)
+        _set_next(self, chain(self._reader, iter(stop, None), _hand_out_rest(self._state)).__next__)
 
     def close(self) -> None:
         """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
@@ -278,39 +296,10 @@ class EventStream(_Stream, _Closing):
 _set_next: Callable[[EventStream, Callable[[], ServerSentEvent]], None] = vars(EventStream)["__next__"].__set__
 
 
-def _read(state: _SyncState, chunks: Iterable[Chunk]) -> Generator[ServerSentEvent, None, None]:
-    """Yield the events of the chunks."""
-    try:
-        yield from state.decoder._decode(chunks)
-    except GeneratorExit:  # the stream was closed or dropped
-        raise
-    except BaseException as error:
-        _stop(state, error)
-    else:
-        _stop(state)
-
-
 def _hand_out_rest(state: _State) -> Iterator[ServerSentEvent]:
     """Yield what the end completed, and raise the error that ended the stream."""
     yield from state.events
     state.raise_error()
-
-
-def _stop(state: _SyncState, error: BaseException | None = None) -> None:
-    """End the stream and release what it came from."""
-    try:
-        state.end(error)
-    except BaseException:
-        del error
-        try:
-            state._release()
-        except Exception:  # what is being raised matters more
-            pass
-        raise
-    try:
-        state._release()
-    except Exception as fault:
-        state.error = state.error or fault
 
 
 class AsyncEventStream(_Stream, _AsyncClosing):

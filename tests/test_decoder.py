@@ -234,8 +234,12 @@ FAST_PATHS = {  # chunks of the shape, what precedes them, a chunk of another sh
     "one line of data, CRLF": ([b"data: a\r\n\r\n"], b"", b"data: a\r\r"),
     "a type and a line of data": ([b"event: x\ndata: a\n\n"], b"", b"event: x\ndata:a\n\n"),
     "a type and a line of data, CRLF": ([b"event: x\r\ndata: a\r\n\r\n"], b"", b"event: x\r\ndata:a\r\n\r\n"),
-    "blocks of data": ([b"data: a\n\n" * 200, b"data: a\n\n" * 200], b"data: ", b"data: a\nid: 1\n\n" * 200),
-    "blocks of data, CRLF": ([b"data: a\r\n\r\n" * 200], b"data: ", b"data: a\r\r" * 200),
+    "blocks of data": (
+        [b"data: a\n\n" * 200 + b"data: a", b"b\n\n" + b"data: a\n\n" * 200 + b"data: a"],
+        b"data: ",
+        b"data: a\nid: 1\n\n" * 200,
+    ),
+    "blocks of data, CRLF": ([b"data: a\r\n\r\n" * 200 + b"data: b"], b"data: ", b"data: a\r\r" * 200),
 }
 
 
