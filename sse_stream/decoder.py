@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Decode an event stream: bytes in, events out.
 
-This file is sections 9.2.5 (parsing) and 9.2.6 (interpretation) of the WHATWG HTML standard, with two documented options:
-what becomes of an event that the stream's end cuts off, and a bound on the size of one event. It does no I/O, needs
-nothing but the standard library, and works when it is copied alone into another tool.
+This file is sections 9.2.5 (parsing) and 9.2.6 (interpretation) of the WHATWG HTML standard, with two options: what becomes
+of an event that the stream's end cuts off, and a bound on the size of one event. It needs nothing but the standard library,
+and works when it is copied alone into another tool.
 
 Strategy: CR and LF never occur inside a UTF-8 sequence, so lines are split as bytes, by `bytes.splitlines`, which ends them
-exactly as the standard does, and each value is decoded by itself. One generator, `_decode`, is the hot loop: it interprets
-every line of every stream, for `feed`, for EventStream and for `close`. Pieces of an unfinished line are collected and joined
-once, where the line ends. `_room` says how many bytes may come before anything has to be measured; what comes then goes the
-measured way, which cuts the chunk so that the hot loop meets nothing that may be too large.
+as the standard does, and each value is decoded by itself. One generator, `_decode`, interprets every line of every stream.
+Pieces of an unfinished line are joined once, where it ends. `_room` says how many bytes may come before anything has to be
+measured; what comes then is cut so that `_decode` meets nothing that may be too large.
 
-Cost: linear in the bytes fed, however they are cut and however many lines an event has. Between two calls an unfinished
-event is held once, as bytes, in buffers that grow by an eighth.
+Cost: linear in the bytes fed, however they are cut. An unfinished event is held once, in buffers that grow by an eighth.
 
 Origin: sse_stream 0.1.0, module `decoder`.
 """
@@ -22,7 +20,7 @@ from __future__ import annotations
 import sys
 from collections import namedtuple
 
-TYPE_CHECKING = False  # what type checkers take for true; `typing` costs more to import than all of this package
+TYPE_CHECKING = False  # true for type checkers; `typing` costs more to import than all of this package
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any, Literal, NamedTuple, Union
@@ -48,8 +46,8 @@ class ServerSentEvent(_Fields):
 
     event: the event type, "message" if the stream named none.
     data:  the data lines joined with LF.
-    id:    the last event ID in force when the event was dispatched, "" for none; it persists from event to event.
-    retry: the reconnection time in milliseconds, if this event's own lines carried a valid one, else None.
+    id:    the last event ID in force at its dispatch (it persists), "" for none.
+    retry: the reconnection time in milliseconds, if its own lines carried a valid one, else None.
     """
 
     __slots__ = ()
@@ -68,10 +66,7 @@ class SSEError(Exception):
 
 
 class EventTooLargeError(SSEError):
-    """An event grew beyond `max_event_size`.
-
-    limit: the bound that was in force, in bytes.
-    """
+    """An event grew beyond `max_event_size`, which is in `.limit`, in bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -85,10 +80,7 @@ class EventTooLargeError(SSEError):
 
 
 class IncompleteEventError(SSEError):
-    """The stream ended inside an event, or before its mark, and an error was asked for.
-
-    event: the event as far as it came, or None if it had no data yet.
-    """
+    """The stream ended inside an event, or before its mark; `.event` is what came of the event, None if it had no data yet."""
 
     def __init__(self, event: ServerSentEvent | None = None, message: str = "") -> None:
         super().__init__(
@@ -107,9 +99,9 @@ _COLON, _SPACE, _LF, _CR, _E, _I = b": \n\rei"
 
 # int() takes no more digits by default (and would take quadratic time).
 _MAX_RETRY_DIGITS = 4300
-# A longer chunk is taken in pieces of this many bytes, so that what is held for its lines stays small beside its event.
+# A longer chunk is taken in pieces of this size, so that its lines take little beside its event.
 _PIECE = 1 << 17
-# After so many bytes, what an unfinished event is held in is measured, and joined.
+# After so many bytes an unfinished event is measured, and joined.
 _SMALL = 1 << 13
 # A longer chunk may hold several events.
 _MANY = 1000
@@ -121,16 +113,14 @@ class SSEDecoder:
     """Decode one event stream incrementally (WHATWG HTML 9.2.5 and 9.2.6).
 
     last_event_id: the ID to start from, as a str; "" for none.
-    max_event_size: how many bytes one event may take, None for no bound. Measured at each line: the bytes of the data values
-        so far with the LFs that join them, and the bytes of this line without its end. More than that is too large.
-    on_oversize: "raise" raises EventTooLargeError from that call, or from the next if this one has completed events to
-        return, and from every later one; "skip" drops the block up to its blank line, while its IDs, `retry` and
-        comments that fit still count.
+    max_event_size: how many bytes one event may take, None for no bound. Measured at each line: the data values so far with
+        the LFs that join them, and this line without its end.
+    on_oversize: "raise" raises EventTooLargeError from that call, or from the next if this one has events to return, and
+        from every later one; "skip" drops the block, while its IDs, `retry` and comments that fit still count.
     incomplete: what `close` does with an event whose blank line never came. "dispatch": treat it as if LF LF had
         followed; "discard": drop it, as the standard does; "raise": raise IncompleteEventError.
     on_comment: called with each comment's text, less one leading space, when its line ends. What it raises passes through
-        `feed` or `close` and ends the decoder: a later `feed` is refused, and `close` returns the events which that
-        chunk had completed before.
+        and ends the decoder: a later `feed` is refused, and `close` returns the events completed before.
 
     TypeError and ValueError are raised for options of the wrong kind.
     """
@@ -210,23 +200,17 @@ class SSEDecoder:
 
     @property
     def last_event_id(self) -> str:
-        """The last event ID string, what to resume from; "" means: send no header.
-
-        Moved by a blank line, also by that of a block without data; never by a block that is unfinished or discarded.
-        """
+        """The last event ID, to resume from; "" means: send no header. Moved by every blank line, and by nothing else."""
         return self._last_event_id
 
     @property
     def retry(self) -> int | None:
-        """The stream's reconnection time in milliseconds, or None; set when its line is read."""
+        """The stream's reconnection time in milliseconds, or None."""
         return self._retry
 
     @property
     def incomplete(self) -> bool:
-        """Whether a field line has begun whose block's blank line has not come; after `close`: whether the stream ended so.
-
-        Comments and a byte order mark alone do not count.
-        """
+        """Whether a field line has begun whose block's blank line has not come; after `close`: whether the stream ended so."""
         if self._ended_inside is not None:
             return self._ended_inside
         in_field_line = bool(self._pieces) and self._pieces[0][0] != _COLON and self._gate != _AT_START
@@ -240,8 +224,8 @@ class SSEDecoder:
     def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
         """Take the next bytes of the stream, cut anywhere, and return the events that they complete.
 
-        An empty chunk is allowed and changes nothing; the chunk is not kept. Raises EventTooLargeError as `max_event_size`
-        says, TypeError for anything but bytes, ValueError after `close`, RuntimeError within `on_comment`.
+        An empty chunk changes nothing; no chunk is kept. Raises EventTooLargeError, TypeError for anything but bytes,
+        ValueError after `close`, RuntimeError within `on_comment`.
         """
         if type(chunk) is bytes:
             room = self._room - len(chunk)
@@ -283,9 +267,8 @@ class SSEDecoder:
     def close(self) -> list[ServerSentEvent]:
         """End the stream and return what its end completes; called again, return [].
 
-        What happens to an unfinished event is the option `incomplete`. Raises IncompleteEventError (once),
-        EventTooLargeError if that was raised or is due, RuntimeError within `on_comment`. `last_event_id`, `retry`,
-        `incomplete` and `skipped` stay readable.
+        Raises IncompleteEventError (once) as `incomplete` says, EventTooLargeError if that was raised or is due,
+        RuntimeError within `on_comment`. The properties stay readable.
         """
         if self._gate == _IN_CALLBACK:
             raise RuntimeError("close() was called from within on_comment; call it after feed() has returned")
@@ -312,9 +295,9 @@ class SSEDecoder:
     def _decode(
         self, chunks: Iterable[Chunk], stop: Callable[[BaseException], None] | None = None
     ) -> Generator[ServerSentEvent, None, None]:
-        """Yield the events of the chunks as they are completed: the hot loop, which interprets every line of every stream.
+        """Yield the events of the chunks as they are completed: the hot loop. The properties are up to date at each.
 
-        Whatever happens between two events, `last_event_id`, `retry` and `incomplete` are up to date.
+        `stop` takes an error of the chunks or the decoder, which else passes through.
         """
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
         pieces: list[bytes] = self._pieces
@@ -322,7 +305,7 @@ class SSEDecoder:
         hold = pieces.append
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
-        typed = True  # until a chunk that begins so turns out to be something else
+        typed = True  # until a chunk begins so that is something else
         event: ServerSentEvent | None = None  # completed, and held back until the next one or the end of the chunk
         try:
             for chunk in chunks:
@@ -530,16 +513,16 @@ class SSEDecoder:
         if self._gate == TOO_LARGE:
             raise EventTooLargeError(self._limit)
         if self._gate == _CLOSED:
-            raise ValueError("feed() was called after close(): a decoder serves one stream, make a new one for the next")
+            raise ValueError("feed() was called after close(): a decoder serves one stream, make a new one")
         if self._gate == _BROKEN:
             raise ValueError("feed() was called after an exception had ended this decoder: make a new one")
         if self._gate == _HALTED:
-            raise ValueError("feed() was called after the stream of this decoder was closed: make a new one for the next")
+            raise ValueError("feed() was called after the stream of this decoder was closed: make a new one")
         if self._gate == _IN_CALLBACK:
-            raise RuntimeError("feed() was called from within on_comment; a decoder takes one chunk at a time")
+            raise RuntimeError("feed() was called from within on_comment")
 
     def _enter(self, chunk: bytes) -> bytes:
-        """Strip what precedes the first line of the chunk."""
+        """Strip what precedes the first line."""
         if self._gate == _OPEN:
             return chunk
         self._refuse()
@@ -560,7 +543,7 @@ class SSEDecoder:
     # What is long, or may be too large.
 
     def _fits(self, chunk: bytes) -> bool:
-        """Make room for the chunk if it is of a sensible size and nothing in it can be too large."""
+        """Make room for the chunk if it is not long and nothing in it can be too large."""
         free = self._measure()
         return not self._skipping and len(chunk) <= min(free, _PIECE)
 
@@ -615,10 +598,7 @@ class SSEDecoder:
         self._measure()
 
     def _measure(self) -> int:
-        """Measure what is held of the event, and raise or begin to skip if it is too large; return how many bytes are left.
-
-        What is held in many parts is joined.
-        """
+        """Join what is held of the event, raise or begin to skip if it is too large, and return how many bytes are left."""
         pieces = self._pieces
         if self._discarding:
             self._clear_line()
@@ -644,7 +624,6 @@ class SSEDecoder:
         return free
 
     def _size(self) -> int:
-        """Return what is held of the event, by the measure of `max_event_size`."""
         size = self._unheld + (0 if self._data is None else len(self._data))
         return size + (len(self._pieces[0]) if self._pieces else 0)
 
@@ -667,7 +646,7 @@ class SSEDecoder:
         return self._size()
 
     def _end_long_line(self, end: bytes) -> list[bytes]:
-        """End a line that is held in place: take its data or type without copying it, or return it if it is another line."""
+        """End a long line: take its data or type without copying it, or return it if it is another line."""
         line: Any = self._pieces[0]
         for piece in (*self._pieces[1:], end):
             line += piece
@@ -706,7 +685,7 @@ class SSEDecoder:
     # The end.
 
     def _peek(self) -> ServerSentEvent | None:
-        """Return the unfinished event as far as it came; nothing else of the unfinished block counts."""
+        """Return the unfinished event as far as it came; nothing else of it counts."""
         kept = self._last_event_id, self._retry
         self._on_comment = None
         events = [*self._decode_measured(b"\n\n")]
@@ -719,7 +698,7 @@ class SSEDecoder:
         self._shut(_BROKEN)
 
     def _halt(self) -> None:
-        """Let `_decode` end, if it is at work, with the chunk that it is reading: the stream was closed."""
+        """Let `_decode` end with the chunk that it is reading: the stream was closed."""
         if self._gate in (_OPEN, _AFTER_CR, _AT_START, _IN_CALLBACK):
             if self._gate == _AT_START:
                 self._pieces.clear()
@@ -761,7 +740,6 @@ def _cut(chunk: bytes, size: int) -> Iterator[bytes]:
 
 
 def _milliseconds(value: bytes) -> int | None:
-    """Return the value of a `retry` field, or None if it is not of ASCII digits only."""
     if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
         try:
             return int(value)
@@ -774,5 +752,5 @@ def _as_bytes(chunk: Chunk) -> bytes:
     if isinstance(chunk, (bytes, bytearray, memoryview)):
         return bytes(chunk)
     if isinstance(chunk, str):
-        raise TypeError("feed() takes bytes, not str: pass the bytes as they came, or text.encode() if there is only text")
+        raise TypeError("feed() takes bytes, not str: pass the bytes as they came, or text.encode()")
     raise TypeError(f"feed() takes bytes, bytearray or memoryview, not {type(chunk).__name__}")

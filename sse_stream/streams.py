@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Turn any iterable of bytes into an iterator of events, and let go of what it came from.
 
-EventStream and AsyncEventStream are the decoder with a loop round it. They add three promises: completed events come before
-the error that follows them; `last_event_id` never runs ahead of the consumer; and however the stream ends, the iterator and
-the response are released. The async side is a class with `__anext__`, so that it can be closed and cancelled at any point,
-on asyncio, trio or anything else.
-
-Cost: that of the decoder, whose events are handed out as it decodes them.
+EventStream and AsyncEventStream are the decoder with a loop round it, and three promises: completed events come before the
+error that follows them; `last_event_id` never runs ahead of the consumer; and however the stream ends, the iterator and the
+response are released. The async side is a class with `__anext__`: it can be closed and cancelled at any point, on asyncio,
+trio or anything else.
 """
 
 from __future__ import annotations
@@ -98,7 +96,7 @@ class _Owner:
 
 
 class _AsyncOwner:
-    """The same for an async iterator."""
+    """As _Owner, for an async iterator."""
 
     __slots__ = ()
 
@@ -119,7 +117,7 @@ class _AsyncOwner:
 
 
 class _State:
-    """What both streams share: the events at hand, and what becomes of the stream after them."""
+    """What both streams know: the events at hand, and what becomes of the stream after them."""
 
     __slots__ = ("closed", "decoder", "ended", "error", "events", "frozen_id", "id_before_end", "response")
 
@@ -151,10 +149,7 @@ class _State:
         return self.decoder.last_event_id
 
     def end(self, error: BaseException | None = None) -> None:
-        """End the stream: what its end completes is handed out, or the error raised.
-
-        What may not be held up, such as a cancellation, is raised at once.
-        """
+        """End the stream: what its end completes is handed out, or the error raised; at once if it is a cancellation."""
         self.ended = True
         self.id_before_end = self.decoder.last_event_id
         self.events = iter([])
@@ -214,21 +209,19 @@ class _AsyncState(_State, _AsyncOwner):
 
 
 class _Stream:
-    """What both streams show of their state."""
-
     __slots__ = ("__weakref__",)
 
     _state: Any  # a _State
 
     @property
     def decoder(self) -> SSEDecoder:
-        """The decoder that was passed, or a new one with the default options."""
+        """The decoder that was passed, or one with the default options."""
         decoder: SSEDecoder = self._state.decoder
         return decoder
 
     @property
     def response(self) -> Any:
-        """The client's response, if one was passed: for its status and headers."""
+        """The client's response, if one was passed."""
         return self._state.response
 
     @property
@@ -253,10 +246,10 @@ class EventStream(_Stream, _Closing):
     chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass through, after the events
               completed before them; the event they cut off is never dispatched.
     decoder:  an SSEDecoder with options of one's own. Its errors pass through likewise.
-    response: what to close together with `chunks`; see `.response`.
+    response: what to close together with `chunks`.
 
-    The stream owns what it is given. Exhausting it, an error and `close` call the `close` of `chunks` and of `response`,
-    where they have one. TypeError for what is not an iterable of bytes, ValueError for a closed decoder.
+    At its end, at an error and at `close` the stream closes `chunks` and `response`, where they can be closed. TypeError
+    for what is not an iterable of bytes, ValueError for a closed decoder.
     """
 
     if TYPE_CHECKING:
@@ -283,7 +276,7 @@ class EventStream(_Stream, _Closing):
         _set_next(self, chain(self._reader, iter(stop, None), _hand_out_rest(self._state)).__next__)
 
     def close(self) -> None:
-        """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
+        """Release the iterator and the response. The properties stay readable."""
         self._state.mark_closed()
         try:
             self._reader.close()
@@ -305,10 +298,9 @@ def _hand_out_rest(state: _State) -> Iterator[ServerSentEvent]:
 class AsyncEventStream(_Stream, _AsyncClosing):
     """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
 
-    All that EventStream says holds, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`.
-    While another task waits for an event, `aclose` closes the response, and the wait ends with StopAsyncIteration; without
-    a response it ends with the next chunk at the latest. Cancellation releases, then goes on. If a waiting coroutine is closed
-    or collected, nothing is awaited any more and the stream has ended; `aclose` still releases.
+    As EventStream, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`. While another
+    task waits for an event, `aclose` ends the wait with StopAsyncIteration, without a response at the next chunk. Cancellation
+    releases, then goes on. A coroutine that is closed or collected while it waits ends the stream; `aclose` still releases.
     """
 
     __slots__ = ("_check", "_source", "_state", "_waiting")
@@ -366,7 +358,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                 raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
 
     def _decode(self, chunk: Chunk) -> Iterable[ServerSentEvent]:
-        """Return the events of the chunk; those that are not taken at once stay at hand."""
+        """Return the events of the chunk, which stay at hand."""
         state, decoder = self._state, self._state.decoder
         # pragma: no mutate start
         simple = type(chunk) is bytes and not decoder._pieces and decoder._on_comment is None
@@ -382,7 +374,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         return state.events
 
     async def _stop(self, error: BaseException | None) -> None:
-        """As the `_stop` of EventStream."""
+        """As `_SyncState.stop`."""
         state = self._state
         try:
             state.end(error)
@@ -412,7 +404,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
             raise
 
     async def aclose(self) -> None:
-        """Release the iterator and the response. `last_event_id`, `retry` and the decoder stay readable."""
+        """Release the iterator and the response. The properties stay readable."""
         self._state.mark_closed()
         await self._state._release()
 
@@ -421,7 +413,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
 
 
 def _one_by_one(decoder: SSEDecoder, events: list[ServerSentEvent]) -> Iterator[ServerSentEvent]:
-    """Hand the events out as the decoder does where it is pulled: the last event ID follows them."""
+    """Hand the events out, and let the last event ID follow them."""
     last_event_id = decoder._last_event_id
     for event in events[:-1]:
         decoder._last_event_id = event.id
@@ -431,7 +423,7 @@ def _one_by_one(decoder: SSEDecoder, events: list[ServerSentEvent]) -> Iterator[
 
 
 class _AsyncIterable:
-    """Make an object that has `__anext__` alone fit for `async for`."""
+    """What `async for` takes, of an object that has `__anext__` alone."""
 
     def __init__(self, source: Any) -> None:
         self._source = source
@@ -443,7 +435,7 @@ class _AsyncIterable:
 class Opening:
     """Context manager that opens an EventStream on entering and closes it on leaving: what every `connect` returns.
 
-    It can be entered once: a RuntimeError says so before a second request is sent.
+    A RuntimeError if it is entered again.
     """
 
     def __init__(self, open_stream: Callable[[], EventStream]) -> None:
@@ -491,27 +483,19 @@ def _name(value: object) -> str:
 
 
 def _iterator(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
-    """Return the iterator over the chunks, or raise TypeError if they cannot be."""
-    _refuse_other_than_chunks(chunks)
-    if not hasattr(chunks, "__iter__"):
-        if hasattr(chunks, "__aiter__"):
-            raise TypeError(f"{taker} iterates with `for`; pass this {_name(chunks)} to {async_taker}")
-        raise TypeError(f"{taker} takes an iterable of bytes, not {_name(chunks)}")
+    _refuse_other_than_chunks(chunks, "__iter__", "an iterable", taker, "__aiter__", "for", async_taker)
     return iter(chunks)
 
 
 def _async_iterator(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
-    _refuse_other_than_chunks(chunks)
-    if not hasattr(chunks, "__aiter__"):
-        if hasattr(chunks, "__iter__"):
-            raise TypeError(f"{taker} iterates with `async for`; pass this {_name(chunks)} to {sync_taker}")
-        raise TypeError(f"{taker} takes an async iterable of bytes, not {_name(chunks)}")
+    _refuse_other_than_chunks(chunks, "__aiter__", "an async iterable", taker, "__iter__", "async for", sync_taker)
     iterator: AsyncIterator[Chunk] = chunks.__aiter__()
     return iterator
 
 
-def _refuse_other_than_chunks(chunks: object) -> None:
-    """Raise TypeError for what is taken for an iterable of bytes by mistake."""
+def _refuse_other_than_chunks(
+    chunks: object, method: str, wanted: str, taker: str, other_method: str, loop: str, other_taker: str
+) -> None:
     name = _name(chunks)
     if isinstance(chunks, (bytes, bytearray, memoryview)):
         raise TypeError(f"{name} is one chunk; pass an iterable of chunks: [data]")
@@ -522,6 +506,10 @@ def _refuse_other_than_chunks(chunks: object) -> None:
             f"{name} is a response, and how to read its bytes as they come depends on the client; pass it to "
             "iter_events or aiter_events of the client's adapter, or pass an iterator over its bytes"
         )
+    if not hasattr(chunks, method):
+        if hasattr(chunks, other_method):
+            raise TypeError(f"{taker} iterates with `{loop}`; pass this {name} to {other_taker}")
+        raise TypeError(f"{taker} takes {wanted} of bytes, not {name}")
 
 
 def _close(resource: Any) -> None:
