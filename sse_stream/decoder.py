@@ -351,9 +351,10 @@ class SSEDecoder:
                         between = chunk[end : end + 8]
                         if between == b"\n\ndata: " or (between := chunk[end - 1 : end + 9]) == b"\r\n\r\ndata: ":
                             # Fast path: blocks of one line of data: 1.1 to 1.6 times as fast.
-                            values = b"".join([*pieces, chunk]).split(between)
+                            hold(chunk)
+                            values: list[bytes] = b"".join(self._pieces).split(between)
                             pieces.clear()
-                            rest = values.pop()
+                            rest: bytes = values.pop()
                             values[0] = values[0][6:]
                             remaining = iter(values)
                             for value in remaining:

@@ -483,18 +483,18 @@ def _name(value: object) -> str:
 
 
 def _iterator(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
-    _refuse_other_than_chunks(chunks, "__iter__", "an iterable", taker, "__aiter__", "for", async_taker)
+    _refuse_other_than_chunks(chunks, "__iter__", "an iterable", taker, "__aiter__", async_taker)
     return iter(chunks)
 
 
 def _async_iterator(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
-    _refuse_other_than_chunks(chunks, "__aiter__", "an async iterable", taker, "__iter__", "async for", sync_taker)
+    _refuse_other_than_chunks(chunks, "__aiter__", "an async iterable", taker, "__iter__", sync_taker)
     iterator: AsyncIterator[Chunk] = chunks.__aiter__()
     return iterator
 
 
 def _refuse_other_than_chunks(
-    chunks: object, method: str, wanted: str, taker: str, other_method: str, loop: str, other_taker: str
+    chunks: object, method: str, wanted: str, taker: str, other_method: str, other_taker: str
 ) -> None:
     name = _name(chunks)
     if isinstance(chunks, (bytes, bytearray, memoryview)):
@@ -507,9 +507,8 @@ def _refuse_other_than_chunks(
             "iter_events or aiter_events of the client's adapter, or pass an iterator over its bytes"
         )
     if not hasattr(chunks, method):
-        if hasattr(chunks, other_method):
-            raise TypeError(f"{taker} iterates with `{loop}`; pass this {name} to {other_taker}")
-        raise TypeError(f"{taker} takes {wanted} of bytes, not {name}")
+        hint = f"; pass it to {other_taker}" if hasattr(chunks, other_method) else ""
+        raise TypeError(f"{taker} takes {wanted} of bytes, not {name}{hint}")
 
 
 def _close(resource: Any) -> None:

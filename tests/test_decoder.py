@@ -307,6 +307,27 @@ def test_no_line_is_measured_that_need_not(options: dict[str, Any], chunks: list
     assert decode_line.call_count == lines
 
 
+def test_a_chunk_that_ends_with_cr_does_not_make_the_next_be_measured() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"\n")
+    with patch.object(SSEDecoder, "_measure", autospec=True, side_effect=SSEDecoder._measure) as measure:
+        assert [*decoder._decode([b"data: a\r", b"\n\r", b"\ndata: b\r", b"\r"])] == [
+            ServerSentEvent(data="a"),
+            ServerSentEvent(data="b"),
+        ]
+    assert measure.call_count == 0
+
+
+def test_a_halted_decoder_ends_with_its_chunk() -> None:
+    def chunks() -> Any:
+        yield b"data: a\n\n"
+        decoder._halt()
+        yield b"data: b\n\n"
+
+    decoder = SSEDecoder()
+    assert [event.data for event in decoder._decode(chunks())] == ["a"]
+
+
 @given(streams, cut_points)
 def test_listening_to_comments_changes_nothing_else(stream: bytes, cuts: list[int]) -> None:
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
