@@ -24,13 +24,52 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable, Callable
-    from typing import Any, Literal, NamedTuple, TypeVar, Union
+    from typing import Any, Literal, NamedTuple, Protocol, TypeVar, Union
 
     from .decoder import ServerSentEvent
     from .streams import _Stream
 
     Answer = Union[float, Literal["stop"]]
     Source = TypeVar("Source", bound="_Source")
+
+    class Subscribe(Protocol):
+        """An adapter's `subscribe`."""
+
+        def __call__(
+            self,
+            client: Any,
+            method: str,
+            url: Any,
+            *,
+            make_decoder: Callable[..., SSEDecoder] | None = None,
+            policy: ReconnectionPolicy | None = None,
+            last_event_id: str = "",
+            check: bool = True,
+            on_connect: Callable[[EventStream], object] | None = None,
+            on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+            sleep: Callable[[float], object] | None = None,
+            **request_options: Any,
+        ) -> EventSource: ...
+
+    class AsyncSubscribe(Protocol):
+        """An adapter's `asubscribe`."""
+
+        def __call__(
+            self,
+            client: Any,
+            method: str,
+            url: Any,
+            *,
+            make_decoder: Callable[..., SSEDecoder] | None = None,
+            policy: ReconnectionPolicy | None = None,
+            last_event_id: str = "",
+            check: bool = True,
+            on_connect: Callable[[AsyncEventStream], object] | None = None,
+            on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+            sleep: Callable[[float], Awaitable[object]] | None = None,
+            **request_options: Any,
+        ) -> AsyncEventSource: ...
+
 
 __all__ = [
     "TRANSIENT_STATUSES",
@@ -40,6 +79,7 @@ __all__ = [
     "ReconnectionPolicy",
     "is_refused_certificate",
     "make_source",
+    "make_subscribe",
 ]
 
 #: The statuses that are tried again.
@@ -573,6 +613,44 @@ def make_source(
     source._shown = shown_url(str(url))
     prepared.append(connect(last_event_id))
     return source
+
+
+def make_subscribe(kind: type[_Source], connect: Callable[..., Any], is_transient: Callable[[Exception], bool]) -> Any:
+    """Return an adapter's `subscribe` or, over its `aconnect`, `asubscribe`."""
+
+    def subscribe(
+        client: Any,
+        method: str,
+        url: Any,
+        *,
+        make_decoder: Callable[..., SSEDecoder] | None = None,
+        policy: ReconnectionPolicy | None = None,
+        last_event_id: str = "",
+        check: bool = True,
+        on_connect: Callable[[Any], object] | None = None,
+        on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+        sleep: Callable[[float], Any] | None = None,
+        **request_options: Any,
+    ) -> Any:
+        """Return a source over `connect`, with options as `reconnect.make_source` explains them."""
+        return make_source(
+            kind,
+            lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
+            url,
+            request_options,
+            make_decoder=make_decoder,
+            policy=policy,
+            last_event_id=last_event_id,
+            is_transient=is_transient,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            sleep=sleep,
+        )
+
+    subscribe.__module__ = connect.__module__
+    subscribe.__name__ = subscribe.__qualname__ = connect.__name__.replace("connect", "subscribe")
+    subscribe.__annotations__["return"] = kind.__name__
+    return subscribe
 
 
 def is_refused_certificate(error: BaseException) -> bool:

@@ -9,21 +9,22 @@ The default timeout of aiohttp ends every stream after 5 minutes, hence the `tim
 
 A broken stream raises `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`. A reset is not seen where the body
 ends with the connection; what aiohttp has not parsed yet when a fault arrives is lost.
+
+The options: `help("sse_stream.adapters")`.
 """
 
 from __future__ import annotations
 
 from ..handshake import acheck_response, prepare_decoder, request_headers
-from ..reconnect import TRANSIENT_STATUSES, AsyncEventSource, is_refused_certificate, make_source
+from ..reconnect import TRANSIENT_STATUSES, AsyncEventSource, is_refused_certificate, make_subscribe
 from ..streams import AsyncEventStream, AsyncOpening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from ..decoder import SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import AsyncSubscribe
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "is_transient"]
 
@@ -33,14 +34,7 @@ _LOOK_EVERY = 0.5  # seconds between two looks at a silent connection
 def aiter_events(
     response: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> AsyncEventStream:
-    """Iterate over the events of an open response of a ClientSession.
-
-    check: raise StatusError or ContentTypeError at the first event unless the response is an event stream.
-    idle_timeout: seconds of waiting without a byte after which SocketTimeoutError is raised; None: never.
-
-    A response that has been read gives the events of its body. ValueError for one whose bytes are gone, ResponseError at the
-    first event for an unknown Content-Encoding.
-    """
+    """Iterate over the events of an open response of a ClientSession; of its body, if that has been read."""
     if not hasattr(response, "request_info") or not hasattr(response, "content"):
         hint = "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
         raise TypeError(f"aiter_events takes a response of aiohttp, not {type(response).__name__}{hint}")
@@ -64,13 +58,7 @@ def aconnect(
     idle_timeout: float | None = None,
     **request_options: Any,
 ) -> AsyncOpening:
-    """Return an async context manager that sends the request on entering, and releases the connection on leaving.
-
-    client: a ClientSession; `check` goes before its `raise_for_status`.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
-    idle_timeout: as in `aiter_events`; also the seconds that the headers may take.
-    request_options: those of `client.request`.
-    """
+    """Connect with a ClientSession; `idle_timeout` also limits the wait for the headers, `check` goes before `raise_for_status`."""
     if not hasattr(client, "request") or not hasattr(client, "ws_connect"):
         raise TypeError(f"aconnect takes an aiohttp.ClientSession, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
@@ -87,38 +75,8 @@ def aconnect(
     return AsyncOpening(open_stream)
 
 
-def asubscribe(
-    client: Any,
-    method: str,
-    url: Any,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[AsyncEventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], Awaitable[object]] | None = None,
-    **request_options: Any,
-) -> AsyncEventSource:
-    """Return an `AsyncEventSource` over `aconnect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        AsyncEventSource,
-        lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     import asyncio
 
     from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
@@ -134,8 +92,10 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError))
 
 
+asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_transient)
+
+
 async def _send(request: Any, limit: float | None) -> Any:
-    """Return the response; raise SocketTimeoutError if its headers take too long."""
     if limit is None:
         return await request
     from asyncio import ensure_future, wait
@@ -152,7 +112,7 @@ async def _send(request: Any, limit: float | None) -> Any:
 
 
 class _Chunks:
-    """Iterate over the bytes of a response as they come.
+    """The bytes of a response as they come.
 
     While `readany` waits, a timer looks after the connection: aiohttp lets a reader wait for ever when its parser has given
     up, and has no idle limit for a response.
@@ -188,7 +148,6 @@ class _Chunks:
             self._timer.cancel()
 
     async def _read(self) -> bytes:
-        """Return what comes next, b"" at the end."""
         chunk = b""
         self._waiting = True
         try:
@@ -225,7 +184,6 @@ class _Chunks:
         self._timer = self._loop.call_later(min(_LOOK_EVERY, left), self._look)
 
     def _look(self) -> None:
-        """End the wait if it is hopeless."""
         self._timer = None
         if not self._waiting:
             return

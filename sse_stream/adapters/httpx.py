@@ -15,22 +15,23 @@ limit, `timeout=None` none. Redirects are followed with `follow_redirects=True`.
 A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or `DecodingError`. Over
 HTTP/2 the server learns that a stream was left early when the client is closed. On trio, leaving early may make httpx's own
 generators warn that they were not exhausted.
+
+The options: `help("sse_stream.adapters")`.
 """
 
 from __future__ import annotations
 
 from ..handshake import acheck_response, check_response, prepare_decoder, request_headers
-from ..reconnect import AsyncEventSource, EventSource, is_refused_certificate, make_source
+from ..reconnect import AsyncEventSource, EventSource, is_refused_certificate, make_subscribe
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from types import TracebackType
     from typing import Any
 
     from ..decoder import SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import AsyncSubscribe, Subscribe
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "subscribe"]
 
@@ -38,13 +39,7 @@ _REDIRECTS = "httpx follows redirects with follow_redirects=True"
 
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
-    """Iterate over the events of an open response of `client.stream` or `client.send(..., stream=True)`.
-
-    check: raise StatusError or ContentTypeError unless the response is an event stream.
-
-    A response that has been read gives the events of its content. ValueError for one whose bytes are gone, ResponseError for
-    an unknown Content-Encoding.
-    """
+    """Iterate over the events of a response of `client.stream` or `client.send(..., stream=True)`; of its content, if read."""
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
     stream = EventStream(response.iter_bytes(), decoder=decoder, response=response)  # any chunk size holds events back
     check_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
@@ -52,7 +47,7 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
 
 
 def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> AsyncEventStream:
-    """Do as `iter_events`, for the response of an AsyncClient; the first event raises the error of the check."""
+    """Do as `iter_events`, for the response of an AsyncClient."""
     _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
     stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
     stream._check = lambda: acheck_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
@@ -69,12 +64,7 @@ def connect(
     check: bool = True,
     **request_options: Any,
 ) -> Opening:
-    """Return a context manager that sends the request on entering, and releases the connection on leaving.
-
-    client: a Client, or the module `httpx` or `httpx2` itself.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
-    request_options: those of `client.stream` or `httpx.stream`.
-    """
+    """Connect with a Client, or the module `httpx` or `httpx2` itself; options of `stream`."""
     if hasattr(client, "aclose"):
         raise TypeError(f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect")
     if hasattr(client, "Client"):  # what the module's functions give to the one that they make, and not to the request
@@ -117,72 +107,16 @@ def aconnect(
     return AsyncOpening(open_stream)
 
 
-def subscribe(
-    client: Any,
-    method: str,
-    url: Any,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[EventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    **request_options: Any,
-) -> EventSource:
-    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        EventSource,
-        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
-def asubscribe(
-    client: Any,
-    method: str,
-    url: Any,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[AsyncEventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], Awaitable[object]] | None = None,
-    **request_options: Any,
-) -> AsyncEventSource:
-    """Do as `subscribe`, for an AsyncClient; on trio pass `sleep=trio.sleep`."""
-    return make_source(
-        AsyncEventSource,
-        lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in ("httpx", "httpx2")}
     if names & {"UnsupportedProtocol", "LocalProtocolError"} or is_refused_certificate(error):
         return False
     return bool(names & {"TransportError", "DecodingError"}) or isinstance(error, OSError)
+
+
+subscribe: Subscribe = make_subscribe(EventSource, connect, is_transient)
+asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
 
 class _OpeningWithClient(Opening):

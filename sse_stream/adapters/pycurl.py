@@ -14,6 +14,8 @@ what those unfold to if they are compressed.
 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
+
+The options: `help("sse_stream.adapters")`.
 """
 
 from __future__ import annotations
@@ -37,17 +39,17 @@ from ..handshake import (
     response_error,
     shown_url,
 )
-from ..reconnect import AsyncEventSource, EventSource, make_source
+from ..reconnect import AsyncEventSource, EventSource, make_subscribe
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, TimerHandle
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ..decoder import ServerSentEvent, SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import AsyncSubscribe, Subscribe
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "perform", "subscribe"]
 
@@ -70,11 +72,8 @@ def iter_events(
 ) -> EventStream:
     """Run a handle whose options are set until the response's head has come, and iterate over the events.
 
-    check: raise StatusError or ContentTypeError unless the response is an event stream.
-    idle_timeout: seconds of waiting without a byte after which `pycurl.error` 28 is raised; None: never.
-
     `stream.response` has the `status`, `headers` and `url` of the last header block. Another thread may close the stream.
-    ValueError for a handle that is in use, ResponseError for a compressed body without ACCEPT_ENCODING.
+    ValueError for a handle that is in use.
     """
     return _open(curl, {}, prepare_decoder(decoder, ""), check, idle_timeout)
 
@@ -99,11 +98,9 @@ def connect(
     check: bool = True,
     idle_timeout: float | None = None,
 ) -> Opening:
-    """Return a context manager that starts the transfer on entering, and releases the handle on leaving.
+    """Connect with a Curl, whose POSTFIELDS are the body.
 
-    curl: its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay; the body is its POSTFIELDS.
-    headers: a mapping or pairs, in place of what HTTPHEADER was.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
+    Its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay; `headers` are a mapping or pairs, in place of what HTTPHEADER was.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
@@ -134,71 +131,15 @@ def aconnect(
     return AsyncOpening(open_stream)
 
 
-def subscribe(
-    curl: Any,
-    method: str,
-    url: str,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[EventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    **request_options: Any,
-) -> EventSource:
-    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        EventSource,
-        lambda decoder: connect(curl, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
-def asubscribe(
-    curl: Any,
-    method: str,
-    url: str,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[AsyncEventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], Awaitable[object]] | None = None,
-    **request_options: Any,
-) -> AsyncEventSource:
-    """Do as `subscribe` on asyncio."""
-    return make_source(
-        AsyncEventSource,
-        lambda decoder: aconnect(curl, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     if type(error).__module__ == "pycurl":
         return bool(error.args) and error.args[0] in _TRANSIENT
     return isinstance(error, OSError)
+
+
+subscribe: Subscribe = make_subscribe(EventSource, connect, is_transient)
+asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
 
 def perform(
