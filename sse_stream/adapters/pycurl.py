@@ -9,8 +9,7 @@ Every function runs a `pycurl.Curl` on a CurlMulti of its own. WRITEFUNCTION and
 it is closed; FAILONERROR is turned off; every other option is the caller's. TIMEOUT would cut the stream. Compressed bodies
 are decoded if ACCEPT_ENCODING is set, else refused. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
 
-The transfer goes on while an event is waited for, so a slow consumer holds the server back. At most some 700 KB are held, or
-what those unfold to if they are compressed.
+The transfer goes on only while an event is waited for. At most some 700 KB are held, or what those unfold to.
 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
@@ -82,9 +81,7 @@ def aiter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> AsyncEventStream:
     """Do as `iter_events` on an asyncio loop that has `add_reader`; the first event waits for the response's head."""
-    decoder = prepare_decoder(decoder, "")
-    reader = _AsyncReader(curl, {}, check, idle_timeout)
-    return AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
+    return _aopen(curl, {}, prepare_decoder(decoder, ""), check, idle_timeout)
 
 
 def connect(
@@ -123,10 +120,7 @@ def aconnect(
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
 
     async def open_stream() -> AsyncEventStream:
-        reader = _AsyncReader(curl, options, check, idle_timeout)
-        stream = AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
-        stream._check = reader.open
-        return stream
+        return _aopen(curl, options, decoder, check, idle_timeout)
 
     return AsyncOpening(open_stream)
 
@@ -167,16 +161,25 @@ def _open(curl: Any, options: dict[int, Any], decoder: SSEDecoder, check: bool, 
     return EventStream(reader, decoder=decoder, response=reader.transfer.response)
 
 
+def _aopen(
+    curl: Any, options: dict[int, Any], decoder: SSEDecoder, check: bool, idle_timeout: float | None
+) -> AsyncEventStream:
+    reader = _AsyncReader(curl, options, check, idle_timeout)
+    stream = AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
+    stream._check = reader.open
+    return stream
+
+
 def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_id: str) -> dict[int, Any]:
     pycurl = _module_of(curl)
     if headers is not None and not hasattr(headers, "items"):
         headers = [*headers]
         if any(isinstance(field, (str, bytes)) for field in headers):
-            raise TypeError('headers must be a mapping or pairs, {"Name": "value"}, not lines as HTTPHEADER takes them')
+            raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
     lines: list[bytes] = []
     for name, value in request_headers(headers, last_event_id):
         if not isinstance(value, (str, bytes)):
-            raise TypeError(f"the value of the header {name} must be str or bytes, not {type(value).__name__}")
+            raise TypeError(f"the value of {name} must be str or bytes, not {type(value).__name__}")
         value = value if isinstance(value, bytes) else value.encode()
         lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
     verb = method.upper().encode()
@@ -190,24 +193,25 @@ def _module_of(curl: Any) -> Any:
     import pycurl  # type: ignore[import-untyped]
 
     if not isinstance(curl, pycurl.Curl):
-        raise TypeError(f"iter_events takes a pycurl.Curl, as every function of this adapter does, not {type(curl)}")
+        raise TypeError(f"iter_events takes a pycurl.Curl, as does all of this adapter, not {type(curl)}")
     return pycurl
 
 
 class _Transfer:
-    """One transfer: told which of its sockets are ready, it collects what they bring.
+    """One transfer: it registers its sockets, and told which of them are ready, collects what they bring.
 
-    on_socket: the M_SOCKETFUNCTION; it must not hold the reader, which is released by being dropped.
+    It must not hold the reader, which is released by being dropped.
     """
 
     def __init__(
-        self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, on_socket: Callable[..., object]
+        self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, selector: selectors.BaseSelector
     ) -> None:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
-            raise ValueError(f"idle_timeout must be more than 0 seconds, or None for no limit, not {idle_timeout}")
+            raise ValueError(f"idle_timeout must be more than 0 seconds, or None, not {idle_timeout}")
         self.response = SimpleNamespace(status=0, headers=Headers(), url="")  # what the last header block says
         self.done = False
+        self._selector = selector
         self._curl = curl
         self._check = check
         self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
@@ -221,7 +225,7 @@ class _Transfer:
         self._begun = False  # some of it has been taken
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, on_socket)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._start({**options, pycurl.FAILONERROR: False})
 
@@ -231,8 +235,9 @@ class _Transfer:
             self._multi.add_handle(curl)  # before any option is set: another stream may be using the handle
         except pycurl.error as error:
             self._multi.close()
-            message = f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it, or take another"
-            raise ValueError(message) from error
+            raise ValueError(
+                f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it"
+            ) from error
         try:
             for option, value in options.items():
                 curl.setopt(option, value)
@@ -243,16 +248,21 @@ class _Transfer:
             self.release()
             raise
 
+    def _on_socket(self, what: int, descriptor: int, *_: object) -> None:
+        if descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
+        if what & _BITS:
+            self._selector.register(descriptor, what & _BITS)
+
     def _on_timer(self, milliseconds: int) -> None:
         self._timer_at = float("inf") if milliseconds < 0 else monotonic() + milliseconds / 1000
 
     def timeout(self) -> float | None:
-        """Return how many seconds to wait for the sockets, None for ever."""
         at = min(self._timer_at, self._alive_at + self._idle_timeout)
         return None if at == float("inf") else max(0, at - monotonic())
 
     def run(self, ready: Iterable[tuple[int, int]]) -> None:
-        """Do what the ready sockets, pairs of descriptor and bits, or the passing of time make due."""
+        """Do what the ready sockets or the passing of time make due."""
         now = monotonic()
         for descriptor, bits in ready:
             self._multi.socket_action(descriptor, bits)
@@ -266,8 +276,7 @@ class _Transfer:
         if failed:
             self._error = self._pycurl.error(*failed[0][1:])
         elif not succeeded and now >= self._alive_at + self._idle_timeout:
-            message = f"no byte came for idle_timeout={self._idle_timeout} seconds"
-            self._error = self._pycurl.error(self._pycurl.E_OPERATION_TIMEDOUT, message)
+            self._error = self._pycurl.error(28, f"no byte came for idle_timeout={self._idle_timeout} seconds")
         self.done = bool(succeeded or self._error)
 
     def _read_head(self) -> None:
@@ -285,7 +294,7 @@ class _Transfer:
         self.response.headers = Headers(self._fields)
 
     def answered(self) -> bool:
-        """Return whether the response has come; raise what it is if it is not what was asked for."""
+        """Return whether the response has come; raise the error if it is no event stream."""
         response = self.response
         # libcurl may follow a redirect or answer a challenge: then another block comes, and no body before it.
         if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):
@@ -347,7 +356,7 @@ class _Reader:
             self._selector = resources.enter_context(selectors.DefaultSelector())
             self._waker, woken = [resources.enter_context(end) for end in socket.socketpair()]
             self._selector.register(woken, selectors.EVENT_READ)
-            self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_watch, self._selector))
+            self.transfer = _Transfer(curl, options, check, idle_timeout, self._selector)
             resources.callback(self.transfer.release)
             while not self.transfer.answered():
                 self._run()
@@ -402,13 +411,14 @@ class _AsyncReader:
     def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
         self._loop = _running_loop()
         self._closed = False
-        self._sockets: dict[int, int] = {}
         self._ready: list[tuple[int, int]] = []
         self._waiter: Future[None] | None = None
         self._timer: TimerHandle | None = None
-        self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_note, self._sockets))
+        self._selector = selectors.SelectSelector()  # only to register sockets with
+        self.transfer = _Transfer(curl, options, check, idle_timeout, self._selector)
 
     async def open(self) -> None:
+        self.transfer.listen()
         while not self._closed and not self.transfer.answered():
             await self._run()
 
@@ -417,7 +427,6 @@ class _AsyncReader:
 
     async def __anext__(self) -> bytes:
         self.transfer.listen()
-        await self.open()
         while not self._closed:
             if chunk := self.transfer.take():
                 return chunk
@@ -433,10 +442,10 @@ class _AsyncReader:
         timeout = self.transfer.timeout()
         self._timer = None if timeout is None else loop.call_later(timeout, self._wake)
         try:
-            for descriptor, bits in self._sockets.items():
+            for key in self._selector.get_map().values():
                 for bit, watch in ((selectors.EVENT_READ, loop.add_reader), (selectors.EVENT_WRITE, loop.add_writer)):
-                    if bits & bit:
-                        watch(descriptor, self._on_ready, descriptor, bit)
+                    if key.events & bit:
+                        watch(key.fd, self._on_ready, key.fd, bit)
             await self._waiter
         finally:
             self._unwatch()
@@ -455,7 +464,7 @@ class _AsyncReader:
         if self._timer is not None:
             self._timer.cancel()
         if not self._loop.is_closed():  # it is if the waiting coroutine is collected late
-            for descriptor in self._sockets:
+            for descriptor in self._selector.get_map():
                 self._loop.remove_reader(descriptor)
                 self._loop.remove_writer(descriptor)
 
@@ -478,29 +487,15 @@ class _AsyncReader:
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
-def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, *_: object) -> None:
-    if descriptor in selector.get_map():
-        selector.unregister(descriptor)
-    if what & _BITS:
-        selector.register(descriptor, what & _BITS)
-
-
-def _note(sockets: dict[int, int], what: int, descriptor: int, *_: object) -> None:
-    sockets.pop(descriptor, None)
-    if what & _BITS:
-        sockets[descriptor] = what & _BITS
-
-
 def _running_loop() -> AbstractEventLoop:
     import asyncio
 
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError as error:
-        message = "aiter_events and aconnect need a running asyncio event loop; elsewhere, run iter_events in a thread"
-        raise RuntimeError(message) from error
+        raise RuntimeError("aiter_events and aconnect need a running asyncio event loop") from error
     if getattr(type(loop), "add_reader", None) is asyncio.AbstractEventLoop.add_reader:
         raise RuntimeError(
-            "this event loop cannot watch sockets; on Windows use asyncio.SelectorEventLoop, or run iter_events in a thread"
+            "this event loop cannot watch sockets; use asyncio.SelectorEventLoop, or run iter_events in a thread"
         )
     return loop
