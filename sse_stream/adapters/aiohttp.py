@@ -10,7 +10,7 @@ The default timeout of aiohttp ends every stream after 5 minutes, hence the `tim
 A broken stream raises `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`. A reset is not seen where the body
 ends with the connection; what aiohttp has not parsed yet when a fault arrives is lost.
 
-The options: `help("sse_stream.adapters")`.
+`help("sse_stream.adapters")` explains the options.
 """
 
 from __future__ import annotations

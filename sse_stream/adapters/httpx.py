@@ -16,7 +16,7 @@ A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `Re
 HTTP/2 the server learns that a stream was left early when the client is closed. On trio, leaving early may make httpx's own
 generators warn that they were not exhausted.
 
-The options: `help("sse_stream.adapters")`.
+`help("sse_stream.adapters")` explains the options.
 """
 
 from __future__ import annotations

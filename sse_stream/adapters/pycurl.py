@@ -14,7 +14,7 @@ The transfer goes on only while an event is waited for. At most some 700 KB are 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
 
-The options: `help("sse_stream.adapters")`.
+`help("sse_stream.adapters")` explains the options.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future, TimerHandle
+    from asyncio import AbstractEventLoop, Future
     from collections.abc import Callable, Iterable
     from typing import Any
 
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from ..reconnect import AsyncSubscribe, Subscribe
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "perform", "subscribe"]
+
+# Also what an M_SOCKETFUNCTION is told by POLL_IN and POLL_OUT, and `socket_action` by CSELECT_IN and CSELECT_OUT.
+_BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 _PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
 
@@ -74,14 +77,14 @@ def iter_events(
     `stream.response` has the `status`, `headers` and `url` of the last header block. Another thread may close the stream.
     ValueError for a handle that is in use.
     """
-    return _open(curl, {}, prepare_decoder(decoder, ""), check, idle_timeout)
+    return _open(prepare_decoder(decoder, ""), partial(_Transfer, curl, {}, check, idle_timeout))
 
 
 def aiter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> AsyncEventStream:
     """Do as `iter_events` on an asyncio loop that has `add_reader`; the first event waits for the response's head."""
-    return _aopen(curl, {}, prepare_decoder(decoder, ""), check, idle_timeout)
+    return _aopen(prepare_decoder(decoder, ""), partial(_Transfer, curl, {}, check, idle_timeout))
 
 
 def connect(
@@ -101,7 +104,7 @@ def connect(
     """
     decoder = prepare_decoder(decoder, last_event_id)
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
-    return Opening(lambda: _open(curl, options, decoder, check, idle_timeout))
+    return Opening(lambda: _open(decoder, partial(_Transfer, curl, options, check, idle_timeout)))
 
 
 def aconnect(
@@ -120,7 +123,7 @@ def aconnect(
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
 
     async def open_stream() -> AsyncEventStream:
-        return _aopen(curl, options, decoder, check, idle_timeout)
+        return _aopen(decoder, partial(_Transfer, curl, options, check, idle_timeout))
 
     return AsyncOpening(open_stream)
 
@@ -156,15 +159,13 @@ def perform(
     return stream.decoder
 
 
-def _open(curl: Any, options: dict[int, Any], decoder: SSEDecoder, check: bool, idle_timeout: float | None) -> EventStream:
-    reader = _Reader(curl, options, check, idle_timeout)
+def _open(decoder: SSEDecoder, start: Callable[..., _Transfer]) -> EventStream:
+    reader = _Reader(start)
     return EventStream(reader, decoder=decoder, response=reader.transfer.response)
 
 
-def _aopen(
-    curl: Any, options: dict[int, Any], decoder: SSEDecoder, check: bool, idle_timeout: float | None
-) -> AsyncEventStream:
-    reader = _AsyncReader(curl, options, check, idle_timeout)
+def _aopen(decoder: SSEDecoder, start: Callable[..., _Transfer]) -> AsyncEventStream:
+    reader = _AsyncReader(start)
     stream = AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
     stream._check = reader.open
     return stream
@@ -235,9 +236,8 @@ class _Transfer:
             self._multi.add_handle(curl)  # before any option is set: another stream may be using the handle
         except pycurl.error as error:
             self._multi.close()
-            raise ValueError(
-                f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it"
-            ) from error
+            message = f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it"
+            raise ValueError(message) from error
         try:
             for option, value in options.items():
                 curl.setopt(option, value)
@@ -262,7 +262,6 @@ class _Transfer:
         return None if at == float("inf") else max(0, at - monotonic())
 
     def run(self, ready: Iterable[tuple[int, int]]) -> None:
-        """Do what the ready sockets or the passing of time make due."""
         now = monotonic()
         for descriptor, bits in ready:
             self._multi.socket_action(descriptor, bits)
@@ -294,7 +293,7 @@ class _Transfer:
         self.response.headers = Headers(self._fields)
 
     def answered(self) -> bool:
-        """Return whether the response has come; raise the error if it is no event stream."""
+        """Return whether an event stream has come; raise what came instead."""
         response = self.response
         # libcurl may follow a redirect or answer a challenge: then another block comes, and no body before it.
         if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):
@@ -312,8 +311,7 @@ class _Transfer:
         raise response_error(response.status, response.headers.items(), response.url, body, redirects=redirects)
 
     def listen(self) -> None:
-        """Begin to wait: the consumer's time is not the server's."""
-        self._alive_at = monotonic()
+        self._alive_at = monotonic()  # the consumer's time is not the server's
         self._curl.errstr()  # a pycurl.error if the handle has been closed: no socket would ever be ready
 
     def take(self) -> bytes:
@@ -335,7 +333,6 @@ class _Transfer:
         return body
 
     def release(self) -> None:
-        """Stop the transfer and give the handle back, once."""
         try:
             self._multi.remove_handle(self._curl)
             # libcurl's defaults: older pycurl cannot unset these.
@@ -347,16 +344,14 @@ class _Transfer:
 
 
 class _Reader:
-    """The bytes of a transfer, by `selectors`."""
-
-    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
+    def __init__(self, start: Callable[[selectors.BaseSelector], _Transfer]) -> None:
         self._lock = threading.RLock()
         self._closing = self._reading = False
         with ExitStack() as resources:
             self._selector = resources.enter_context(selectors.DefaultSelector())
             self._waker, woken = [resources.enter_context(end) for end in socket.socketpair()]
             self._selector.register(woken, selectors.EVENT_READ)
-            self.transfer = _Transfer(curl, options, check, idle_timeout, self._selector)
+            self.transfer = start(self._selector)
             resources.callback(self.transfer.release)
             while not self.transfer.answered():
                 self._run()
@@ -390,7 +385,7 @@ class _Reader:
             self.transfer.run([(key.fd, bits) for key, bits in ready])
 
     def close(self) -> None:
-        """Release the handle. From another thread: wake the reading one, and wait until it has left the transfer."""
+        """From another thread: wake the reading one, and wait until it has left the transfer."""
         self._closing = True
         try:
             self._waker.send(b"\0")
@@ -406,16 +401,13 @@ class _Reader:
 
 
 class _AsyncReader:
-    """The bytes of a transfer, by an asyncio loop."""
-
-    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
+    def __init__(self, start: Callable[[selectors.BaseSelector], _Transfer]) -> None:
         self._loop = _running_loop()
         self._closed = False
         self._ready: list[tuple[int, int]] = []
         self._waiter: Future[None] | None = None
-        self._timer: TimerHandle | None = None
         self._selector = selectors.SelectSelector()  # only to register sockets with
-        self.transfer = _Transfer(curl, options, check, idle_timeout, self._selector)
+        self.transfer = start(self._selector)
 
     async def open(self) -> None:
         self.transfer.listen()
@@ -436,19 +428,19 @@ class _AsyncReader:
         raise StopAsyncIteration
 
     async def _run(self) -> None:
-        self._loop = loop = _running_loop()
+        from asyncio import wait
+
+        loop = self._loop
         self._waiter = loop.create_future()
         self._ready.clear()
-        timeout = self.transfer.timeout()
-        self._timer = None if timeout is None else loop.call_later(timeout, self._wake)
         try:
             for key in self._selector.get_map().values():
                 for bit, watch in ((selectors.EVENT_READ, loop.add_reader), (selectors.EVENT_WRITE, loop.add_writer)):
                     if key.events & bit:
                         watch(key.fd, self._on_ready, key.fd, bit)
-            await self._waiter
+            await wait([self._waiter], timeout=self.transfer.timeout())
         finally:
-            self._unwatch()
+            self._end_wait()
         if not self._closed:
             self.transfer.run(self._ready)
 
@@ -460,31 +452,22 @@ class _AsyncReader:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _end_wait(self) -> None:
         if not self._loop.is_closed():  # it is if the waiting coroutine is collected late
             for descriptor in self._selector.get_map():
                 self._loop.remove_reader(descriptor)
                 self._loop.remove_writer(descriptor)
+            self._wake()
 
     def close(self) -> None:
-        """Release the handle, and wake the task that waits."""
-        if self._closed:
-            return
-        self._closed = True
-        self._unwatch()  # before libcurl closes the sockets, whose numbers may then be another's
-        self.transfer.release()
-        if not self._loop.is_closed():
-            self._wake()
+        if not self._closed:
+            self._closed = True
+            self._end_wait()  # before libcurl closes the sockets, whose numbers may then be another's
+            self.transfer.release()
 
     def __del__(self) -> None:
         if hasattr(self, "transfer"):
             self.close()
-
-
-# What an M_SOCKETFUNCTION is told by POLL_IN and POLL_OUT, and `socket_action` by CSELECT_IN and CSELECT_OUT.
-_BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 def _running_loop() -> AbstractEventLoop:

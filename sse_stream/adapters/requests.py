@@ -8,7 +8,7 @@
 A broken stream raises `ChunkedEncodingError` (cut short, reset, a malformed chunk), `ContentDecodingError` or, after the read
 timeout, `ConnectionError`. There is no timeout by default; `timeout=60` limits the connecting and each silence.
 
-The options: `help("sse_stream.adapters")`.
+`help("sse_stream.adapters")` explains the options.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
 A broken stream raises `ProtocolError` (cut short, reset, a malformed chunk), `DecodeError` or `ReadTimeoutError`. A PoolManager
 has no timeout by default, but `urllib3.request` has one of 3 seconds.
 
-The options: `help("sse_stream.adapters")`.
+`help("sse_stream.adapters")` explains the options.
 """
 
 from __future__ import annotations
