@@ -120,14 +120,13 @@ def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = 
     own: what the client adds by itself; its Accept counts unless it is `*/*`.
     """
     fields = _pairs(headers)
-    value = header_value(last_event_id)
-    if value is not None:
+    if value := header_value(last_event_id):
         fields = [(name, old) for name, old in fields if name.lower() != "last-event-id"]
         fields.append(("Last-Event-ID", value))
-    given = {name.lower() for name, _ in fields}
-    given |= {name.lower() for name, value in _pairs(own) if value not in ("*/*", b"*/*")}
+    others = [(name, value) for name, value in _pairs(own) if value not in ("*/*", b"*/*")]
+    given = {name.lower() for name, _ in fields + others}
     defaults = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
-    return [(name, text) for name, text in defaults if name.lower() not in given] + fields
+    return [(name, value) for name, value in defaults if name.lower() not in given] + fields
 
 
 def _pairs(headers: Any) -> list[tuple[str, Any]]:
@@ -188,19 +187,19 @@ def response_error(
 
 
 def coding_error(
-    status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] = ()
+    status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] | None = ()
 ) -> ResponseError | None:
-    """Return the error for a body in a coding that is not among `decodable` (lower case), else None."""
+    """Return the error for a coding that is not among `decodable` (in lower case; None: not known), else None."""
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
-    if {coding.strip(" \t").lower() for coding in encoding.split(",")} <= {"", "identity", *decodable}:
+    if decodable is None or {coding.strip(" \t").lower() for coding in encoding.split(",")} <= {"", "identity", *decodable}:
         return None
     hint = "which this client does not decode; ask for Accept-Encoding: identity, or use another client"
     return ResponseError(f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url)
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without user info, query, fragment, and what a terminal might obey."""
+    """Return a URL without user info, query, fragment, and control characters."""
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
         scheme, rest = "", scheme
@@ -229,15 +228,12 @@ def _printable(text: str) -> str:
 def check_response(
     stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
 ) -> None:
-    """Close the stream of a response that cannot be read, and raise the error.
-
-    check: whether status and media type count.
-    decodable: codings as in `coding_error`, None if they are not known.
-    """
+    """Close the stream of a response that cannot be read, and raise the error; `check`: whether status and media type count."""
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
             raise response_error(status, headers.items(), url, read_body(stream._state._chunks), redirects=redirects)
-        _refuse_coding(status, headers, url, decodable)
+        if error := coding_error(status, headers.items(), url, decodable):
+            raise error
     except BaseException:
         stream.close()
         raise
@@ -249,25 +245,21 @@ async def acheck_response(
     """As `check_response`; an AsyncEventStream closes itself."""
     if check and not is_event_stream(status, headers.get("Content-Type")):
         raise response_error(status, headers.items(), url, await aread_body(stream._state._chunks), redirects=redirects)
-    _refuse_coding(status, headers, url, decodable)
-
-
-def _refuse_coding(status: int, headers: Any, url: str, decodable: Iterable[str] | None) -> None:
-    if decodable is not None and (error := coding_error(status, headers.items(), url, decodable)):
+    if error := coding_error(status, headers.items(), url, decodable):
         raise error
 
 
 def read_promptly(response: Any) -> Iterator[bytes]:
     """Read a response of urllib3, also of the one beneath requests'; ValueError if it has been read or closed."""
-    # An empty body is closed from the start, and nothing of it remains.
+    # An empty body is closed from the start.
     if response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0):
         raise ValueError("this response has been read or closed already; pass it before anything is read")
     return _read(response)
 
 
 def _read(response: Any) -> Iterator[bytes]:
-    # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; urllib3-future's, which has
-    # `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
+    # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; that of urllib3-future, known by
+    # `extension`, fails on slow compressed bytes. A fake's `_fp` may lack it.
     future = hasattr(response, "extension")
     if not future and hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1"):
         while chunk := response.read1(65536, decode_content=True):

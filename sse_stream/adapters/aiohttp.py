@@ -8,9 +8,9 @@
 The default timeout of aiohttp ends every stream after 5 minutes, hence the `timeout`, for a request or a session.
 
 A broken stream raises `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`. A reset is not seen where the body
-ends with the connection; what aiohttp has not parsed yet when a fault arrives is lost.
+ends with the connection; what is not parsed yet when a fault arrives is lost.
 
-`help("sse_stream.adapters")` explains the options.
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def aconnect(
     idle_timeout: float | None = None,
     **request_options: Any,
 ) -> AsyncOpening:
-    """Connect with a ClientSession; `idle_timeout` also limits the wait for the headers, `check` goes before `raise_for_status`."""
+    """Connect with a ClientSession; request_options: those of its `request`.
+
+    `check` goes before `raise_for_status`; `idle_timeout` also limits the wait for the headers.
+    """
     if not hasattr(client, "request") or not hasattr(client, "ws_connect"):
         raise TypeError(f"aconnect takes an aiohttp.ClientSession, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
@@ -86,10 +89,9 @@ def is_transient(error: Exception) -> bool:
         return False
     if isinstance(error, ClientHttpProxyError):
         return error.status in TRANSIENT_STATUSES
-    if isinstance(error.__cause__, HttpProcessingError):
-        return True  # what came could not be parsed
     # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
-    return isinstance(error, (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError))
+    faults = (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError)
+    return isinstance(error, faults) or isinstance(error.__cause__, HttpProcessingError)  # it could not be parsed
 
 
 asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_transient)
@@ -127,7 +129,7 @@ class _Chunks:
         self._body = (consumed and getattr(response, "_body", None)) or b""  # of a response that has been read
         if not self._body and (consumed or (response.closed and not content.is_eof())):
             how = "consumed" if consumed else "closed"
-            raise ValueError(f"this response has been {how}; pass it to aiter_events before anything is read")
+            raise ValueError(f"this response has been {how}; pass it before anything is read")
         self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
         self._loop = get_running_loop()
         self._timer: Any = None

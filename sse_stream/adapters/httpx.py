@@ -13,10 +13,9 @@ The default timeout of httpx ends a stream after 5 seconds without a byte: `time
 limit, `timeout=None` none. Redirects are followed with `follow_redirects=True`.
 
 A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or `DecodingError`. Over
-HTTP/2 the server learns that a stream was left early when the client is closed. On trio, leaving early may make httpx's own
-generators warn that they were not exhausted.
+HTTP/2 the server learns that a stream was left early when the client is closed. On trio httpx's own generators may then warn.
 
-`help("sse_stream.adapters")` explains the options.
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Any
 
     from ..decoder import SSEDecoder
@@ -35,14 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "subscribe"]
 
-_REDIRECTS = "httpx follows redirects with follow_redirects=True"
-
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
     """Iterate over the events of a response of `client.stream` or `client.send(..., stream=True)`; of its content, if read."""
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
     stream = EventStream(response.iter_bytes(), decoder=decoder, response=response)  # any chunk size holds events back
-    check_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
+    check_response(stream, **_head(response), check=check)
     return stream
 
 
@@ -50,7 +46,7 @@ def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: boo
     """Do as `iter_events`, for the response of an AsyncClient."""
     _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
     stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
-    stream._check = lambda: acheck_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
+    stream._check = lambda: acheck_response(stream, **_head(response), check=check)
     return stream
 
 
@@ -64,13 +60,13 @@ def connect(
     check: bool = True,
     **request_options: Any,
 ) -> Opening:
-    """Connect with a Client, or the module `httpx` or `httpx2` itself; options of `stream`."""
+    """Connect with a Client, or the module `httpx` or `httpx2` itself; request_options: those of its `stream`."""
     if hasattr(client, "aclose"):
         raise TypeError(f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect")
     if hasattr(client, "Client"):  # what the module's functions give to the one that they make, and not to the request
         client = client.Client(**_take(request_options, "cert", "cookies", "proxies", "proxy", "trust_env", "verify"))
-        options: dict[str, Any] = {"decoder": decoder, "last_event_id": last_event_id, "check": check, **request_options}
-        return _OpeningWithClient(client, connect(client, method, url, **options))
+        opening = connect(client, method, url, decoder=decoder, last_event_id=last_event_id, check=check, **request_options)
+        return _OpeningWithClient(client, opening)
     if not hasattr(client, "build_request"):
         raise TypeError(f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
@@ -120,24 +116,20 @@ asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_trans
 
 
 class _OpeningWithClient(Opening):
-    """An Opening with a client of its own, which it closes last."""
-
     def __init__(self, client: Any, opening: Opening) -> None:
-        def open_stream() -> EventStream:
-            try:
-                return opening.__enter__()
-            except BaseException:
-                client.close()
-                raise
-
-        super().__init__(open_stream)
+        super().__init__(opening.__enter__)
         self._client = client
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __enter__(self) -> EventStream:
         try:
-            super().__exit__(exc_type, exc, traceback)
+            return super().__enter__()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            super().__exit__(None, None, None)
         finally:
             self._client.close()
 
@@ -162,12 +154,12 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
 
 
 def _head(response: Any) -> dict[str, Any]:
-    # What else it can decode depends on what is installed: its Accept-Encoding says so.
-    decodable, url = ["gzip", "deflate"], ""
+    head = {"status": response.status_code, "headers": response.headers, "url": "", "decodable": ["gzip", "deflate"]}
     try:
-        url = str(response.url)
+        head["url"] = str(response.url)
+        # What else it can decode depends on what is installed: its Accept-Encoding says so.
         asked = response.request.headers.get("Accept-Encoding", "").lower()
-        decodable += [coding.partition(";")[0].strip() for coding in asked.split(",")]
+        head["decodable"] += [coding.partition(";")[0].strip() for coding in asked.split(",")]
     except RuntimeError:  # a response made by hand has no request
         pass
-    return {"status": response.status_code, "headers": response.headers, "url": url, "decodable": decodable}
+    return {**head, "redirects": "httpx follows redirects with follow_redirects=True"}

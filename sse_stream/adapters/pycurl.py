@@ -5,16 +5,16 @@
         for event in stream:
             print(event.data)
 
-Every function runs a `pycurl.Curl` on a CurlMulti of its own. WRITEFUNCTION and HEADERFUNCTION are the stream's, and unset when
-it is closed; FAILONERROR is turned off; every other option is the caller's. TIMEOUT would cut the stream. Compressed bodies
-are decoded if ACCEPT_ENCODING is set, else refused. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
+WRITEFUNCTION and HEADERFUNCTION are the stream's while it is open, FAILONERROR is turned off, every other option is yours.
+TIMEOUT would cut the stream. Compressed bodies are refused unless ACCEPT_ENCODING is set. Streams share connections if SHARE is
+a CurlShare with LOCK_DATA_CONNECT.
 
 The transfer goes on only while an event is waited for. At most some 700 KB are held, or what those unfold to.
 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
 
-`help("sse_stream.adapters")` explains the options.
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -59,23 +59,16 @@ _PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB a
 
 _GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
-# The codes of `pycurl.error` that are a broken connection.
-_TRANSIENT = {
-    5, 6,  # no address
-    7, 35, 96, 97,  # no connection
-    16, 18, 52, 55, 56, 92, 95,  # a broken one
-    28,  # a silent one
-    23, 61,  # a body that cannot be decoded
-}  # fmt: skip
+# The codes of `pycurl.error` for no address, no connection, a broken or silent one, and a body that cannot be decoded.
+_TRANSIENT = {5, 6, 7, 35, 96, 97, 16, 18, 52, 55, 56, 92, 95, 28, 23, 61}
 
 
 def iter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> EventStream:
-    """Run a handle whose options are set until the response's head has come, and iterate over the events.
+    """Run a handle until the response's head has come, and iterate over the events; ValueError if it is in use.
 
     `stream.response` has the `status`, `headers` and `url` of the last header block. Another thread may close the stream.
-    ValueError for a handle that is in use.
     """
     return _open(prepare_decoder(decoder, ""), partial(_Transfer, curl, {}, check, idle_timeout))
 
@@ -181,12 +174,12 @@ def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_
     for name, value in request_headers(headers, last_event_id):
         if not isinstance(value, (str, bytes)):
             raise TypeError(f"the value of {name} must be str or bytes, not {type(value).__name__}")
-        value = value if isinstance(value, bytes) else value.encode()
+        value = value.encode() if isinstance(value, str) else value
         lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
     verb = method.upper().encode()
     for line in (verb, *lines):
         if not set(line).isdisjoint(b"\r\n\0"):  # libcurl would send it as it is, and so forge a header
-            raise ValueError(f"a method, a header's name and its value must be one line: {line[:100]!r}")
+            raise ValueError(f"a method or header must be one line: {line[:100]!r}")
     return {pycurl.URL: url.encode(), pycurl.CUSTOMREQUEST: verb, pycurl.HTTPHEADER: lines}
 
 
@@ -199,7 +192,7 @@ def _module_of(curl: Any) -> Any:
 
 
 class _Transfer:
-    """One transfer: it registers its sockets, and told which of them are ready, collects what they bring.
+    """Register a transfer's sockets and, told which are ready, collect what they bring.
 
     It must not hold the reader, which is released by being dropped.
     """
@@ -315,20 +308,20 @@ class _Transfer:
         self._curl.errstr()  # a pycurl.error if the handle has been closed: no socket would ever be ready
 
     def take(self) -> bytes:
-        """Return the next bytes of the body, b"" for none; at the end raise what broke it off."""
+        """Return the next bytes of the body, b"" for none; after them raise what broke it off."""
         if self._error and not self._body:
             error, self._error = self._error, None
             raise error
-        # Not all at once: a compressed body may unfold to much more than one event may have.
+        # Not all at once: a compressed body may unfold to much.
         body = b"".join(self._body[:_PIECES])
         del self._body[:_PIECES]
         if body and not self._begun:
             self._begun = True
             response = self.response
             coding = response.headers.get("Content-Encoding")
-            # Whether libcurl decodes it is no option that can be read; the body's start tells.
+            # Whether libcurl decodes it cannot be asked; the body's start tells.
             if coding and body.startswith(_GZIP_DEFLATE_ZSTD):
-                message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING to have it decoded"
+                message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING"
                 raise ResponseError(message, response.status, response.headers, response.url)
         return body
 
@@ -385,7 +378,7 @@ class _Reader:
             self.transfer.run([(key.fd, bits) for key, bits in ready])
 
     def close(self) -> None:
-        """From another thread: wake the reading one, and wait until it has left the transfer."""
+        """Wake the reading thread, if it is another, and wait until it has left the transfer."""
         self._closing = True
         try:
             self._waker.send(b"\0")

@@ -8,7 +8,7 @@
 A broken stream raises `ChunkedEncodingError` (cut short, reset, a malformed chunk), `ContentDecodingError` or, after the read
 timeout, `ConnectionError`. There is no timeout by default; `timeout=60` limits the connecting and each silence.
 
-`help("sse_stream.adapters")` explains the options.
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def connect(
     headers: Any = None,
     **request_options: Any,
 ) -> Opening:
-    """Connect with a Session, or the module `requests` itself; options of `Session.request` but `stream`."""
+    """Connect with a Session, or the module `requests` itself; request_options: those of its `request`, but `stream`."""
     decoder = prepare_decoder(decoder, last_event_id)
     fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "headers", None)))
 

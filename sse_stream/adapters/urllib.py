@@ -8,7 +8,7 @@
 A broken stream raises `http.client.IncompleteRead` (cut short, a malformed chunk), `ConnectionResetError` or `TimeoutError`.
 Nothing is decompressed, nor asked to be compressed.
 
-`help("sse_stream.adapters")` explains the options.
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations

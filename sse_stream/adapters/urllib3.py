@@ -8,7 +8,7 @@
 A broken stream raises `ProtocolError` (cut short, reset, a malformed chunk), `DecodeError` or `ReadTimeoutError`. A PoolManager
 has no timeout by default, but `urllib3.request` has one of 3 seconds.
 
-`help("sse_stream.adapters")` explains the options.
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,11 @@ def connect(
     headers: Any = None,
     **request_options: Any,
 ) -> Opening:
-    """Connect with a PoolManager or ConnectionPool, or the module `urllib3` itself; options of `request` but `preload_content`.
+    """Connect with a PoolManager or ConnectionPool, or the module `urllib3` itself.
 
-    The headers are added to the client's. urllib3 sleeps for a Retry-After only if `retries` are given, here or to the client.
+    headers: beside the client's own.
+    request_options: those of its `request`, but `preload_content`. It sleeps for a Retry-After only if `retries` are given, here
+        or to the client.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     given = _pairs(headers)
