@@ -66,7 +66,7 @@ class ResponseError(SSEError):
 
     headers: a mapping that ignores case.
     url:     whole; the message shows it without user info and query.
-    body:    its first 64 KiB, or what came of them.
+    body:    its first 64 KiB.
     """
 
     def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
@@ -259,7 +259,7 @@ def read_promptly(response: Any) -> Iterator[bytes]:
 
 def _read(response: Any) -> Iterator[bytes]:
     # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; that of urllib3-future, known by
-    # `extension`, fails on slow compressed bytes. A fake's `_fp` may lack it.
+    # `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
     future = hasattr(response, "extension")
     if not future and hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1"):
         while chunk := response.read1(65536, decode_content=True):

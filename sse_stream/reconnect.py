@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import namedtuple
+from functools import partial
 
 from .decoder import SSEDecoder, SSEError
 from .handshake import StatusError, shown_url
@@ -589,25 +590,22 @@ def make_source(
     last_event_id: str,
     **options: Any,
 ) -> Source:
-    """Return the source of an adapter's `subscribe`, over connections that `open_with` makes for a decoder.
+    """Return the source over connections that `open_with` makes for a decoder.
 
     make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
         `incomplete="discard"`, since what an end cuts off comes again. The ID that it starts from is sent.
     request_options: TypeError for a body that can be sent only once: an iterator, a file.
     options: as EventSource takes them.
 
-    The first connection is prepared at once, so that mistakes are found before anything is sent.
+    The first connection is prepared at once, so that mistakes are found.
     """
     for name in ("content", "data", "json", "body", "files", "fields"):
         _refuse_body_for_once(name, request_options.get(name))
+    new_decoder = partial(SSEDecoder, incomplete="discard") if make_decoder is None else make_decoder
     prepared: list[Any] = []
 
     def connect(last_event_id: str) -> Any:
-        if prepared:
-            return prepared.pop()
-        if make_decoder is None:
-            return open_with(SSEDecoder(last_event_id=last_event_id, incomplete="discard"))
-        return open_with(make_decoder(last_event_id=last_event_id))
+        return prepared.pop() if prepared else open_with(new_decoder(last_event_id=last_event_id))
 
     source = kind(connect, last_event_id=last_event_id, **options)
     source._shown = shown_url(str(url))

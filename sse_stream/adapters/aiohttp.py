@@ -114,10 +114,9 @@ async def _send(request: Any, limit: float | None) -> Any:
 
 
 class _Chunks:
-    """The bytes of a response as they come.
+    """While `readany` waits, a timer looks after the connection.
 
-    While `readany` waits, a timer looks after the connection: aiohttp lets a reader wait for ever when its parser has given
-    up, and has no idle limit for a response.
+    aiohttp lets a reader wait for ever when its parser has given up, and has no idle limit for a response.
     """
 
     def __init__(self, response: Any, idle_timeout: float | None) -> None:
@@ -159,7 +158,10 @@ class _Chunks:
                     self._look_later()
                 chunk = await self._content.readany()
         except Exception as error:
-            if self._is_of_parser(error):
+            from aiohttp.http import HttpProcessingError
+
+            # The parser in Python raises its own; the one in C leaves a RuntimeError, "Connection closed."
+            if isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected()):
                 raise _gone() from error
             raise
         finally:
@@ -167,7 +169,7 @@ class _Chunks:
         return chunk
 
     def _rescue(self) -> bytes:
-        """Return the bytes that a fault keeps `readany` from returning."""
+        """Return what a fault keeps `readany` from returning."""
         fault = self._content.exception()
         if fault is None:
             return b""
@@ -202,19 +204,13 @@ class _Chunks:
         else:
             self._content.set_exception(fault)
 
-    def _is_of_parser(self, error: Exception) -> bool:
-        from aiohttp.http import HttpProcessingError
-
-        # The parser in Python raises its own; the one in C leaves a RuntimeError, "Connection closed."
-        return isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected())
-
     def _is_connected(self) -> bool:
         transport = self._response.connection and self._response.connection.transport
         return bool(transport) and not transport.is_closing()
 
 
 def _count(content: Any) -> int:
-    count: int = getattr(content, "total_raw_bytes", content.total_bytes)  # the former in newer releases: not decompressed yet
+    count: int = getattr(content, "total_raw_bytes", content.total_bytes)  # the former, not decompressed, is newer
     return count
 
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "perform", "subscribe"]
 
-# Also what an M_SOCKETFUNCTION is told by POLL_IN and POLL_OUT, and `socket_action` by CSELECT_IN and CSELECT_OUT.
+# Also those of libcurl's POLL_IN and POLL_OUT, CSELECT_IN and CSELECT_OUT.
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 _PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
@@ -166,19 +166,17 @@ def _aopen(decoder: SSEDecoder, start: Callable[..., _Transfer]) -> AsyncEventSt
 
 def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_id: str) -> dict[int, Any]:
     pycurl = _module_of(curl)
-    if headers is not None and not hasattr(headers, "items"):
-        headers = [*headers]
-        if any(isinstance(field, (str, bytes)) for field in headers):
-            raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
+    if isinstance(headers, (list, tuple)) and any(isinstance(field, (str, bytes)) for field in headers):
+        raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
     lines: list[bytes] = []
     for name, value in request_headers(headers, last_event_id):
-        if not isinstance(value, (str, bytes)):
-            raise TypeError(f"the value of {name} must be str or bytes, not {type(value).__name__}")
         value = value.encode() if isinstance(value, str) else value
+        if not isinstance(value, bytes):
+            raise TypeError(f"the value of {name} must be str or bytes, not {type(value).__name__}")
         lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
     verb = method.upper().encode()
     for line in (verb, *lines):
-        if not set(line).isdisjoint(b"\r\n\0"):  # libcurl would send it as it is, and so forge a header
+        if {*line} & {*b"\r\n\0"}:  # libcurl would send it, and so forge a header
             raise ValueError(f"a method or header must be one line: {line[:100]!r}")
     return {pycurl.URL: url.encode(), pycurl.CUSTOMREQUEST: verb, pycurl.HTTPHEADER: lines}
 
@@ -288,7 +286,7 @@ class _Transfer:
     def answered(self) -> bool:
         """Return whether an event stream has come; raise what came instead."""
         response = self.response
-        # libcurl may follow a redirect or answer a challenge: then another block comes, and no body before it.
+        # libcurl may follow a redirect or answer a challenge: then another head comes, and no body before it.
         if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):
             if not self.done:
                 return False
@@ -328,7 +326,7 @@ class _Transfer:
     def release(self) -> None:
         try:
             self._multi.remove_handle(self._curl)
-            # libcurl's defaults: older pycurl cannot unset these.
+            # The defaults: older pycurl cannot unset these.
             self._curl.setopt(self._pycurl.WRITEFUNCTION, partial(os.write, 1))
             self._curl.setopt(self._pycurl.HEADERFUNCTION, len)
         except self._pycurl.error:  # it has been closed

@@ -52,8 +52,8 @@ def connect(
     """Connect with a PoolManager or ConnectionPool, or the module `urllib3` itself.
 
     headers: beside the client's own.
-    request_options: those of its `request`, but `preload_content`. It sleeps for a Retry-After only if `retries` are given, here
-        or to the client.
+    request_options: those of its `request`, but `preload_content`. urllib3 sleeps for a Retry-After only if `retries` are
+        given, here or to the client.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     given = _pairs(headers)
