@@ -62,11 +62,10 @@ class Headers(Mapping[str, str]):
 
 
 class ResponseError(SSEError):
-    """The response cannot be read as an event stream.
+    """The response cannot be read as an event stream; the message shows `url` without user info and query.
 
     headers: a mapping that ignores case.
-    url:     whole; the message shows it without user info and query.
-    body:    its first 64 KiB.
+    body: its first 64 KiB, or what came of them.
     """
 
     def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
@@ -117,7 +116,7 @@ def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = 
     """Return the caller's header fields, a mapping or pairs, with Accept and Cache-Control as browsers send them.
 
     last_event_id: replaces the caller's Last-Event-ID if it can be sent, as bytes.
-    own: what the client adds by itself; its Accept counts unless it is `*/*`.
+    own: what the client adds by itself.
     """
     fields = _pairs(headers)
     if value := header_value(last_event_id):

@@ -117,15 +117,15 @@ asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_trans
 
 class _OpeningWithClient(Opening):
     def __init__(self, client: Any, opening: Opening) -> None:
-        super().__init__(opening.__enter__)
-        self._client = client
+        def open_stream() -> EventStream:
+            try:
+                return opening.__enter__()
+            except BaseException:
+                client.close()
+                raise
 
-    def __enter__(self) -> EventStream:
-        try:
-            return super().__enter__()
-        except BaseException:
-            self._client.close()
-            raise
+        super().__init__(open_stream)
+        self._client = client
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -154,7 +154,12 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
 
 
 def _head(response: Any) -> dict[str, Any]:
-    head = {"status": response.status_code, "headers": response.headers, "url": "", "decodable": ["gzip", "deflate"]}
+    head: dict[str, Any] = {
+        "status": response.status_code,
+        "headers": response.headers,
+        "url": "",
+        "decodable": ["gzip", "deflate"],
+    }
     try:
         head["url"] = str(response.url)
         # What else it can decode depends on what is installed: its Accept-Encoding says so.

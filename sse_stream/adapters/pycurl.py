@@ -9,7 +9,7 @@ WRITEFUNCTION and HEADERFUNCTION are the stream's while it is open, FAILONERROR 
 TIMEOUT would cut the stream. Compressed bodies are refused unless ACCEPT_ENCODING is set. Streams share connections if SHARE is
 a CurlShare with LOCK_DATA_CONNECT.
 
-The transfer goes on only while an event is waited for. At most some 700 KB are held, or what those unfold to.
+The transfer goes on only while an event is waited for; at most some 700 KB are held, or what those unfold to.
 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
@@ -55,11 +55,11 @@ __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", 
 # Also those of libcurl's POLL_IN and POLL_OUT, CSELECT_IN and CSELECT_OUT.
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
-_PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
+_PIECES = 64  # of the body in a chunk, at most; libcurl writes 16 KiB at once
 
 _GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
-# The codes of `pycurl.error` for no address, no connection, a broken or silent one, and a body that cannot be decoded.
+# The codes of `pycurl.error` that are a broken connection.
 _TRANSIENT = {5, 6, 7, 35, 96, 97, 16, 18, 52, 55, 56, 92, 95, 28, 23, 61}
 
 
@@ -91,9 +91,9 @@ def connect(
     check: bool = True,
     idle_timeout: float | None = None,
 ) -> Opening:
-    """Connect with a Curl, whose POSTFIELDS are the body.
+    """Connect with a Curl, whose POSTFIELDS are the body; its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay.
 
-    Its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay; `headers` are a mapping or pairs, in place of what HTTPHEADER was.
+    headers: a mapping or pairs, in place of what HTTPHEADER was.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
@@ -166,8 +166,10 @@ def _aopen(decoder: SSEDecoder, start: Callable[..., _Transfer]) -> AsyncEventSt
 
 def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_id: str) -> dict[int, Any]:
     pycurl = _module_of(curl)
-    if isinstance(headers, (list, tuple)) and any(isinstance(field, (str, bytes)) for field in headers):
-        raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
+    if headers is not None and not hasattr(headers, "items"):
+        headers = [*headers]
+        if any(isinstance(field, (str, bytes)) for field in headers):
+            raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
     lines: list[bytes] = []
     for name, value in request_headers(headers, last_event_id):
         value = value.encode() if isinstance(value, str) else value
@@ -192,7 +194,7 @@ def _module_of(curl: Any) -> Any:
 class _Transfer:
     """Register a transfer's sockets and, told which are ready, collect what they bring.
 
-    It must not hold the reader, which is released by being dropped.
+    It does not hold the reader, which is released by being dropped.
     """
 
     def __init__(
@@ -201,7 +203,7 @@ class _Transfer:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout must be more than 0 seconds, or None, not {idle_timeout}")
-        self.response = SimpleNamespace(status=0, headers=Headers(), url="")  # what the last header block says
+        self.response = SimpleNamespace(status=0, headers=Headers(), url="")
         self.done = False
         self._selector = selector
         self._curl = curl
@@ -209,7 +211,7 @@ class _Transfer:
         self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
         self._alive_at = monotonic()
         self._timer_at = float("inf")
-        self._lines: list[bytes] = []  # of headers
+        self._lines: list[bytes] = []
         self._fields: list[tuple[str, str]] = []
         self._in_head = False
         self._answered = False
@@ -284,7 +286,7 @@ class _Transfer:
         self.response.headers = Headers(self._fields)
 
     def answered(self) -> bool:
-        """Return whether an event stream has come; raise what came instead."""
+        """Return whether an event stream has come; raise the error for what came instead."""
         response = self.response
         # libcurl may follow a redirect or answer a challenge: then another head comes, and no body before it.
         if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):

@@ -68,7 +68,7 @@ def connect(
     if url.partition(":")[0].lower() not in ("http", "https"):
         raise ValueError(f"the URL must begin with http:// or https://, not {shown_url(url)!r}")
     if "@" in url.partition("://")[2].partition("/")[0].partition("?")[0]:
-        raise ValueError("urllib does not send the user info of a URL; pass an Authorization header instead")
+        raise ValueError("urllib does not send the user info of a URL; pass an Authorization header")
     decoder = prepare_decoder(decoder, last_event_id)
     fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "addheaders", None)))
     request = Request(url, data=data, headers=fields, method=method)
