@@ -32,15 +32,17 @@ if TYPE_CHECKING:
 
     Answer = Union[float, Literal["stop"]]
     Source = TypeVar("Source", bound="_Source")
+    Client = TypeVar("Client", contravariant=True)
+    URL = TypeVar("URL", contravariant=True)
 
-    class Subscribe(Protocol):
+    class Subscribe(Protocol[Client, URL]):
         """An adapter's `subscribe`."""
 
         def __call__(
             self,
-            client: Any,
+            client: Client,
             method: str,
-            url: Any,
+            url: URL,
             *,
             make_decoder: Callable[..., SSEDecoder] | None = None,
             policy: ReconnectionPolicy | None = None,
@@ -52,14 +54,14 @@ if TYPE_CHECKING:
             **request_options: Any,
         ) -> EventSource: ...
 
-    class AsyncSubscribe(Protocol):
+    class AsyncSubscribe(Protocol[Client, URL]):
         """An adapter's `asubscribe`."""
 
         def __call__(
             self,
-            client: Any,
+            client: Client,
             method: str,
-            url: Any,
+            url: URL,
             *,
             make_decoder: Callable[..., SSEDecoder] | None = None,
             policy: ReconnectionPolicy | None = None,

@@ -94,7 +94,7 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, faults) or isinstance(error.__cause__, HttpProcessingError)  # it could not be parsed
 
 
-asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_transient)
+asubscribe: AsyncSubscribe[Any, Any] = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
 
 async def _send(request: Any, limit: float | None) -> Any:

@@ -111,8 +111,8 @@ def is_transient(error: Exception) -> bool:
     return bool(names & {"TransportError", "DecodingError"}) or isinstance(error, OSError)
 
 
-subscribe: Subscribe = make_subscribe(EventSource, connect, is_transient)
-asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_transient)
+subscribe: Subscribe[Any, Any] = make_subscribe(EventSource, connect, is_transient)
+asubscribe: AsyncSubscribe[Any, Any] = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
 
 class _OpeningWithClient(Opening):

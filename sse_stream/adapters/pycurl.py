@@ -128,8 +128,8 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, OSError)
 
 
-subscribe: Subscribe = make_subscribe(EventSource, connect, is_transient)
-asubscribe: AsyncSubscribe = make_subscribe(AsyncEventSource, aconnect, is_transient)
+subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
+asubscribe: AsyncSubscribe[Any, str] = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
 
 def perform(

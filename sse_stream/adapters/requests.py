@@ -72,7 +72,7 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, faults if isinstance(error, errors.RequestException) else OSError)
 
 
-subscribe: Subscribe = make_subscribe(EventSource, connect, is_transient)
+subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
 
 
 def _chunks(response: Any) -> Iterable[bytes]:

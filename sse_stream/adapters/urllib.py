@@ -95,7 +95,7 @@ def is_transient(error: Exception) -> bool:
     return isinstance(cause, (OSError, IncompleteRead, BadStatusLine, LineTooLong))
 
 
-subscribe: Subscribe = make_subscribe(EventSource, connect, is_transient)
+subscribe: Subscribe[OpenerDirector | None, str] = make_subscribe(EventSource, connect, is_transient)
 
 
 def _read(response: Any) -> Iterator[bytes]:

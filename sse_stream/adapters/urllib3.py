@@ -83,7 +83,7 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, (*faults, errors.ProxyError, errors.SSLError, errors.EmptyPoolError, OSError))
 
 
-subscribe: Subscribe = make_subscribe(EventSource, connect, is_transient)
+subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
 
 
 def _iter_events(response: Any, url: str, decoder: SSEDecoder | None, check: bool) -> EventStream:
