@@ -421,18 +421,20 @@ class _AsyncReader:
         raise StopAsyncIteration
 
     async def _run(self) -> None:
-        from asyncio import wait
-
         loop = self._loop
         self._waiter = loop.create_future()
         self._ready.clear()
+        timeout = self.transfer.timeout()
+        timer = None if timeout is None else loop.call_later(timeout, self._wake)
         try:
             for key in self._selector.get_map().values():
                 for bit, watch in ((selectors.EVENT_READ, loop.add_reader), (selectors.EVENT_WRITE, loop.add_writer)):
                     if key.events & bit:
                         watch(key.fd, self._on_ready, key.fd, bit)
-            await wait([self._waiter], timeout=self.transfer.timeout())
+            await self._waiter
         finally:
+            if timer is not None:
+                timer.cancel()
             self._end_wait()
         if not self._closed:
             self.transfer.run(self._ready)
