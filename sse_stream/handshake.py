@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every client needs and no client owns: the headers of the request, and the check of the response."""
+"""What every client needs: the headers of the request, and the check of the response."""
 
 from __future__ import annotations
 
@@ -35,8 +35,6 @@ __all__ = [
 #: How many bytes of an error's body are read, at most.
 MAX_BODY_SIZE = 64 * 1024
 
-_SHOWN_BODY = 500  # characters of it in the message
-
 
 class Headers(Mapping[str, str]):
     """A read-only mapping of header fields that ignores the case of names; repeated fields are joined with ", "."""
@@ -51,7 +49,7 @@ class Headers(Mapping[str, str]):
         return self._fields[name.lower()][1]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._fields
+        return str(name).lower() in self._fields
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self._fields.values())
@@ -64,11 +62,10 @@ class Headers(Mapping[str, str]):
 
 
 class ResponseError(SSEError):
-    """The response cannot be read as an event stream.
+    """The response cannot be read as an event stream; the message shows `url` without user info and query.
 
     headers: a mapping that ignores case.
-    url:     of what answered, whole; the message shows it without user info and query.
-    body:    its first 64 KiB, or what came of them.
+    body: its first 64 KiB, or what came of them.
     """
 
     def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
@@ -78,7 +75,7 @@ class ResponseError(SSEError):
         self.url = url
         self.body = body
 
-    def __reduce__(self) -> tuple[type[ResponseError], tuple[str, int, Headers, str, bytes]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.status, self.headers, self.url, self.body)
 
 
@@ -91,22 +88,19 @@ class ContentTypeError(ResponseError):
 
 
 def prepare_decoder(decoder: SSEDecoder | None, last_event_id: str) -> SSEDecoder:
-    """Return the decoder of a connection, whose `last_event_id` is the ID to send.
-
-    ValueError for a closed decoder, and for one together with an ID; TypeError for what is neither.
-    """
+    """Return the decoder of a connection, whose `last_event_id` is to be sent; ValueError if it is closed."""
     if decoder is None:
         return SSEDecoder(last_event_id=last_event_id)
     if not isinstance(decoder, SSEDecoder):
         raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {type(decoder).__name__}")
     if last_event_id:
-        raise ValueError("pass either decoder or last_event_id: SSEDecoder(last_event_id=...) starts a decoder from an ID")
+        raise ValueError("pass either decoder or last_event_id, or SSEDecoder(last_event_id=...)")
     decoder.feed(b"")  # a ValueError if it is closed
     return decoder
 
 
 def header_value(last_event_id: str) -> bytes | None:
-    """Return an ID as the value of Last-Event-ID (WHATWG HTML 9.2.4); None for one that is not sent.
+    """Return an ID as the value of Last-Event-ID, None for one that is not sent.
 
     A control character but TAB could forge a header, a blank at an end would be lost (RFC 9110, 5.5).
     """
@@ -119,21 +113,19 @@ def header_value(last_event_id: str) -> bytes | None:
 
 
 def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = None) -> list[tuple[str, Any]]:
-    """Return the caller's header fields and, unless they are among them, Accept and Cache-Control as browsers send them.
+    """Return the caller's header fields, a mapping or pairs, with Accept and Cache-Control as browsers send them.
 
-    headers:       the caller's: a mapping, pairs or None.
     last_event_id: replaces the caller's Last-Event-ID if it can be sent, as bytes.
-    own:           what the client adds by itself, such as an Accept that is respected unless it is `*/*`.
+    own: what the client adds by itself.
     """
     fields = _pairs(headers)
-    value = header_value(last_event_id)
-    if value is not None:
+    if value := header_value(last_event_id):
         fields = [(name, old) for name, old in fields if name.lower() != "last-event-id"]
         fields.append(("Last-Event-ID", value))
-    given = {name.lower() for name, _ in fields}
-    given |= {name.lower() for name, value in _pairs(own) if value not in ("*/*", b"*/*")}
+    others = [(name, value) for name, value in _pairs(own) if value not in ("*/*", b"*/*")]
+    given = {name.lower() for name, _ in fields + others}
     defaults = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
-    return [(name, text) for name, text in defaults if name.lower() not in given] + fields
+    return [(name, value) for name, value in defaults if name.lower() not in given] + fields
 
 
 def _pairs(headers: Any) -> list[tuple[str, Any]]:
@@ -142,13 +134,13 @@ def _pairs(headers: Any) -> list[tuple[str, Any]]:
 
 
 def is_event_stream(status: int, content_type: str | None) -> bool:
-    """Whether a response is an event stream: 2xx with the media type text/event-stream, or 204, which has no events."""
+    """Whether it is 2xx with the media type text/event-stream, or 204, which has no events."""
     essence = (content_type or "").partition(";")[0].strip(" \t\r\n").lower()
     return status == 204 or (200 <= status < 300 and essence == "text/event-stream")
 
 
 def read_body(chunks: Iterable[bytes]) -> bytes:
-    """Return the first MAX_BODY_SIZE bytes of an error's body, or what came of them."""
+    """Return the first MAX_BODY_SIZE bytes, or what came of them."""
     body = bytearray()
     try:
         for chunk in chunks:
@@ -161,7 +153,7 @@ def read_body(chunks: Iterable[bytes]) -> bytes:
 
 
 async def aread_body(chunks: AsyncIterable[bytes]) -> bytes:
-    """As read_body."""
+    """As `read_body`."""
     body = bytearray()
     try:
         async for chunk in chunks:
@@ -176,39 +168,37 @@ async def aread_body(chunks: AsyncIterable[bytes]) -> bytes:
 def response_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, body: bytes, *, redirects: str = ""
 ) -> ResponseError:
-    """Return the error for a response that is no event stream.
-
-    redirects: how this client follows redirects, for the message of a 3xx.
-    """
+    """Return the error for a response that is no event stream; `redirects` says how the client follows them."""
     fields = Headers(headers)
     kind: type[ResponseError] = StatusError
+    message = shown_url(url)
     if 200 <= status < 300:
         kind = ContentTypeError
         got = repr(fields["Content-Type"]) if "Content-Type" in fields else "none"
-        message = f"{shown_url(url)} sent no event stream: the Content-Type is {got}, not text/event-stream"
+        message += f" sent no event stream: the Content-Type is {got}, not text/event-stream"
     else:
-        message = f"{shown_url(url)} answered with status {_status(status)}"
+        message += f" answered with status {_status(status)}"
         if 300 <= status < 400 and redirects:
             message += f" ({redirects})"
-    shown = _start(body)
-    return kind(f"{message}: {shown}" if shown else message, status, fields, url, body)
+    if shown := _start(body):
+        message += f": {shown}"
+    return kind(message, status, fields, url, body)
 
 
 def coding_error(
-    status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] = ()
+    status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] | None = ()
 ) -> ResponseError | None:
-    """Return the error for a body in a coding that is not among `decodable`, in lower case; else None."""
+    """Return the error for a coding that is not among `decodable` (in lower case; None: not known), else None."""
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
-    codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
-    if codings <= {"", "identity", *decodable}:
+    if decodable is None or {coding.strip(" \t").lower() for coding in encoding.split(",")} <= {"", "identity", *decodable}:
         return None
     hint = "which this client does not decode; ask for Accept-Encoding: identity, or use another client"
     return ResponseError(f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url)
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without user info, query, fragment, and what a terminal might obey."""
+    """Return a URL without user info, query, fragment, and control characters."""
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
         scheme, rest = "", scheme
@@ -226,8 +216,8 @@ def _status(status: int) -> str:
 
 
 def _start(body: bytes) -> str:
-    text = _printable(" ".join(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace").split()))
-    return text if len(text) <= _SHOWN_BODY else text[:_SHOWN_BODY] + " ..."
+    text = _printable(" ".join(body[:2000].decode("utf-8", "replace").split()))
+    return text if len(text) <= 500 else text[:500] + " ..."
 
 
 def _printable(text: str) -> str:
@@ -237,16 +227,12 @@ def _printable(text: str) -> str:
 def check_response(
     stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
 ) -> None:
-    """Close the stream of a response that is none to be read, and raise the error.
-
-    headers:   the client's mapping.
-    check:     whether status and media type count.
-    decodable: as in `coding_error`; None if it is not known.
-    """
+    """Close the stream of a response that cannot be read, and raise the error; `check`: whether status and media type count."""
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
             raise response_error(status, headers.items(), url, read_body(stream._state._chunks), redirects=redirects)
-        _refuse_coding(status, headers, url, decodable)
+        if error := coding_error(status, headers.items(), url, decodable):
+            raise error
     except BaseException:
         stream.close()
         raise
@@ -255,28 +241,24 @@ def check_response(
 async def acheck_response(
     stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
 ) -> None:
-    """As `check_response`, for an AsyncEventStream, which closes itself."""
+    """As `check_response`; an AsyncEventStream closes itself."""
     if check and not is_event_stream(status, headers.get("Content-Type")):
         raise response_error(status, headers.items(), url, await aread_body(stream._state._chunks), redirects=redirects)
-    _refuse_coding(status, headers, url, decodable)
-
-
-def _refuse_coding(status: int, headers: Any, url: str, decodable: Iterable[str] | None) -> None:
-    if decodable is not None and (error := coding_error(status, headers.items(), url, decodable)):
+    if error := coding_error(status, headers.items(), url, decodable):
         raise error
 
 
 def read_promptly(response: Any) -> Iterator[bytes]:
-    """Read a response of urllib3, as also lies beneath that of requests; ValueError if it has been read or closed."""
-    # An empty body is closed from the start, and nothing of it remains.
+    """Read a response of urllib3, also of the one beneath requests'; ValueError if it has been read or closed."""
+    # An empty body is closed from the start.
     if response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0):
         raise ValueError("this response has been read or closed already; pass it before anything is read")
     return _read(response)
 
 
 def _read(response: Any) -> Iterator[bytes]:
-    # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; that of urllib3-future, which
-    # has `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
+    # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; that of urllib3-future, known by
+    # `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
     future = hasattr(response, "extension")
     if not future and hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1"):
         while chunk := response.read1(65536, decode_content=True):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import namedtuple
+from functools import partial
 
 from .decoder import SSEDecoder, SSEError
 from .handshake import StatusError, shown_url
@@ -24,13 +25,54 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable, Callable
-    from typing import Any, Literal, NamedTuple, TypeVar, Union
+    from typing import Any, Literal, NamedTuple, Protocol, TypeVar, Union
 
     from .decoder import ServerSentEvent
     from .streams import _Stream
 
     Answer = Union[float, Literal["stop"]]
     Source = TypeVar("Source", bound="_Source")
+    Client = TypeVar("Client", contravariant=True)
+    URL = TypeVar("URL", contravariant=True)
+
+    class Subscribe(Protocol[Client, URL]):
+        """An adapter's `subscribe`."""
+
+        def __call__(
+            self,
+            client: Client,
+            method: str,
+            url: URL,
+            *,
+            make_decoder: Callable[..., SSEDecoder] | None = None,
+            policy: ReconnectionPolicy | None = None,
+            last_event_id: str = "",
+            check: bool = True,
+            on_connect: Callable[[EventStream], object] | None = None,
+            on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+            sleep: Callable[[float], object] | None = None,
+            **request_options: Any,
+        ) -> EventSource: ...
+
+    class AsyncSubscribe(Protocol[Client, URL]):
+        """An adapter's `asubscribe`."""
+
+        def __call__(
+            self,
+            client: Client,
+            method: str,
+            url: URL,
+            *,
+            make_decoder: Callable[..., SSEDecoder] | None = None,
+            policy: ReconnectionPolicy | None = None,
+            last_event_id: str = "",
+            check: bool = True,
+            on_connect: Callable[[AsyncEventStream], object] | None = None,
+            on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+            sleep: Callable[[float], Awaitable[object]] | None = None,
+            **request_options: Any,
+        ) -> AsyncEventSource: ...
+
 
 __all__ = [
     "TRANSIENT_STATUSES",
@@ -40,6 +82,7 @@ __all__ = [
     "ReconnectionPolicy",
     "is_refused_certificate",
     "make_source",
+    "make_subscribe",
 ]
 
 #: The statuses that are tried again.
@@ -549,30 +592,65 @@ def make_source(
     last_event_id: str,
     **options: Any,
 ) -> Source:
-    """Return the source of an adapter's `subscribe`, over connections that `open_with` makes for a decoder.
+    """Return the source over connections that `open_with` makes for a decoder.
 
     make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
         `incomplete="discard"`, since what an end cuts off comes again. The ID that it starts from is sent.
     request_options: TypeError for a body that can be sent only once: an iterator, a file.
     options: as EventSource takes them.
 
-    The first connection is prepared at once, so that mistakes are found before anything is sent.
+    The first connection is prepared at once, so that mistakes are found.
     """
     for name in ("content", "data", "json", "body", "files", "fields"):
         _refuse_body_for_once(name, request_options.get(name))
+    new_decoder = partial(SSEDecoder, incomplete="discard") if make_decoder is None else make_decoder
     prepared: list[Any] = []
 
     def connect(last_event_id: str) -> Any:
-        if prepared:
-            return prepared.pop()
-        if make_decoder is None:
-            return open_with(SSEDecoder(last_event_id=last_event_id, incomplete="discard"))
-        return open_with(make_decoder(last_event_id=last_event_id))
+        return prepared.pop() if prepared else open_with(new_decoder(last_event_id=last_event_id))
 
     source = kind(connect, last_event_id=last_event_id, **options)
     source._shown = shown_url(str(url))
     prepared.append(connect(last_event_id))
     return source
+
+
+def make_subscribe(kind: type[_Source], connect: Callable[..., Any], is_transient: Callable[[Exception], bool]) -> Any:
+    """Return an adapter's `subscribe` or, over its `aconnect`, `asubscribe`."""
+
+    def subscribe(
+        client: Any,
+        method: str,
+        url: Any,
+        *,
+        make_decoder: Callable[..., SSEDecoder] | None = None,
+        policy: ReconnectionPolicy | None = None,
+        last_event_id: str = "",
+        check: bool = True,
+        on_connect: Callable[[Any], object] | None = None,
+        on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+        sleep: Callable[[float], Any] | None = None,
+        **request_options: Any,
+    ) -> Any:
+        """Return a source over `connect`, with options as `reconnect.make_source` explains them."""
+        return make_source(
+            kind,
+            lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
+            url,
+            request_options,
+            make_decoder=make_decoder,
+            policy=policy,
+            last_event_id=last_event_id,
+            is_transient=is_transient,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            sleep=sleep,
+        )
+
+    subscribe.__module__ = connect.__module__
+    subscribe.__name__ = subscribe.__qualname__ = connect.__name__.replace("connect", "subscribe")
+    subscribe.__annotations__["return"] = kind.__name__
+    return subscribe
 
 
 def is_refused_certificate(error: BaseException) -> bool:

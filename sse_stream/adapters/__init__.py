@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Thin adapters, one module for each HTTP client. Importing this package, or one of its modules, imports no client.
+"""Thin adapters, one module for each HTTP client. Importing them imports no client.
 
-    iter_events, aiter_events    the events of a response
-    connect, aconnect            a request and, within `with`, its events
-    subscribe, asubscribe        the same, connected to again whenever it breaks
+    iter_events, aiter_events    the events of an open response
+    connect, aconnect            a context manager: sends a request, and within `with` gives its events
+    subscribe, asubscribe        an (Async)EventSource, which connects again whenever the connection breaks
     is_transient                 whether an exception of the client is a broken connection
 
-httpx and pycurl have both sides, requests, urllib3 and urllib the first, aiohttp the second. A fault of the transport raises
-the client's own exception, after all completed events. No client sees the cut of a body that is compressed, or that ends with
-the connection.
+httpx and pycurl have both sides, requests, urllib3 and urllib the first, aiohttp the second. Options:
+
+    decoder          an SSEDecoder of one's own
+    last_event_id    the ID to resume from, instead
+    check            raise StatusError or ContentTypeError unless it is an event stream; `aiter_events` does at the first event
+    idle_timeout     seconds of waiting without a byte after which the client's timeout error is raised; None: never
+
+ValueError for a response that has been read in part or closed, ResponseError for a Content-Encoding that is not decoded. A
+fault of the transport raises the client's own exception, after all completed events. No client sees the cut of a body that is
+compressed, or that ends with the connection.
 """

@@ -8,22 +8,23 @@
 The default timeout of aiohttp ends every stream after 5 minutes, hence the `timeout`, for a request or a session.
 
 A broken stream raises `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`. A reset is not seen where the body
-ends with the connection; what aiohttp has not parsed yet when a fault arrives is lost.
+ends with the connection; what is not parsed yet when a fault arrives is lost.
+
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
 
 from ..handshake import acheck_response, prepare_decoder, request_headers
-from ..reconnect import TRANSIENT_STATUSES, AsyncEventSource, is_refused_certificate, make_source
+from ..reconnect import TRANSIENT_STATUSES, AsyncEventSource, is_refused_certificate, make_subscribe
 from ..streams import AsyncEventStream, AsyncOpening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from typing import Any
 
     from ..decoder import SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import AsyncSubscribe
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "is_transient"]
 
@@ -33,14 +34,7 @@ _LOOK_EVERY = 0.5  # seconds between two looks at a silent connection
 def aiter_events(
     response: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> AsyncEventStream:
-    """Iterate over the events of an open response of a ClientSession.
-
-    check: raise StatusError or ContentTypeError at the first event unless the response is an event stream.
-    idle_timeout: seconds of waiting without a byte after which SocketTimeoutError is raised; None: never.
-
-    A response that has been read gives the events of its body. ValueError for one whose bytes are gone, ResponseError at the
-    first event for an unknown Content-Encoding.
-    """
+    """Iterate over the events of an open response of a ClientSession; of its body, if that has been read."""
     if not hasattr(response, "request_info") or not hasattr(response, "content"):
         hint = "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
         raise TypeError(f"aiter_events takes a response of aiohttp, not {type(response).__name__}{hint}")
@@ -64,12 +58,9 @@ def aconnect(
     idle_timeout: float | None = None,
     **request_options: Any,
 ) -> AsyncOpening:
-    """Return an async context manager that sends the request on entering, and releases the connection on leaving.
+    """Connect with a ClientSession; request_options: those of its `request`.
 
-    client: a ClientSession; `check` goes before its `raise_for_status`.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
-    idle_timeout: as in `aiter_events`; also the seconds that the headers may take.
-    request_options: those of `client.request`.
+    `check` goes before `raise_for_status`; `idle_timeout` also limits the wait for the headers.
     """
     if not hasattr(client, "request") or not hasattr(client, "ws_connect"):
         raise TypeError(f"aconnect takes an aiohttp.ClientSession, not {type(client).__name__}")
@@ -87,38 +78,8 @@ def aconnect(
     return AsyncOpening(open_stream)
 
 
-def asubscribe(
-    client: Any,
-    method: str,
-    url: Any,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[AsyncEventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], Awaitable[object]] | None = None,
-    **request_options: Any,
-) -> AsyncEventSource:
-    """Return an `AsyncEventSource` over `aconnect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        AsyncEventSource,
-        lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     import asyncio
 
     from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
@@ -128,14 +89,15 @@ def is_transient(error: Exception) -> bool:
         return False
     if isinstance(error, ClientHttpProxyError):
         return error.status in TRANSIENT_STATUSES
-    if isinstance(error.__cause__, HttpProcessingError):
-        return True  # what came could not be parsed
     # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
-    return isinstance(error, (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError))
+    faults = (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError)
+    return isinstance(error, faults) or isinstance(error.__cause__, HttpProcessingError)  # it could not be parsed
+
+
+asubscribe: AsyncSubscribe[Any, Any] = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
 
 async def _send(request: Any, limit: float | None) -> Any:
-    """Return the response; raise SocketTimeoutError if its headers take too long."""
     if limit is None:
         return await request
     from asyncio import ensure_future, wait
@@ -152,10 +114,9 @@ async def _send(request: Any, limit: float | None) -> Any:
 
 
 class _Chunks:
-    """Iterate over the bytes of a response as they come.
+    """While `readany` waits, a timer looks after the connection.
 
-    While `readany` waits, a timer looks after the connection: aiohttp lets a reader wait for ever when its parser has given
-    up, and has no idle limit for a response.
+    aiohttp lets a reader wait for ever when its parser has given up, and has no idle limit for a response.
     """
 
     def __init__(self, response: Any, idle_timeout: float | None) -> None:
@@ -167,7 +128,7 @@ class _Chunks:
         self._body = (consumed and getattr(response, "_body", None)) or b""  # of a response that has been read
         if not self._body and (consumed or (response.closed and not content.is_eof())):
             how = "consumed" if consumed else "closed"
-            raise ValueError(f"this response has been {how}; pass it to aiter_events before anything is read")
+            raise ValueError(f"this response has been {how}; pass it before anything is read")
         self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
         self._loop = get_running_loop()
         self._timer: Any = None
@@ -188,7 +149,6 @@ class _Chunks:
             self._timer.cancel()
 
     async def _read(self) -> bytes:
-        """Return what comes next, b"" at the end."""
         chunk = b""
         self._waiting = True
         try:
@@ -198,7 +158,10 @@ class _Chunks:
                     self._look_later()
                 chunk = await self._content.readany()
         except Exception as error:
-            if self._is_of_parser(error):
+            from aiohttp.http import HttpProcessingError
+
+            # The parser in Python raises its own; the one in C leaves a RuntimeError, "Connection closed."
+            if isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected()):
                 raise _gone() from error
             raise
         finally:
@@ -206,7 +169,7 @@ class _Chunks:
         return chunk
 
     def _rescue(self) -> bytes:
-        """Return the bytes that a fault keeps `readany` from returning."""
+        """Return what a fault keeps `readany` from returning."""
         fault = self._content.exception()
         if fault is None:
             return b""
@@ -225,7 +188,6 @@ class _Chunks:
         self._timer = self._loop.call_later(min(_LOOK_EVERY, left), self._look)
 
     def _look(self) -> None:
-        """End the wait if it is hopeless."""
         self._timer = None
         if not self._waiting:
             return
@@ -242,19 +204,13 @@ class _Chunks:
         else:
             self._content.set_exception(fault)
 
-    def _is_of_parser(self, error: Exception) -> bool:
-        from aiohttp.http import HttpProcessingError
-
-        # The parser in Python raises its own; the one in C leaves a RuntimeError, "Connection closed."
-        return isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected())
-
     def _is_connected(self) -> bool:
         transport = self._response.connection and self._response.connection.transport
         return bool(transport) and not transport.is_closing()
 
 
 def _count(content: Any) -> int:
-    count: int = getattr(content, "total_raw_bytes", content.total_bytes)  # the former in newer releases: not decompressed yet
+    count: int = getattr(content, "total_raw_bytes", content.total_bytes)  # the former, not decompressed, is newer
     return count
 
 

@@ -13,49 +13,40 @@ The default timeout of httpx ends a stream after 5 seconds without a byte: `time
 limit, `timeout=None` none. Redirects are followed with `follow_redirects=True`.
 
 A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or `DecodingError`. Over
-HTTP/2 the server learns that a stream was left early when the client is closed. On trio, leaving early may make httpx's own
-generators warn that they were not exhausted.
+HTTP/2 the server learns that a stream was left early when the client is closed. On trio httpx's own generators may then warn.
+
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
 
 from ..handshake import acheck_response, check_response, prepare_decoder, request_headers
-from ..reconnect import AsyncEventSource, EventSource, is_refused_certificate, make_source
+from ..reconnect import AsyncEventSource, EventSource, is_refused_certificate, make_subscribe
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from types import TracebackType
     from typing import Any
 
     from ..decoder import SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import AsyncSubscribe, Subscribe
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "subscribe"]
 
-_REDIRECTS = "httpx follows redirects with follow_redirects=True"
-
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
-    """Iterate over the events of an open response of `client.stream` or `client.send(..., stream=True)`.
-
-    check: raise StatusError or ContentTypeError unless the response is an event stream.
-
-    A response that has been read gives the events of its content. ValueError for one whose bytes are gone, ResponseError for
-    an unknown Content-Encoding.
-    """
+    """Iterate over the events of a response of `client.stream` or `client.send(..., stream=True)`; of its content, if read."""
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
     stream = EventStream(response.iter_bytes(), decoder=decoder, response=response)  # any chunk size holds events back
-    check_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
+    check_response(stream, **_head(response), check=check)
     return stream
 
 
 def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> AsyncEventStream:
-    """Do as `iter_events`, for the response of an AsyncClient; the first event raises the error of the check."""
+    """Do as `iter_events`, for the response of an AsyncClient."""
     _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
     stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
-    stream._check = lambda: acheck_response(stream, **_head(response), check=check, redirects=_REDIRECTS)
+    stream._check = lambda: acheck_response(stream, **_head(response), check=check)
     return stream
 
 
@@ -69,18 +60,13 @@ def connect(
     check: bool = True,
     **request_options: Any,
 ) -> Opening:
-    """Return a context manager that sends the request on entering, and releases the connection on leaving.
-
-    client: a Client, or the module `httpx` or `httpx2` itself.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
-    request_options: those of `client.stream` or `httpx.stream`.
-    """
+    """Connect with a Client, or the module `httpx` or `httpx2` itself; request_options: those of its `stream`."""
     if hasattr(client, "aclose"):
         raise TypeError(f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect")
     if hasattr(client, "Client"):  # what the module's functions give to the one that they make, and not to the request
         client = client.Client(**_take(request_options, "cert", "cookies", "proxies", "proxy", "trust_env", "verify"))
-        options: dict[str, Any] = {"decoder": decoder, "last_event_id": last_event_id, "check": check, **request_options}
-        return _OpeningWithClient(client, connect(client, method, url, **options))
+        opening = connect(client, method, url, decoder=decoder, last_event_id=last_event_id, check=check, **request_options)
+        return _OpeningWithClient(client, opening)
     if not hasattr(client, "build_request"):
         raise TypeError(f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
@@ -117,77 +103,19 @@ def aconnect(
     return AsyncOpening(open_stream)
 
 
-def subscribe(
-    client: Any,
-    method: str,
-    url: Any,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[EventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    **request_options: Any,
-) -> EventSource:
-    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        EventSource,
-        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
-def asubscribe(
-    client: Any,
-    method: str,
-    url: Any,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[AsyncEventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], Awaitable[object]] | None = None,
-    **request_options: Any,
-) -> AsyncEventSource:
-    """Do as `subscribe`, for an AsyncClient; on trio pass `sleep=trio.sleep`."""
-    return make_source(
-        AsyncEventSource,
-        lambda decoder: aconnect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in ("httpx", "httpx2")}
     if names & {"UnsupportedProtocol", "LocalProtocolError"} or is_refused_certificate(error):
         return False
     return bool(names & {"TransportError", "DecodingError"}) or isinstance(error, OSError)
 
 
-class _OpeningWithClient(Opening):
-    """An Opening with a client of its own, which it closes last."""
+subscribe: Subscribe[Any, Any] = make_subscribe(EventSource, connect, is_transient)
+asubscribe: AsyncSubscribe[Any, Any] = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
+
+class _OpeningWithClient(Opening):
     def __init__(self, client: Any, opening: Opening) -> None:
         def open_stream() -> EventStream:
             try:
@@ -199,11 +127,9 @@ class _OpeningWithClient(Opening):
         super().__init__(open_stream)
         self._client = client
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
-            super().__exit__(exc_type, exc, traceback)
+            super().__exit__(None, None, None)
         finally:
             self._client.close()
 
@@ -228,12 +154,17 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
 
 
 def _head(response: Any) -> dict[str, Any]:
-    # What else it can decode depends on what is installed: its Accept-Encoding says so.
-    decodable, url = ["gzip", "deflate"], ""
+    head: dict[str, Any] = {
+        "status": response.status_code,
+        "headers": response.headers,
+        "url": "",
+        "decodable": ["gzip", "deflate"],
+    }
     try:
-        url = str(response.url)
+        head["url"] = str(response.url)
+        # What else it can decode depends on what is installed: its Accept-Encoding says so.
         asked = response.request.headers.get("Accept-Encoding", "").lower()
-        decodable += [coding.partition(";")[0].strip() for coding in asked.split(",")]
+        head["decodable"] += [coding.partition(";")[0].strip() for coding in asked.split(",")]
     except RuntimeError:  # a response made by hand has no request
         pass
-    return {"status": response.status_code, "headers": response.headers, "url": url, "decodable": decodable}
+    return {**head, "redirects": "httpx follows redirects with follow_redirects=True"}

@@ -5,15 +5,16 @@
         for event in stream:
             print(event.data)
 
-Every function runs a `pycurl.Curl` on a CurlMulti of its own. WRITEFUNCTION and HEADERFUNCTION are the stream's, and unset when
-it is closed; FAILONERROR is turned off; every other option is the caller's. TIMEOUT would cut the stream. Compressed bodies
-are decoded if ACCEPT_ENCODING is set, else refused. Streams share connections if SHARE is a CurlShare with LOCK_DATA_CONNECT.
+WRITEFUNCTION and HEADERFUNCTION are the stream's while it is open, FAILONERROR is turned off, every other option is yours.
+TIMEOUT would cut the stream. Compressed bodies are refused unless ACCEPT_ENCODING is set. Streams share connections if SHARE is
+a CurlShare with LOCK_DATA_CONNECT.
 
-The transfer goes on while an event is waited for, so a slow consumer holds the server back. At most some 700 KB are held, or
-what those unfold to if they are compressed.
+The transfer goes on only while an event is waited for; at most some 700 KB are held, or what those unfold to.
 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
+
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -37,55 +38,46 @@ from ..handshake import (
     response_error,
     shown_url,
 )
-from ..reconnect import AsyncEventSource, EventSource, make_source
+from ..reconnect import AsyncEventSource, EventSource, make_subscribe
 from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future, TimerHandle
-    from collections.abc import Awaitable, Callable, Iterable
+    from asyncio import AbstractEventLoop, Future
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ..decoder import ServerSentEvent, SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import AsyncSubscribe, Subscribe
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "perform", "subscribe"]
 
-_PIECES = 64  # of the body, which make a chunk at most: libcurl writes 16 KiB at once
+# Also those of libcurl's POLL_IN and POLL_OUT, CSELECT_IN and CSELECT_OUT.
+_BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
+
+_PIECES = 64  # of the body in a chunk, at most; libcurl writes 16 KiB at once
 
 _GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
 # The codes of `pycurl.error` that are a broken connection.
-_TRANSIENT = {
-    5, 6,  # no address
-    7, 35, 96, 97,  # no connection
-    16, 18, 52, 55, 56, 92, 95,  # a broken one
-    28,  # a silent one
-    23, 61,  # a body that cannot be decoded
-}  # fmt: skip
+_TRANSIENT = {5, 6, 7, 35, 96, 97, 16, 18, 52, 55, 56, 92, 95, 28, 23, 61}
 
 
 def iter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> EventStream:
-    """Run a handle whose options are set until the response's head has come, and iterate over the events.
-
-    check: raise StatusError or ContentTypeError unless the response is an event stream.
-    idle_timeout: seconds of waiting without a byte after which `pycurl.error` 28 is raised; None: never.
+    """Run a handle until the response's head has come, and iterate over the events; ValueError if it is in use.
 
     `stream.response` has the `status`, `headers` and `url` of the last header block. Another thread may close the stream.
-    ValueError for a handle that is in use, ResponseError for a compressed body without ACCEPT_ENCODING.
     """
-    return _open(curl, {}, prepare_decoder(decoder, ""), check, idle_timeout)
+    return _open(prepare_decoder(decoder, ""), partial(_Transfer, curl, {}, check, idle_timeout))
 
 
 def aiter_events(
     curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
 ) -> AsyncEventStream:
     """Do as `iter_events` on an asyncio loop that has `add_reader`; the first event waits for the response's head."""
-    decoder = prepare_decoder(decoder, "")
-    reader = _AsyncReader(curl, {}, check, idle_timeout)
-    return AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
+    return _aopen(prepare_decoder(decoder, ""), partial(_Transfer, curl, {}, check, idle_timeout))
 
 
 def connect(
@@ -99,15 +91,13 @@ def connect(
     check: bool = True,
     idle_timeout: float | None = None,
 ) -> Opening:
-    """Return a context manager that starts the transfer on entering, and releases the handle on leaving.
+    """Connect with a Curl, whose POSTFIELDS are the body; its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay.
 
-    curl: its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay; the body is its POSTFIELDS.
     headers: a mapping or pairs, in place of what HTTPHEADER was.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
-    return Opening(lambda: _open(curl, options, decoder, check, idle_timeout))
+    return Opening(lambda: _open(decoder, partial(_Transfer, curl, options, check, idle_timeout)))
 
 
 def aconnect(
@@ -126,79 +116,20 @@ def aconnect(
     options = _request_options(curl, method, url, headers, decoder.last_event_id)
 
     async def open_stream() -> AsyncEventStream:
-        reader = _AsyncReader(curl, options, check, idle_timeout)
-        stream = AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
-        stream._check = reader.open
-        return stream
+        return _aopen(decoder, partial(_Transfer, curl, options, check, idle_timeout))
 
     return AsyncOpening(open_stream)
 
 
-def subscribe(
-    curl: Any,
-    method: str,
-    url: str,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[EventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    **request_options: Any,
-) -> EventSource:
-    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        EventSource,
-        lambda decoder: connect(curl, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
-def asubscribe(
-    curl: Any,
-    method: str,
-    url: str,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[AsyncEventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], Awaitable[object]] | None = None,
-    **request_options: Any,
-) -> AsyncEventSource:
-    """Do as `subscribe` on asyncio."""
-    return make_source(
-        AsyncEventSource,
-        lambda decoder: aconnect(curl, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     if type(error).__module__ == "pycurl":
         return bool(error.args) and error.args[0] in _TRANSIENT
     return isinstance(error, OSError)
+
+
+subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
+asubscribe: AsyncSubscribe[Any, str] = make_subscribe(AsyncEventSource, aconnect, is_transient)
 
 
 def perform(
@@ -221,9 +152,16 @@ def perform(
     return stream.decoder
 
 
-def _open(curl: Any, options: dict[int, Any], decoder: SSEDecoder, check: bool, idle_timeout: float | None) -> EventStream:
-    reader = _Reader(curl, options, check, idle_timeout)
+def _open(decoder: SSEDecoder, start: Callable[..., _Transfer]) -> EventStream:
+    reader = _Reader(start)
     return EventStream(reader, decoder=decoder, response=reader.transfer.response)
+
+
+def _aopen(decoder: SSEDecoder, start: Callable[..., _Transfer]) -> AsyncEventStream:
+    reader = _AsyncReader(start)
+    stream = AsyncEventStream(reader, decoder=decoder, response=reader.transfer.response)
+    stream._check = reader.open
+    return stream
 
 
 def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_id: str) -> dict[int, Any]:
@@ -231,17 +169,17 @@ def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_
     if headers is not None and not hasattr(headers, "items"):
         headers = [*headers]
         if any(isinstance(field, (str, bytes)) for field in headers):
-            raise TypeError('headers must be a mapping or pairs, {"Name": "value"}, not lines as HTTPHEADER takes them')
+            raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
     lines: list[bytes] = []
     for name, value in request_headers(headers, last_event_id):
-        if not isinstance(value, (str, bytes)):
-            raise TypeError(f"the value of the header {name} must be str or bytes, not {type(value).__name__}")
-        value = value if isinstance(value, bytes) else value.encode()
+        value = value.encode() if isinstance(value, str) else value
+        if not isinstance(value, bytes):
+            raise TypeError(f"the value of {name} must be str or bytes, not {type(value).__name__}")
         lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
     verb = method.upper().encode()
     for line in (verb, *lines):
-        if not set(line).isdisjoint(b"\r\n\0"):  # libcurl would send it as it is, and so forge a header
-            raise ValueError(f"a method, a header's name and its value must be one line: {line[:100]!r}")
+        if {*line} & {*b"\r\n\0"}:  # libcurl would send it, and so forge a header
+            raise ValueError(f"a method or header must be one line: {line[:100]!r}")
     return {pycurl.URL: url.encode(), pycurl.CUSTOMREQUEST: verb, pycurl.HTTPHEADER: lines}
 
 
@@ -249,30 +187,31 @@ def _module_of(curl: Any) -> Any:
     import pycurl  # type: ignore[import-untyped]
 
     if not isinstance(curl, pycurl.Curl):
-        raise TypeError(f"iter_events takes a pycurl.Curl, as every function of this adapter does, not {type(curl)}")
+        raise TypeError(f"iter_events takes a pycurl.Curl, as does all of this adapter, not {type(curl)}")
     return pycurl
 
 
 class _Transfer:
-    """One transfer: told which of its sockets are ready, it collects what they bring.
+    """Register a transfer's sockets and, told which are ready, collect what they bring.
 
-    on_socket: the M_SOCKETFUNCTION; it must not hold the reader, which is released by being dropped.
+    It does not hold the reader, which is released by being dropped.
     """
 
     def __init__(
-        self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, on_socket: Callable[..., object]
+        self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, selector: selectors.BaseSelector
     ) -> None:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
-            raise ValueError(f"idle_timeout must be more than 0 seconds, or None for no limit, not {idle_timeout}")
-        self.response = SimpleNamespace(status=0, headers=Headers(), url="")  # what the last header block says
+            raise ValueError(f"idle_timeout must be more than 0 seconds, or None, not {idle_timeout}")
+        self.response = SimpleNamespace(status=0, headers=Headers(), url="")
         self.done = False
+        self._selector = selector
         self._curl = curl
         self._check = check
         self._idle_timeout = float("inf") if idle_timeout is None else idle_timeout
         self._alive_at = monotonic()
         self._timer_at = float("inf")
-        self._lines: list[bytes] = []  # of headers
+        self._lines: list[bytes] = []
         self._fields: list[tuple[str, str]] = []
         self._in_head = False
         self._answered = False
@@ -280,7 +219,7 @@ class _Transfer:
         self._begun = False  # some of it has been taken
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, on_socket)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._start({**options, pycurl.FAILONERROR: False})
 
@@ -290,7 +229,7 @@ class _Transfer:
             self._multi.add_handle(curl)  # before any option is set: another stream may be using the handle
         except pycurl.error as error:
             self._multi.close()
-            message = f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it, or take another"
+            message = f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it"
             raise ValueError(message) from error
         try:
             for option, value in options.items():
@@ -302,16 +241,20 @@ class _Transfer:
             self.release()
             raise
 
+    def _on_socket(self, what: int, descriptor: int, *_: object) -> None:
+        if descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
+        if what & _BITS:
+            self._selector.register(descriptor, what & _BITS)
+
     def _on_timer(self, milliseconds: int) -> None:
         self._timer_at = float("inf") if milliseconds < 0 else monotonic() + milliseconds / 1000
 
     def timeout(self) -> float | None:
-        """Return how many seconds to wait for the sockets, None for ever."""
         at = min(self._timer_at, self._alive_at + self._idle_timeout)
         return None if at == float("inf") else max(0, at - monotonic())
 
     def run(self, ready: Iterable[tuple[int, int]]) -> None:
-        """Do what the ready sockets, pairs of descriptor and bits, or the passing of time make due."""
         now = monotonic()
         for descriptor, bits in ready:
             self._multi.socket_action(descriptor, bits)
@@ -325,8 +268,7 @@ class _Transfer:
         if failed:
             self._error = self._pycurl.error(*failed[0][1:])
         elif not succeeded and now >= self._alive_at + self._idle_timeout:
-            message = f"no byte came for idle_timeout={self._idle_timeout} seconds"
-            self._error = self._pycurl.error(self._pycurl.E_OPERATION_TIMEDOUT, message)
+            self._error = self._pycurl.error(28, f"no byte came for idle_timeout={self._idle_timeout} seconds")
         self.done = bool(succeeded or self._error)
 
     def _read_head(self) -> None:
@@ -344,9 +286,9 @@ class _Transfer:
         self.response.headers = Headers(self._fields)
 
     def answered(self) -> bool:
-        """Return whether the response has come; raise what it is if it is not what was asked for."""
+        """Return whether an event stream has come; raise the error for what came instead."""
         response = self.response
-        # libcurl may follow a redirect or answer a challenge: then another block comes, and no body before it.
+        # libcurl may follow a redirect or answer a challenge: then another head comes, and no body before it.
         if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):
             if not self.done:
                 return False
@@ -362,33 +304,31 @@ class _Transfer:
         raise response_error(response.status, response.headers.items(), response.url, body, redirects=redirects)
 
     def listen(self) -> None:
-        """Begin to wait: the consumer's time is not the server's."""
-        self._alive_at = monotonic()
+        self._alive_at = monotonic()  # the consumer's time is not the server's
         self._curl.errstr()  # a pycurl.error if the handle has been closed: no socket would ever be ready
 
     def take(self) -> bytes:
-        """Return the next bytes of the body, b"" for none; at the end raise what broke it off."""
+        """Return the next bytes of the body, b"" for none; after them raise what broke it off."""
         if self._error and not self._body:
             error, self._error = self._error, None
             raise error
-        # Not all at once: a compressed body may unfold to much more than one event may have.
+        # Not all at once: a compressed body may unfold to much.
         body = b"".join(self._body[:_PIECES])
         del self._body[:_PIECES]
         if body and not self._begun:
             self._begun = True
             response = self.response
             coding = response.headers.get("Content-Encoding")
-            # Whether libcurl decodes it is no option that can be read; the body's start tells.
+            # Whether libcurl decodes it cannot be asked; the body's start tells.
             if coding and body.startswith(_GZIP_DEFLATE_ZSTD):
-                message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING to have it decoded"
+                message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING"
                 raise ResponseError(message, response.status, response.headers, response.url)
         return body
 
     def release(self) -> None:
-        """Stop the transfer and give the handle back, once."""
         try:
             self._multi.remove_handle(self._curl)
-            # libcurl's defaults: older pycurl cannot unset these.
+            # The defaults: older pycurl cannot unset these.
             self._curl.setopt(self._pycurl.WRITEFUNCTION, partial(os.write, 1))
             self._curl.setopt(self._pycurl.HEADERFUNCTION, len)
         except self._pycurl.error:  # it has been closed
@@ -397,16 +337,14 @@ class _Transfer:
 
 
 class _Reader:
-    """The bytes of a transfer, by `selectors`."""
-
-    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
+    def __init__(self, start: Callable[[selectors.BaseSelector], _Transfer]) -> None:
         self._lock = threading.RLock()
         self._closing = self._reading = False
         with ExitStack() as resources:
             self._selector = resources.enter_context(selectors.DefaultSelector())
             self._waker, woken = [resources.enter_context(end) for end in socket.socketpair()]
             self._selector.register(woken, selectors.EVENT_READ)
-            self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_watch, self._selector))
+            self.transfer = start(self._selector)
             resources.callback(self.transfer.release)
             while not self.transfer.answered():
                 self._run()
@@ -440,7 +378,7 @@ class _Reader:
             self.transfer.run([(key.fd, bits) for key, bits in ready])
 
     def close(self) -> None:
-        """Release the handle. From another thread: wake the reading one, and wait until it has left the transfer."""
+        """Wake the reading thread, if it is another, and wait until it has left the transfer."""
         self._closing = True
         try:
             self._waker.send(b"\0")
@@ -456,18 +394,16 @@ class _Reader:
 
 
 class _AsyncReader:
-    """The bytes of a transfer, by an asyncio loop."""
-
-    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None) -> None:
+    def __init__(self, start: Callable[[selectors.BaseSelector], _Transfer]) -> None:
         self._loop = _running_loop()
         self._closed = False
-        self._sockets: dict[int, int] = {}
         self._ready: list[tuple[int, int]] = []
         self._waiter: Future[None] | None = None
-        self._timer: TimerHandle | None = None
-        self.transfer = _Transfer(curl, options, check, idle_timeout, partial(_note, self._sockets))
+        self._selector = selectors.SelectSelector()  # only to register sockets with
+        self.transfer = start(self._selector)
 
     async def open(self) -> None:
+        self.transfer.listen()
         while not self._closed and not self.transfer.answered():
             await self._run()
 
@@ -476,7 +412,6 @@ class _AsyncReader:
 
     async def __anext__(self) -> bytes:
         self.transfer.listen()
-        await self.open()
         while not self._closed:
             if chunk := self.transfer.take():
                 return chunk
@@ -486,19 +421,21 @@ class _AsyncReader:
         raise StopAsyncIteration
 
     async def _run(self) -> None:
-        self._loop = loop = _running_loop()
+        loop = self._loop
         self._waiter = loop.create_future()
         self._ready.clear()
         timeout = self.transfer.timeout()
-        self._timer = None if timeout is None else loop.call_later(timeout, self._wake)
+        timer = None if timeout is None else loop.call_later(timeout, self._wake)
         try:
-            for descriptor, bits in self._sockets.items():
+            for key in self._selector.get_map().values():
                 for bit, watch in ((selectors.EVENT_READ, loop.add_reader), (selectors.EVENT_WRITE, loop.add_writer)):
-                    if bits & bit:
-                        watch(descriptor, self._on_ready, descriptor, bit)
+                    if key.events & bit:
+                        watch(key.fd, self._on_ready, key.fd, bit)
             await self._waiter
         finally:
-            self._unwatch()
+            if timer is not None:
+                timer.cancel()
+            self._end_wait()
         if not self._closed:
             self.transfer.run(self._ready)
 
@@ -510,44 +447,22 @@ class _AsyncReader:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _unwatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _end_wait(self) -> None:
         if not self._loop.is_closed():  # it is if the waiting coroutine is collected late
-            for descriptor in self._sockets:
+            for descriptor in self._selector.get_map():
                 self._loop.remove_reader(descriptor)
                 self._loop.remove_writer(descriptor)
+            self._wake()
 
     def close(self) -> None:
-        """Release the handle, and wake the task that waits."""
-        if self._closed:
-            return
-        self._closed = True
-        self._unwatch()  # before libcurl closes the sockets, whose numbers may then be another's
-        self.transfer.release()
-        if not self._loop.is_closed():
-            self._wake()
+        if not self._closed:
+            self._closed = True
+            self._end_wait()  # before libcurl closes the sockets, whose numbers may then be another's
+            self.transfer.release()
 
     def __del__(self) -> None:
         if hasattr(self, "transfer"):
             self.close()
-
-
-# What an M_SOCKETFUNCTION is told by POLL_IN and POLL_OUT, and `socket_action` by CSELECT_IN and CSELECT_OUT.
-_BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
-
-
-def _watch(selector: selectors.BaseSelector, what: int, descriptor: int, *_: object) -> None:
-    if descriptor in selector.get_map():
-        selector.unregister(descriptor)
-    if what & _BITS:
-        selector.register(descriptor, what & _BITS)
-
-
-def _note(sockets: dict[int, int], what: int, descriptor: int, *_: object) -> None:
-    sockets.pop(descriptor, None)
-    if what & _BITS:
-        sockets[descriptor] = what & _BITS
 
 
 def _running_loop() -> AbstractEventLoop:
@@ -556,10 +471,9 @@ def _running_loop() -> AbstractEventLoop:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError as error:
-        message = "aiter_events and aconnect need a running asyncio event loop; elsewhere, run iter_events in a thread"
-        raise RuntimeError(message) from error
+        raise RuntimeError("aiter_events and aconnect need a running asyncio event loop") from error
     if getattr(type(loop), "add_reader", None) is asyncio.AbstractEventLoop.add_reader:
         raise RuntimeError(
-            "this event loop cannot watch sockets; on Windows use asyncio.SelectorEventLoop, or run iter_events in a thread"
+            "this event loop cannot watch sockets; use asyncio.SelectorEventLoop, or run iter_events in a thread"
         )
     return loop

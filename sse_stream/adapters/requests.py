@@ -7,32 +7,29 @@
 
 A broken stream raises `ChunkedEncodingError` (cut short, reset, a malformed chunk), `ContentDecodingError` or, after the read
 timeout, `ConnectionError`. There is no timeout by default; `timeout=60` limits the connecting and each silence.
+
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
 
 from ..handshake import check_response, prepare_decoder, read_promptly, request_headers
-from ..reconnect import EventSource, is_refused_certificate, make_source
+from ..reconnect import EventSource, is_refused_certificate, make_subscribe
 from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from ..decoder import SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import Subscribe
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
-    """Iterate over the events of a response opened with `stream=True`; without it, they come at the end.
-
-    check: raise StatusError or ContentTypeError unless the response is an event stream.
-
-    ValueError for a response that has been read in part or closed, ResponseError for an unknown Content-Encoding.
-    """
+    """Iterate over the events of a response opened with `stream=True`; without it, they come at the end."""
     if not hasattr(response, "iter_content") or not hasattr(response, "raw"):
         raise TypeError(f"iter_events takes a response of requests, not {type(response)}")
     stream = EventStream(_chunks(response), decoder=decoder, response=response)
@@ -54,12 +51,7 @@ def connect(
     headers: Any = None,
     **request_options: Any,
 ) -> Opening:
-    """Return a context manager that sends the request on entering, and releases the connection on leaving.
-
-    client: a Session, or the module `requests` itself.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
-    request_options: as `Session.request` takes them, but for `stream`.
-    """
+    """Connect with a Session, or the module `requests` itself; request_options: those of its `request`, but `stream`."""
     decoder = prepare_decoder(decoder, last_event_id)
     fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "headers", None)))
 
@@ -70,44 +62,17 @@ def connect(
     return Opening(open_stream)
 
 
-def subscribe(
-    client: Any,
-    method: str,
-    url: str,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[EventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    **request_options: Any,
-) -> EventSource:
-    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        EventSource,
-        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     from requests import exceptions as errors
 
     if is_refused_certificate(error):
         return False
     faults = (errors.ConnectionError, errors.Timeout, errors.ChunkedEncodingError, errors.ContentDecodingError)
     return isinstance(error, faults if isinstance(error, errors.RequestException) else OSError)
+
+
+subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
 
 
 def _chunks(response: Any) -> Iterable[bytes]:
@@ -124,20 +89,16 @@ def _chunks(response: Any) -> Iterable[bytes]:
 
 def _translate(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Raise what requests raises for an error of urllib3."""
+    from requests import exceptions as own
     from urllib3 import exceptions as errors
 
     try:
         yield from chunks
-    except errors.HTTPError as error:
-        from requests import exceptions
-
-        translations = [
-            (errors.ProtocolError, exceptions.ChunkedEncodingError),
-            (errors.DecodeError, exceptions.ContentDecodingError),
-            (errors.ReadTimeoutError, exceptions.ConnectionError),
-            (errors.SSLError, exceptions.SSLError),
-        ]
-        for theirs, own in translations:
-            if isinstance(error, theirs):
-                raise own(error) from error
-        raise
+    except errors.ProtocolError as error:
+        raise own.ChunkedEncodingError(error) from error
+    except errors.DecodeError as error:
+        raise own.ContentDecodingError(error) from error
+    except errors.ReadTimeoutError as error:
+        raise own.ConnectionError(error) from error
+    except errors.SSLError as error:
+        raise own.SSLError(error) from error

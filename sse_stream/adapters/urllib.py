@@ -7,33 +7,30 @@
 
 A broken stream raises `http.client.IncompleteRead` (cut short, a malformed chunk), `ConnectionResetError` or `TimeoutError`.
 Nothing is decompressed, nor asked to be compressed.
+
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
 
 from ..handshake import check_response, prepare_decoder, request_headers, shown_url
-from ..reconnect import EventSource, is_refused_certificate, make_source
+from ..reconnect import EventSource, is_refused_certificate, make_subscribe
 from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
     from urllib.request import OpenerDirector
 
     from ..decoder import SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import Subscribe
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
-    """Iterate over the events of an open response of `urlopen`, an opener, or `http.client`.
-
-    check: raise StatusError or ContentTypeError unless the response is an event stream.
-
-    ValueError for a response that has been read or closed, ResponseError for any Content-Encoding.
-    """
+    """Iterate over the events of an open response of `urlopen`, an opener, or `http.client`."""
     if not hasattr(response, "isclosed") or not hasattr(response, "length"):
         raise TypeError(f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}")
     status, headers, url = response.status, response.headers, getattr(response, "url", None) or ""
@@ -58,10 +55,8 @@ def connect(
     data: Any = None,
     timeout: float | None = None,
 ) -> Opening:
-    """Return a context manager that sends the request on entering, and releases the connection on leaving.
+    """Connect with an OpenerDirector, or None for `urlopen`.
 
-    client:  an OpenerDirector, or None for `urlopen`.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
     headers, data: as `urllib.request.Request` takes them.
     timeout: seconds without a byte after which TimeoutError is raised; None: never.
 
@@ -73,7 +68,7 @@ def connect(
     if url.partition(":")[0].lower() not in ("http", "https"):
         raise ValueError(f"the URL must begin with http:// or https://, not {shown_url(url)!r}")
     if "@" in url.partition("://")[2].partition("/")[0].partition("?")[0]:
-        raise ValueError("urllib does not send the user info of a URL; pass an Authorization header instead")
+        raise ValueError("urllib does not send the user info of a URL; pass an Authorization header")
     decoder = prepare_decoder(decoder, last_event_id)
     fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "addheaders", None)))
     request = Request(url, data=data, headers=fields, method=method)
@@ -89,38 +84,8 @@ def connect(
     return Opening(open_stream)
 
 
-def subscribe(
-    client: OpenerDirector | None,
-    method: str,
-    url: str,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[EventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    **request_options: Any,
-) -> EventSource:
-    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        EventSource,
-        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     from http.client import BadStatusLine, IncompleteRead, LineTooLong
     from urllib.error import URLError
 
@@ -128,6 +93,9 @@ def is_transient(error: Exception) -> bool:
         return False
     cause: object = error.reason if isinstance(error, URLError) else error
     return isinstance(cause, (OSError, IncompleteRead, BadStatusLine, LineTooLong))
+
+
+subscribe: Subscribe[OpenerDirector | None, str] = make_subscribe(EventSource, connect, is_transient)
 
 
 def _read(response: Any) -> Iterator[bytes]:

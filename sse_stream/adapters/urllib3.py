@@ -7,21 +7,23 @@
 
 A broken stream raises `ProtocolError` (cut short, reset, a malformed chunk), `DecodeError` or `ReadTimeoutError`. A PoolManager
 has no timeout by default, but `urllib3.request` has one of 3 seconds.
+
+Options: see `sse_stream.adapters`.
 """
 
 from __future__ import annotations
 
 from ..handshake import Headers, _pairs, check_response, prepare_decoder, read_promptly, request_headers
-from ..reconnect import EventSource, is_refused_certificate, make_source
+from ..reconnect import EventSource, is_refused_certificate, make_subscribe
 from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any
 
     from ..decoder import SSEDecoder
-    from ..reconnect import ReconnectionPolicy
+    from ..reconnect import Subscribe
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
@@ -29,9 +31,7 @@ __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
     """Iterate over the events of a response opened with `preload_content=False`; without it, they come at the end.
 
-    check: raise StatusError or ContentTypeError unless the response is an event stream. Their `url` may be the path alone.
-
-    ValueError for a response that has been read in part or closed, ResponseError for an unknown Content-Encoding.
+    The `url` of an error may be the path alone.
     """
     if not hasattr(response, "release_conn") or not hasattr(response, "stream"):
         raise TypeError(f"iter_events takes a response of urllib3, not {type(response)}")
@@ -49,13 +49,11 @@ def connect(
     headers: Any = None,
     **request_options: Any,
 ) -> Opening:
-    """Return a context manager that sends the request on entering, and releases the connection on leaving.
+    """Connect with a PoolManager or ConnectionPool, or the module `urllib3` itself.
 
-    client: a PoolManager or ConnectionPool, or the module `urllib3` itself.
-    decoder, last_event_id: an SSEDecoder of one's own, or the ID to resume from.
     headers: beside the client's own.
-    request_options: as the client's `request` takes them, but for `preload_content`. urllib3 sleeps for a Retry-After only
-        if `retries` are given, here or to the client.
+    request_options: those of its `request`, but `preload_content`. urllib3 sleeps for a Retry-After only if `retries` are
+        given, here or to the client.
     """
     decoder = prepare_decoder(decoder, last_event_id)
     given = _pairs(headers)
@@ -73,38 +71,8 @@ def connect(
     return Opening(open_stream)
 
 
-def subscribe(
-    client: Any,
-    method: str,
-    url: str,
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None = None,
-    policy: ReconnectionPolicy | None = None,
-    last_event_id: str = "",
-    check: bool = True,
-    on_connect: Callable[[EventStream], object] | None = None,
-    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-    sleep: Callable[[float], object] | None = None,
-    **request_options: Any,
-) -> EventSource:
-    """Return an `EventSource` over `connect`, with options as `reconnect.make_source` explains them."""
-    return make_source(
-        EventSource,
-        lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
-        url,
-        request_options,
-        make_decoder=make_decoder,
-        policy=policy,
-        last_event_id=last_event_id,
-        is_transient=is_transient,
-        on_connect=on_connect,
-        on_disconnect=on_disconnect,
-        sleep=sleep,
-    )
-
-
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection, and no mistake of the caller."""
+    """Return whether an exception is a broken connection."""
     from urllib3 import exceptions as errors
 
     if isinstance(error, errors.MaxRetryError):
@@ -113,6 +81,9 @@ def is_transient(error: Exception) -> bool:
         return False
     faults = (errors.ProtocolError, errors.DecodeError, errors.TimeoutError, errors.NewConnectionError)
     return isinstance(error, (*faults, errors.ProxyError, errors.SSLError, errors.EmptyPoolError, OSError))
+
+
+subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
 
 
 def _iter_events(response: Any, url: str, decoder: SSEDecoder | None, check: bool) -> EventStream:
