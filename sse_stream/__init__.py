@@ -9,14 +9,14 @@
 
 The rest is imported from its module:
 
-    adapters   connect, iter_events, subscribe and their async twins for each HTTP client
-    handshake  the request headers, and the check of the response
-    encoder    SSEEncoder: events in, bytes out
-    payloads   what LLM services put on top: JSON, a mark at the end, errors
-    relay      tee, atee: pass the bytes on, and read the events beside them
-    ndjson     iter_documents: one JSON document a line
-    reconnect  EventSource, AsyncEventSource: connect again, and resume
-    __main__   the command line: `python3 -m sse_stream --help`
+    adapters   connect, iter_events, subscribe for each HTTP client, and their async twins
+    handshake  request headers, response check
+    encoder    events in, bytes out
+    payloads   what LLM services put on top: JSON, a last mark, errors
+    relay      pass the bytes on, and read the events beside them
+    ndjson     one JSON document a line
+    reconnect  connect again, and resume
+    __main__   the command line
 """
 
 from .decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError

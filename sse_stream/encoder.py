@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Encode events for the wire.
+"""Encode events for the wire: decoding gives the same events again.
 
-For every list of valid events, decoding what was encoded gives the same events. Valid are those that a decoder can give out:
-`event` is not empty and has no CR or LF, `id` no CR, LF or NUL, `data` no CR; `retry` is None or not negative. Besides, CR and
-CRLF in data are taken for LF, and an empty type for "message". Cost: linear.
+That holds for what a decoder can give out: `event` is not empty and has no CR or LF, `id` no CR, LF or NUL, `data` no CR,
+`retry` is None or not negative. Besides, CR and CRLF in data are taken for LF, and an empty type for "message". Cost: linear.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Read newline-delimited JSON, the other framing in which services stream: one JSON document a line. Provisional until 0.2.
+"""Read newline-delimited JSON: one JSON document a line. Provisional until 0.2.
 
-A line ends at LF, the last one at the end. Lines of white space and a byte order mark at the start are passed over. A document
-comes out when its line has ended. Cost: linear.
+A line ends at LF, the last one at the end. Blank lines and a byte order mark at the start are passed over. Cost: linear.
 """
 
 from __future__ import annotations
@@ -80,7 +79,6 @@ class _Lines:
         self._ended = True
 
     def _parse(self) -> Iterator[Any]:
-        """Give the documents of `_lines`, and measure what follows; can be left at any of them and called again."""
         for line in self._lines:
             if self._line_number == 1:
                 line = line.removeprefix(_BOM)
@@ -152,7 +150,7 @@ class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
 
     async def __anext__(self) -> Any:
         if self._waiting:
-            raise RuntimeError("two tasks wait for these documents at once; let one read and pass them on")
+            raise RuntimeError("two tasks wait for these documents at once")
         self._waiting = True
         try:
             while True:
@@ -161,8 +159,8 @@ class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
                 if self._ended:
                     break
                 await self._read()
-        except GeneratorExit:
-            self._abandon()  # the coroutine was closed or collected: nothing can be awaited
+        except GeneratorExit:  # nothing can be awaited
+            self._abandon()
             raise
         except BaseException:
             self._abandon()
@@ -195,13 +193,11 @@ def iter_documents(
 ) -> Documents:
     """Iterate over the JSON documents in an iterable of bytes, one a line.
 
-    chunks: bytes, bytearray or memoryview, cut anywhere; closed with the iterator. Their exceptions pass through, and the line
-        that they cut off is dropped.
+    chunks: as EventStream takes them. The line that their exception cuts off is dropped.
     max_line_size: the most bytes of a line, without its LF; None for no bound.
     loads: parses a line, a str; by default `json.loads`.
 
-    DocumentError, after the documents before it, for a line that is too long, not UTF-8, or that `loads` refuses by any
-    exception.
+    DocumentError, after the documents before it, for a line that is too long, not UTF-8, or that `loads` refuses.
     """
     return Documents(_iterator(chunks, "iter_documents", "aiter_documents"), max_line_size, loads)
 

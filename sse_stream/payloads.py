@@ -7,8 +7,7 @@ Provisional until 0.2.
         for payload in iter_payloads(stream, require_done=True):
             print(payload["choices"])
 
-Errors: the client's own from the transport, PayloadError for data that is not JSON, ServiceError from the service,
-IncompleteEventError for a stream that ends too early. Nothing is held.
+PayloadError tells of data that is not JSON, ServiceError of the service, IncompleteEventError of a stream that ends too early.
 """
 
 from __future__ import annotations
@@ -93,14 +92,12 @@ def iter_payloads(
 ) -> Payloads:
     """Iterate over the parsed JSON of each event; events with empty data are passed over.
 
-    events: an EventStream, or any iterable of events; closed at the mark, at the end, at an error, and with the iterator.
+    events: an EventStream, or any iterable of events; closed at the mark, the end, an error, and with the iterator.
     done: the data that marks the end; or a predicate on the event, whose payload is still yielded; or None.
     require_done: raise IncompleteEventError if the events end before the mark; its `.event` is what the end cut off.
-    is_error: whether to raise ServiceError for an event and its payload, None: never. An event of the type "error" may have any
-        data: what is not JSON is the payload itself.
-    loads: parses the data, a str; by default `json.loads`. Any Exception of it becomes a PayloadError.
-
-    What `events` raises passes through.
+    is_error: whether to raise ServiceError for an event and its payload; None: never. Data of an event of the type "error" that
+        is not JSON is the payload itself.
+    loads: parses the data, a str; by default `json.loads`.
     """
     _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
     return Payloads(events, iter(events), done, require_done, is_error, loads)
@@ -223,7 +220,7 @@ class AsyncPayloads(_Reader, _AsyncOwner, _AsyncClosing):
 
     async def __anext__(self) -> Any:
         if self._waiting:
-            raise RuntimeError("two tasks wait for these payloads at once; let one read and pass them on")
+            raise RuntimeError("two tasks wait for these payloads at once")
         while not self._held and not self._ended:
             try:
                 self._take(await self._wait())
