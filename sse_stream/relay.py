@@ -217,8 +217,8 @@ def tee(
 ) -> Tee[_Chunk]:
     """Iterate over the chunks themselves, and report the events in them.
 
-    chunks, decoder, response: as EventStream takes them. Without a decoder, nothing is decoded if the response's Content-Type is
-        another than text/event-stream.
+    chunks, decoder, response: as EventStream takes them. Without a decoder, nothing is decoded of a response whose Content-Type
+        is another than text/event-stream.
     on_event: called with each event after its bytes were handed on, before the next chunk is waited for.
     on_end: called with the TeeOutcome, exactly once; when the tee is collected, if it is dropped before.
 
