@@ -94,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     request = parser.add_argument_group("request (with a URL)")
     request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
     request.add_argument("-X", "--method", help="default: GET, or POST with --body")
-    request.add_argument("--body", metavar="TEXT|@FILE", help="sent as JSON, unless a header says otherwise; @-: standard input")
+    request.add_argument(
+        "--body", metavar="TEXT|@FILE", help="sent as JSON, unless a header says otherwise; @-: standard input"
+    )
     request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the longest silence")
     request.add_argument("--reconnect", action="store_true", help="connect again, and resume")
     request.add_argument("--no-check", action="store_true", help="accept any status and Content-Type")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Connections that last: read events, and connect again where a connection broke off (WHATWG HTML 9.2.3).
+"""Read events, and connect again where a connection broke off (WHATWG HTML 9.2.3). Provisional until 0.2.
 
-Provisional until 0.2. Nothing runs in the background: connecting, reading and waiting happen in the call that asks for events.
+Nothing runs in the background: connecting, reading and waiting happen in the call that asks for an event.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ else:
 
 
 class ReconnectionPolicy(_Numbers):
-    """Say how long to wait before connecting again, and when to give up. An immutable tuple; times in seconds.
+    """How long to wait before connecting again, and when to give up. An immutable tuple; times in seconds.
 
     initial: the first delay, and the one after an event.
     factor: by what the delay grows each time; at least 1.
     maximum: what it grows to.
-    jitter: the largest share of the delay that is added to it at random.
+    jitter: the largest share of the delay that is added at random.
     max_attempts: how many failures in a row, without an event, are tried again; None: all.
-    max_elapsed: how long there may be neither an event nor a connection; None: no limit.
+    max_elapsed: how long there may be neither an event nor a connection; None: any time.
     max_retry_after: the longest `Retry-After` that is waited for.
     reconnect_on_end: whether to connect again when the server has ended a stream in good order.
 
-    A delay is never below the server's `retry` and `Retry-After`. TypeError, and ValueError for what is out of range.
+    A delay is never below the server's `retry` and `Retry-After`.
     """
 
     __slots__ = ()
@@ -98,9 +98,9 @@ class ReconnectionPolicy(_Numbers):
 
 
 class Reconnection:
-    """The state of one source: told what happened, answer how many seconds to wait, or "stop".
+    """The state of one source, without I/O: told what happened, answer with the seconds to wait, or "stop".
 
-    retry: the server's reconnection time in milliseconds, if any; retry_after: the seconds it asked for.
+    retry: the server's reconnection time in milliseconds; retry_after: in seconds.
     """
 
     def __init__(self, policy: ReconnectionPolicy, random: Callable[[], float], clock: Callable[[], float]) -> None:
@@ -222,12 +222,9 @@ class _Source:
                 answer = self._state.failed(retry=self._retry, retry_after=_retry_after(error))
         elif not isinstance(error, SSEError) and self._is_transient(error):
             answer = self._state.failed(retry=self._retry)
-        if answer == "stop":
-            self._ended = True
-            self._log("%s, no further connection", cause)
-            return None
-        self._log("%s, next connection in %.3f s", cause, answer)
-        return answer
+        self._ended = answer == "stop"
+        self._log("%s, %s", cause, "no further connection" if answer == "stop" else f"next connection in {answer:.3f} s")
+        return None if answer == "stop" else answer
 
     def _log(self, message: str, *values: object) -> None:
         from logging import getLogger  # slow to import
@@ -243,12 +240,12 @@ class EventSource(_Source, _Closing):
     is_transient: whether an exception is a broken connection; by default OSErrors are. Of SSEErrors, only a StatusError in
         TRANSIENT_STATUSES is tried again.
     on_connect: called with each stream before its first event.
-    on_disconnect: called after each connection that ended or failed, but for `close`, with the exception or None, and the
-        seconds to the next, None after the last.
+    on_disconnect: called after each end or failure, but for `close`, with the exception or None, and the seconds to the next
+        connection, None after the last.
     sleep: waits in place of the source; `close` cannot cut it short.
 
     Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, and
-    where the policy gives up after an end in good order. `last_event_id` and `retry` stay readable.
+    where the policy gives up after an end in good order.
     """
 
     _kind = EventStream
@@ -279,7 +276,7 @@ class EventSource(_Source, _Closing):
     def __next__(self) -> ServerSentEvent:
         with self._lock:
             if self._reader is not None:
-                raise RuntimeError("two threads wait for this source at once; let one read and pass the events on")
+                raise RuntimeError("two threads wait for this source at once")
             self._reader = threading.get_ident()
         event: ServerSentEvent | None = None
         try:
@@ -352,8 +349,8 @@ class EventSource(_Source, _Closing):
     def close(self) -> None:
         """Release the connection, and end; from any thread.
 
-        Another thread's wait between connections ends at once, so does its read with pycurl and urllib3 2.3 (also beneath
-        requests), any other when bytes come or time out.
+        Another thread's wait ends at once; so does its read with pycurl and urllib3 2.3 (and requests), any other with the next
+        bytes or a timeout.
         """
         with self._lock:
             self._closed = True
@@ -361,17 +358,23 @@ class EventSource(_Source, _Closing):
         self._wake.set()
         if reader is None:
             self._leave()
-        elif stream is not None:
-            if reader == threading.get_ident():  # within a callback
-                stream.close()
-            else:
-                _wake_reader(stream)
+        elif stream is None:
+            pass
+        elif reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running"):
+            stream.close()  # within a callback; pycurl's from any thread
+        else:
+            # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
+            response = stream.response
+            try:
+                (getattr(response, "shutdown", None) or response.raw.shutdown)()
+            except Exception:  # it has none, or no socket any more
+                pass
 
 
 class AsyncEventSource(_Source, _AsyncClosing):
-    """`EventSource` over async context managers of an AsyncEventStream, with `aclose` for `close`.
+    """`EventSource` over async context managers of an AsyncEventStream.
 
-    sleep: awaited with each delay; needed outside asyncio: `trio.sleep`. With it, end a wait by cancelling the task.
+    sleep: needed outside asyncio: `trio.sleep`. With it, end a wait by cancelling the task.
 
     What `on_connect` and `on_disconnect` return is awaited if it can be.
     """
@@ -402,7 +405,7 @@ class AsyncEventSource(_Source, _AsyncClosing):
 
     async def __anext__(self) -> ServerSentEvent:
         if self._reading:
-            raise RuntimeError("two tasks wait for this source at once; let one read and pass the events on")
+            raise RuntimeError("two tasks wait for this source at once")
         self._reading = True
         event: ServerSentEvent | None = None
         try:
@@ -413,8 +416,8 @@ class AsyncEventSource(_Source, _AsyncClosing):
                     event = await self._read()
             if self._closed:
                 await self._leave()
-        except GeneratorExit:
-            self._ended = True  # the coroutine was closed or collected: nothing can be awaited
+        except GeneratorExit:  # nothing can be awaited
+            self._ended = True
             raise
         except BaseException as error:
             self._ended = True
@@ -437,7 +440,7 @@ class AsyncEventSource(_Source, _AsyncClosing):
             try:
                 self._wake = get_running_loop().create_future()
             except RuntimeError as error:
-                raise RuntimeError("outside asyncio, pass sleep=trio.sleep or the like") from error
+                raise RuntimeError("outside asyncio, pass sleep, such as sleep=trio.sleep") from error
         try:
             opening = self._connect(last_event_id=self._id)
             stream = await opening.__aenter__()
@@ -577,20 +580,6 @@ def _timestamp(date: Any, default: float) -> float:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return default
-
-
-def _wake_reader(stream: EventStream) -> None:
-    if not hasattr(stream._state._chunks, "gi_running"):
-        stream.close()  # pycurl's, from any thread
-        return
-    # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
-    response = stream.response
-    shutdown = getattr(response, "shutdown", None) or getattr(getattr(response, "raw", None), "shutdown", None)
-    if shutdown is not None:
-        try:
-            shutdown()
-        except Exception:  # it has no socket any more
-            pass
 
 
 async def _finish(result: Any) -> None:
