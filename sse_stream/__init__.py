@@ -12,7 +12,7 @@ The rest is imported from its module:
     adapters   connect, iter_events, subscribe for each HTTP client, and their async twins
     handshake  request headers, response check
     encoder    events in, bytes out
-    payloads   what LLM services put on top: JSON, a last mark, errors
+    payloads   what LLM services put on top
     relay      pass the bytes on, and read the events beside them
     ndjson     one JSON document a line
     reconnect  connect again, and resume

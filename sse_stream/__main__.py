@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: `python -m sse_stream`, or `sse-stream` where it is installed."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SSEError, OSError, HTTPException, ValueError) as error:
         message = str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
         if isinstance(error, InvalidURL):  # its text would show user info and query
-            message = f"not a valid URL: {shown_url(str(options.source))}"
+            message = f"not a URL: {shown_url(str(options.source))}"
         if sys.stderr is not None:
             print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr)
         return 1
@@ -133,7 +133,7 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
 def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]) -> EventStream | EventSource:
     last_event_id: str = options.last_event_id
     if last_event_id and header_value(last_event_id) is None:
-        raise ValueError("this --last-event-id cannot be sent")
+        raise ValueError("--last-event-id cannot be sent")
     fields = Headers(map(_header, options.header))
     headers = {name: value.encode() for name, value in fields.items()}
     request: dict[str, Any] = {"headers": headers, "timeout": options.timeout, "check": not options.no_check}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Encode events for the wire: decoding gives the same events again.
+"""Encode events: decoding gives the same again.
 
 That holds for what a decoder can give out: `event` is not empty and has no CR or LF, `id` no CR, LF or NUL, `data` no CR,
 `retry` is None or not negative. Besides, CR and CRLF in data are taken for LF, and an empty type for "message". Cost: linear.
@@ -15,7 +15,7 @@ __all__ = ["SSEEncoder"]
 class SSEEncoder:
     """Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
 
-    last_event_id: the ID that the reader starts from, such as the `Last-Event-ID` of its request.
+    last_event_id: the ID that the reader starts from: the `Last-Event-ID` of its request.
 
     An event's `id` is the last event ID in force: repeat it to keep that of the event before; "" resets it.
     """
@@ -53,7 +53,7 @@ class SSEEncoder:
         return encoded
 
     def comment(self, text: str = "") -> bytes:
-        """Return a comment, to keep a connection alive; several for a text of several lines.
+        """Return a comment, to keep a connection alive; one for each line of the text.
 
         No blank line follows, since some readers take that for an event.
         """

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Read what LLM services put on top of an event stream: JSON payloads, a mark at the end, errors in the middle.
-
-Provisional until 0.2.
+"""Read what LLM services put on top of events: JSON, a mark at the end, errors. Provisional until 0.2.
 
     with connect(httpx, "POST", url, json=request) as stream:
         for payload in iter_payloads(stream, require_done=True):
@@ -152,7 +150,7 @@ class _Reader:
         self._number += 1
         data = getattr(event, "data", None)
         if not isinstance(data, str):
-            raise TypeError(f"payloads are read from events, such as those of an EventStream, not from {_name(event)}")
+            raise TypeError(f"payloads are those of events, such as an EventStream has, not of {_name(event)}")
         done = self._done
         if data.strip() == done:
             self._ended = True
@@ -197,7 +195,7 @@ class Payloads(_Reader, _Owner, _Closing):
                 self._ended = True
                 try:
                     self._release()
-                except Exception:  # the first error matters more
+                except Exception:
                     pass
                 raise
             if self._ended:

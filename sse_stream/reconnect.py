@@ -36,8 +36,6 @@ __all__ = [
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-_MAX_RETRY = 10**9  # milliseconds: a `retry` may have any number of digits
-
 if TYPE_CHECKING:
 
     class _Numbers(NamedTuple):
@@ -57,7 +55,7 @@ else:
         defaults=(1.0, 2.0, 30.0, 0.5, 8, None, 300.0, True),
     )
     _Numbers.__init__ = lambda self, *_, **__: self._check()  # the signature stays that of `__new__`
-    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # so that `_replace` checks, too
+    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # for `_replace`
 
 
 class ReconnectionPolicy(_Numbers):
@@ -68,9 +66,9 @@ class ReconnectionPolicy(_Numbers):
     maximum: what it grows to.
     jitter: the largest share of the delay that is added at random.
     max_attempts: how many failures in a row, without an event, are tried again; None: all.
-    max_elapsed: how long there may be neither an event nor a connection; None: any time.
-    max_retry_after: the longest `Retry-After` that is waited for.
-    reconnect_on_end: whether to connect again when the server has ended a stream in good order.
+    max_elapsed: how long there may be neither an event nor a connection; None: for ever.
+    max_retry_after: the longest `Retry-After` that is obeyed.
+    reconnect_on_end: whether to connect again after an end in good order.
 
     A delay is never below the server's `retry` and `Retry-After`.
     """
@@ -83,7 +81,7 @@ class ReconnectionPolicy(_Numbers):
             if value is None and name in ("max_attempts", "max_elapsed"):
                 continue
             if not isinstance(value, int if name in ("max_attempts", "reconnect_on_end") else (int, float)):
-                raise TypeError(f"{name} must not be of type {type(value).__name__}")
+                raise TypeError(f"{name} must not be {value!r}")
             least = 1 if name == "factor" else 0
             if not least <= value < float("inf"):
                 raise ValueError(f"{name} must be finite and at least {least}, not {value}")
@@ -107,7 +105,7 @@ class Reconnection:
         self._policy = policy
         self._random = random
         self._clock = clock
-        self._down_since: float | None = clock()  # moved back by `_down`; None while a connection is up
+        self._down_since: float | None = clock()  # None while a connection is up
         self.event()
 
     def connected(self) -> None:
@@ -117,7 +115,7 @@ class Reconnection:
             self._down_since = None
 
     def event(self) -> None:
-        """Note that an event came: all begins anew."""
+        """Note that an event came."""
         self._failures = 0
         self._backoff = min(self._policy.initial, self._policy.maximum)
         self._down = 0.0  # seconds without a connection, before this one
@@ -139,7 +137,7 @@ class Reconnection:
         now = self._clock()
         if self._down_since is None:
             self._down_since = now - self._down
-        delay = max(self._backoff, least, min(retry or 0, _MAX_RETRY) / 1000)
+        delay = max(self._backoff, least, min(retry or 0, 10**9) / 1000)  # it may have any number of digits
         delay += delay * policy.jitter * self._random()
         if policy.max_elapsed is not None and now - self._down_since + delay > policy.max_elapsed:
             return "stop"
@@ -150,7 +148,14 @@ class Reconnection:
 class _Source:
     _kind: type[Any]
     _id_of_stream: str  # at its start
-    _status: int | None  # of the last response
+    _status: Any = None  # of the last response
+    _state: Any = None  # a Reconnection, once it is connecting
+    _opening: Any = None  # what is to be left
+    _stream: Any = None
+    _retry: int | None = None
+    _shown = "the event source"  # in logs
+    _closed = False  # by the caller
+    _ended = False  # by itself
 
     def __init__(self, connect: Any, policy: Any, last_event_id: str, *functions: Any) -> None:
         self._policy = ReconnectionPolicy() if policy is None else policy
@@ -164,14 +169,7 @@ class _Source:
         for name in ("connect", "is_transient", "on_connect", "on_disconnect", "sleep", "clock"):
             function = getattr(self, f"_{name}")
             _require(function is None or callable(function), name, "callable", function)
-        self._state: Any = None  # a Reconnection, once it is connecting
-        self._opening: Any = None  # what is to be left
-        self._stream: Any = None
         self._id = last_event_id  # before the present stream
-        self._retry: int | None = None
-        self._shown = "the event source"  # in logs
-        self._closed = False  # by the caller
-        self._ended = False  # by itself
 
     @property
     def last_event_id(self) -> str:
@@ -188,10 +186,6 @@ class _Source:
     def __repr__(self) -> str:
         state = "closed" if self._closed else "ended" if self._ended else "open" if self._stream else "not connected"
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
-
-    def _start(self) -> None:
-        if self._state is None:
-            self._state = self._policy.start(clock=self._clock)
 
     def _enter(self, opening: Any, stream: Any) -> None:
         self._opening = opening
@@ -236,16 +230,15 @@ class EventSource(_Source, _Closing):
     """Iterate over the events of a stream, connecting again whenever it breaks. An iterator and a context manager.
 
     connect: called as `connect(last_event_id=...)` for each connection; returns a context manager of an EventStream, whose
-        decoder should start from that ID and discard an incomplete event.
+        decoder should start from that ID and discard what is incomplete.
     is_transient: whether an exception is a broken connection; by default OSErrors are. Of SSEErrors, only a StatusError in
         TRANSIENT_STATUSES is tried again.
     on_connect: called with each stream before its first event.
-    on_disconnect: called after each end or failure, but for `close`, with the exception or None, and the seconds to the next
-        connection, None after the last.
+    on_disconnect: called after each end or failure, but for `close`, with the exception or None, and the delay or None.
     sleep: waits in place of the source; `close` cannot cut it short.
 
-    Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, and
-    where the policy gives up after an end in good order.
+    Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, or
+    when the policy gives up after an end in good order.
     """
 
     _kind = EventStream
@@ -289,7 +282,7 @@ class EventSource(_Source, _Closing):
             self._ended = True
             try:
                 self._leave(error)
-            except Exception:  # the first error matters more
+            except Exception:
                 pass
             raise
         finally:
@@ -302,7 +295,7 @@ class EventSource(_Source, _Closing):
         return event
 
     def _open(self) -> None:
-        self._start()
+        self._state = self._state or self._policy.start(clock=self._clock)
         try:
             opening = self._connect(last_event_id=self._id)
             stream = opening.__enter__()
@@ -358,11 +351,9 @@ class EventSource(_Source, _Closing):
         self._wake.set()
         if reader is None:
             self._leave()
-        elif stream is None:
-            pass
-        elif reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running"):
+        elif stream and (reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running")):
             stream.close()  # within a callback; pycurl's from any thread
-        else:
+        elif stream:
             # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
             response = stream.response
             try:
@@ -433,14 +424,14 @@ class AsyncEventSource(_Source, _AsyncClosing):
         return event
 
     async def _open(self) -> None:
-        self._start()
+        self._state = self._state or self._policy.start(clock=self._clock)
         if self._sleep is None:
             from asyncio import get_running_loop
 
             try:
                 self._wake = get_running_loop().create_future()
             except RuntimeError as error:
-                raise RuntimeError("outside asyncio, pass sleep, such as sleep=trio.sleep") from error
+                raise RuntimeError("outside asyncio, pass sleep=trio.sleep") from error
         try:
             opening = self._connect(last_event_id=self._id)
             stream = await opening.__aenter__()
@@ -486,7 +477,7 @@ class AsyncEventSource(_Source, _AsyncClosing):
             await opening.__aexit__(error and type(error), error, error and error.__traceback__)
 
     async def aclose(self) -> None:
-        """Release the connection, and end; another task's read or wait ends at once, its connecting does not."""
+        """Release the connection, and end; another task's read or wait ends at once."""
         self._closed = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -565,7 +556,7 @@ def _require(valid: bool, name: str, wanted: str, value: object) -> None:
 
 
 def _retry_after(error: StatusError) -> float:
-    """Return how many seconds the server asks to wait (RFC 9110, 10.2.3)."""
+    """Return the seconds that the server asks to wait (RFC 9110, 10.2.3)."""
     text = error.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)  # inf for 400 digits

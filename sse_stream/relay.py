@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Pass the bytes on untouched, and read the events beside them: for proxies that account for what goes by.
+"""Pass the bytes on untouched, and read the events beside them: for proxies. Provisional until 0.2.
 
-Provisional until 0.2.
-
-A chunk is handed on first, and decoded when the next one is asked for. Cost: that of the decoder; one chunk is held.
+A chunk is handed on first, and decoded when the next one is asked for. Cost: that of the decoder.
 """
 
 from __future__ import annotations
@@ -67,7 +65,7 @@ class _Observer:
         self._chunk = b""  # handed on, and not decoded yet
         self._bytes = self._count = 0
         self._fault: Exception | None = None
-        self._untold = [True]  # popped at the end, which is atomic
+        self._untold = [True]  # to pop it is atomic
 
     def _hand_on(self, chunk: Chunk) -> None:
         self._chunk = _as_bytes(chunk)  # a copy, if it is a buffer
@@ -219,7 +217,7 @@ def tee(
 
     chunks, decoder, response: as EventStream takes them. Without a decoder, nothing is decoded of a response whose Content-Type
         is another than text/event-stream.
-    on_event: called with each event after its bytes were handed on, before the next chunk is waited for.
+    on_event: called with each event after its bytes were handed on, before the next chunk is read.
     on_end: called with the TeeOutcome, exactly once; when the tee is collected, if it is dropped before.
 
     An observer or decoder that raises is logged, and left alone from then on.
@@ -235,10 +233,7 @@ def atee(
     decoder: SSEDecoder | None = None,
     response: Any = None,
 ) -> AsyncTee[_Chunk]:
-    """`tee` for an async iterable; the observers are plain functions here, too.
-
-    Cancelling the wait for a chunk closes the tee. Dropped without `aclose`, it releases nothing.
-    """
+    """`tee` for an async iterable; the observers are plain functions, too. Dropped without `aclose`, it releases nothing."""
     return AsyncTee(_async_iterator(chunks, "atee", "tee"), on_event, on_end, decoder, response)
 
 
