@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The command line: `python -m sse_stream`, or `sse-stream` where the package is installed."""
+"""The command line."""
 
 from __future__ import annotations
 
 import argparse
 import errno
-import io
-import itertools
 import json
 import os
 import sys
@@ -31,30 +29,27 @@ if TYPE_CHECKING:
 
     from .reconnect import EventSource
 
-# What writing to a pipe that nobody reads says.
-_CLOSED_PIPE = errno.EINVAL if os.name == "nt" else errno.EPIPE
+_CLOSED_PIPE = errno.EINVAL if os.name == "nt" else errno.EPIPE  # nobody reads
 
 _EPILOG = """\
 examples:
-  sse-stream https://example.org/events
   sse-stream https://example.org/v1/chat -H 'Authorization: Bearer KEY' --body @request.json --data
   curl -sN https://example.org/events | sse-stream
-  sse-stream recorded.txt --incomplete discard
 
-At a terminal, events are shown for reading. Into a pipe or a file goes one JSON object a line, with the keys event, data, id
-and retry. The exit status is 0 at the end of the stream, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C.
+A terminal shows events for reading; a pipe or a file gets one JSON object a line, with the keys event, data, id and retry.
+Exit status: 1 after an error, 2 for a wrong command line, 130 after Ctrl-C.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
+    """Return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
         if options.demo:
             return _demo()
         if options.source in (None, "-") and (sys.stdin is None or (options.source is None and sys.stdin.isatty())):
-            parser.error("nothing to read: name a URL or a file, or pipe a stream in (--demo shows one)")
+            parser.error("nothing to read: name a URL or a file, pipe a stream in, or try --demo")
         if sys.stdout is None:
             raise OSError("standard output is closed")
         with _open(parser, options) as stream:
@@ -63,13 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # What is left in the buffer must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not raise again at exit
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
         message = str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
         if isinstance(error, InvalidURL):  # its text would show user info and query
-            message = f"this is no URL that can be asked for: {shown_url(str(options.source))}"
+            message = f"not a URL: {shown_url(str(options.source))}"
         if sys.stderr is not None:
             print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr)
         return 1
@@ -78,36 +72,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sse-stream",
-        description="Read Server-Sent Events from a URL, a file or standard input, and write them as they arrive.",
+        description="Read Server-Sent Events, and write them as they arrive.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", nargs="?", help="an http or https URL, a file, or - for standard input (the default)")
-    parser.add_argument("--demo", action="store_true", help="read from a local server that sends in awkward pieces")
+    parser.add_argument("--demo", action="store_true", help="read from a local server")
     parser.add_argument("--version", action="version", version=f"sse_stream {__version__}")
-    output = parser.add_argument_group("output")
-    shape = output.add_mutually_exclusive_group()
-    shape.add_argument("--data", action="store_true", help="write the data of each event alone, and a line feed")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--data", action="store_true", help="write only the data, and a line feed")
     shape.add_argument("--json", action="store_true", help="write JSON at a terminal, too")
-    reading = parser.add_argument_group("reading")
-    reading.add_argument(
+    parser.add_argument(
         "--incomplete",
         choices=("dispatch", "discard", "raise"),
-        help="what becomes of an event that the end of the stream cuts off (default: dispatch, or discard with --reconnect)",
+        help="an event that the end cuts off (default: dispatch, with --reconnect discard)",
     )
-    reading.add_argument(
-        "--max-event-size", type=int, default=64 << 20, metavar="BYTES", help="the bound on one event (default: 64 MiB)"
+    parser.add_argument(
+        "--max-event-size", type=int, default=64 << 20, metavar="BYTES", help="bound on one event (default: 64 MiB)"
     )
-    reading.add_argument("--last-event-id", default="", metavar="ID", help="resume after this event")
+    parser.add_argument("--last-event-id", default="", metavar="ID", help="resume after this event")
     request = parser.add_argument_group("request (with a URL)")
     request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
     request.add_argument("-X", "--method", help="default: GET, or POST with --body")
     request.add_argument(
-        "--body", metavar="TEXT|@FILE", help="sent as application/json, unless a header says otherwise; @- is standard input"
+        "--body", metavar="TEXT|@FILE", help="sent as JSON, unless a header says otherwise; @-: standard input"
     )
-    request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte")
-    request.add_argument("--reconnect", action="store_true", help="connect again, and resume, whenever the connection breaks")
-    request.add_argument("--no-check", action="store_true", help="read on whatever the status and the Content-Type are")
+    request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the longest silence")
+    request.add_argument("--reconnect", action="store_true", help="connect again, and resume")
+    request.add_argument("--no-check", action="store_true", help="accept any status and Content-Type")
     return parser
 
 
@@ -117,7 +109,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0
     if not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise argparse.ArgumentTypeError(f"a number of seconds above 0 is wanted, not {text!r}")
+        raise argparse.ArgumentTypeError(f"not a number of seconds above 0: {text!r}")
     return seconds
 
 
@@ -131,9 +123,8 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
     if source.partition("://")[0].lower() in ("http", "https"):
         return _open_url(source, options, make_decoder)
     decoder = make_decoder(options.last_event_id)
-    request = (options.header, options.method, options.timeout, options.reconnect, options.no_check)
-    if any(request) or options.body is not None:
-        parser.error("the options of a request need a URL that begins with http:// or https://")
+    if any((options.header, options.method, options.body, options.timeout, options.reconnect, options.no_check)):
+        parser.error("the options of a request need a URL")
     file: Any = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115  the stream closes it
     chunks = iter(lambda: file.read1(65536), b"")  # what is there, without waiting for more
     return EventStream(chunks, decoder=decoder, response=file)
@@ -142,14 +133,15 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
 def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]) -> EventStream | EventSource:
     last_event_id: str = options.last_event_id
     if last_event_id and header_value(last_event_id) is None:
-        raise ValueError("this --last-event-id cannot be sent: it has a control character, or a blank at an end")
+        raise ValueError("--last-event-id cannot be sent")
     fields = Headers(map(_header, options.header))
     headers = {name: value.encode() for name, value in fields.items()}
-    body = None if options.body is None else _read_body(options.body)
-    if body is not None and "Content-Type" not in fields:
-        headers["Content-Type"] = b"application/json"
-    method = options.method or ("GET" if body is None else "POST")
-    request: dict[str, Any] = {"headers": headers, "data": body, "timeout": options.timeout, "check": not options.no_check}
+    request: dict[str, Any] = {"headers": headers, "timeout": options.timeout, "check": not options.no_check}
+    method = options.method or ("GET" if options.body is None else "POST")
+    if options.body is not None:
+        request["data"] = _read_body(options.body)
+        if "Content-Type" not in fields:
+            headers["Content-Type"] = b"application/json"
     if options.reconnect:
         return subscribe(None, method, url, make_decoder=make_decoder, last_event_id=last_event_id, **request)
     return connect(None, method, url, decoder=make_decoder(last_event_id), **request).__enter__()
@@ -158,7 +150,7 @@ def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ValueError(f"a header is given as 'NAME: VALUE', not {text!r}")
+        raise ValueError(f"not of the form 'NAME: VALUE': {text!r}")
     return name.strip(), value.strip()
 
 
@@ -172,7 +164,6 @@ def _read_body(text: str) -> bytes:
 
 
 def _write(events: Iterable[ServerSentEvent], options: argparse.Namespace) -> None:
-    """Write each event to standard output and flush it."""
     terminal = sys.stdout.isatty()
     encoding = sys.stdout.encoding if terminal else "utf-8"
     for event in events:
@@ -191,7 +182,7 @@ def _write(events: Iterable[ServerSentEvent], options: argparse.Namespace) -> No
             raise
 
 
-# Characters that JSON lets stand as they are, though some readers take them for the end of a line or for a command.
+# What JSON lets stand, and some readers take for the end of a line or a command.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
@@ -205,26 +196,24 @@ def _readable(event: ServerSentEvent) -> str:
         head.append(f"id {event.id}")
     if event.retry is not None:
         head.append(f"retry {event.retry} ms")
-    line = _visible(", ".join(head)).replace("\n", "\\x0a")
-    return (f"[{line}]\n" if head else "") + _visible(event.data)
+    return _visible((f"[{', '.join(head)}]\n" if head else "") + event.data)
 
 
 def _visible(text: str) -> str:
-    """Escape what a terminal would obey: control, direction and other invisible characters, but LF, TAB and joiners."""
     return "".join(map(_shown, text))
 
 
 def _shown(c: str) -> str:
+    """Escape what a terminal obeys or does not show, but LF, TAB and joiners."""
     obeyed = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t\u200c\u200d"
     return c.encode("unicode_escape").decode() if obeyed else c
 
 
 _DEMO_EVENTS = 6
 _DEMO_STREAM = (
-    "\ufeff: behind a byte order mark, with all three line ends\r\n"
-    'event: start\r\nid: 1\r\nretry: 2000\r\ndata: {"model": "demo"}\r\n\r\n'
+    '\ufeffevent: start\r\nid: 1\r\nretry: 2000\r\ndata: {"model": "demo"}\r\n\r\n'
     'id: 2\ndata: {"text": "Bytes in, "}\n\n'
-    ": a comment keeps the connection alive\n\n"
+    ": a comment\n\n"
     'id: 3\rdata: {"text": "events out: "}\r\r'
     'id: 4\r\ndata: {"text": "na\u00efve caf\u00e9, \u65e5\u672c\u8a9e, \U0001f680 "}\r\n\r\n'
     'id: 5\ndata: {"text":\ndata:  "in two data lines."}\n\n'
@@ -237,21 +226,19 @@ class _DemoHandler(StreamRequestHandler):
         while self.rfile.readline().strip():  # the request
             pass
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        # These pieces part CR from LF, characters from themselves, and the byte order mark.
-        stream, sizes = io.BytesIO(_DEMO_STREAM), itertools.cycle(range(1, 6))
-        while piece := stream.read(next(sizes)):
+        for start in range(0, len(_DEMO_STREAM), 3):  # cuts between CR and LF, and within characters
+            piece = _DEMO_STREAM[start : start + 3]
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             time.sleep(0.015)
         self.wfile.write(b"0\r\n\r\n")
 
 
 def _demo() -> int:
-    """Serve a stream on a local socket and read it as a program would."""
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):
-        stdout.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows the demo, too
-    print(f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 1 to 5. As they arrive:\n", flush=True)
-    # Not HTTPServer, which asks for the name of the machine: where nobody answers that takes seconds.
+        stdout.reconfigure(errors="backslashreplace")  # for a terminal without Unicode
+    print(f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 3.\n", flush=True)
+    # HTTPServer would ask for the name of the machine, which may take seconds.
     with TCPServer(("127.0.0.1", 0), _DemoHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/"
@@ -259,10 +246,9 @@ def _demo() -> int:
         with connect(build_opener(ProxyHandler({})), "GET", url, timeout=10) as stream:
             for event in stream:
                 count += 1
-                print(f"{time.monotonic() - begin:5.2f} s  {event.event:8} id {event.id}  {_json_line(event)}", flush=True)
+                print(f"{time.monotonic() - begin:5.2f} s  {_json_line(event)}", flush=True)
                 text += event.json()["text"] if event.event == "message" else ""
-    print(f"\n{count} events. The text of the reply: {text}")
-    print(f"The last event came without its blank line; to resume, send Last-Event-ID: {stream.last_event_id}")
+    print(f"\n{count} events: {text}")
     return 0 if count == _DEMO_EVENTS else 1
 
 

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Encode events: what decodes to them again, on the wire.
+"""Encode events: decoding gives the same again.
 
-A valid event is one that a decoder can give out: `event` is not empty and has no CR or LF, `id` has no CR, LF or NUL, `data`
-has no CR, `retry` is None or not negative. For every list of valid events, decoding what was encoded gives the same events.
-
-Besides, CR and CRLF in data are taken for LF, and an empty type for "message". All else that would not arrive as it is, is
-refused. Cost: linear.
+That holds for what a decoder can give out: `event` is not empty and has no CR or LF, `id` no CR, LF or NUL, `data` no CR,
+`retry` is None or not negative. Besides, CR and CRLF in data are taken for LF, and an empty type for "message". Cost: linear.
 """
 
 from __future__ import annotations
@@ -18,10 +15,9 @@ __all__ = ["SSEEncoder"]
 class SSEEncoder:
     """Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
 
-    last_event_id: the ID that the reader starts from, such as the `Last-Event-ID` of its request; "" for none.
+    last_event_id: the ID that the reader starts from: the `Last-Event-ID` of its request.
 
-    An event's `id` is the last event ID in force: repeat it to keep that of the event before; "" resets it. TypeError and
-    ValueError for an ID that is no valid one.
+    An event's `id` is the last event ID in force: repeat it to keep that of the event before; "" resets it.
     """
 
     __slots__ = ("_last_event_id",)
@@ -33,18 +29,21 @@ class SSEEncoder:
     def encode(self, event: ServerSentEvent) -> bytes:
         """Return the event's block with its blank line; `id` is written where it is not the ID in force.
 
-        TypeError for what is no ServerSentEvent of such fields, ValueError for a field that could not arrive as it is; the
-        encoder is then as before.
+        TypeError and ValueError for what could not arrive as it is; the encoder is then as before.
         """
         if not isinstance(event, ServerSentEvent):
-            raise TypeError(f"encode() takes a ServerSentEvent, such as ServerSentEvent(data=...), not {type(event).__name__}")
+            raise TypeError(f"encode() takes a ServerSentEvent, not {type(event).__name__}")
         event_type, data, event_id, retry = event
         _refuse_all_but_text("event", event_type, "\r\n")
         _refuse_all_but_text("data", data, "")
         _refuse_all_but_text("id", event_id, "\r\n\0")
         block = ""
         if retry is not None:
-            block += f"retry: {_digits(retry)}\n"
+            if not isinstance(retry, int):
+                raise TypeError(f"retry must be an int or None, not {type(retry).__name__}")
+            if retry < 0:
+                raise ValueError("retry must not be negative")
+            block += f"retry: {retry:d}\n"  # True is "1"; a ValueError beyond 4,300 digits, which no decoder takes
         if event_id != self._last_event_id:
             block += f"id: {event_id}\n"
         if event_type not in ("message", ""):
@@ -54,9 +53,9 @@ class SSEEncoder:
         return encoded
 
     def comment(self, text: str = "") -> bytes:
-        """Return a comment, to keep a connection alive, or several for a text of several lines.
+        """Return a comment, to keep a connection alive; one for each line of the text.
 
-        No blank line follows, since some readers take that for an event. TypeError and ValueError for what is no text.
+        No blank line follows, since some readers take that for an event.
         """
         _refuse_all_but_text("a comment", text, "")
         return _prefixed(": ", text).encode()
@@ -67,18 +66,10 @@ def _prefixed(prefix: str, text: str) -> str:
     return prefix + text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\n" + prefix) + "\n"
 
 
-def _digits(retry: int) -> str:
-    if not isinstance(retry, int):
-        raise TypeError(f"retry must be an int, in milliseconds, or None, not {type(retry).__name__}")
-    if retry < 0:
-        raise ValueError(f"retry must not be negative, but is {retry}")
-    return f"{retry:d}"  # True is "1"; a ValueError beyond 4,300 digits, which no decoder takes
-
-
 def _refuse_all_but_text(name: str, text: str, forbidden: str) -> None:
     if not isinstance(text, str):
         raise TypeError(f"{name} must be a str, not {type(text).__name__}")
     for character in forbidden:
         if character in text:
-            why = "makes readers ignore it" if character == "\0" else "would end its line and forge what follows"
-            raise ValueError(f"{name} must not contain {character!r}, which {why}: {text!r}")
+            why = "makes readers ignore it" if character == "\0" else "would forge a line"
+            raise ValueError(f"{name} must not contain {character!r}, which {why}")

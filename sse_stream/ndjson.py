@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Read newline-delimited JSON, the other framing in which services stream: one JSON document a line. Provisional until 0.2.
+"""Read newline-delimited JSON: one JSON document a line. Provisional until 0.2.
 
-A line ends at LF, the last one at the end. Lines of white space and a byte order mark at the start are passed over. How the
-bytes are cut changes nothing, and a document comes out when its line has ended.
-
-Cost: linear in the bytes. Held are the unfinished line, and the lines of one chunk until they are asked for.
+A line ends at LF, the last one at the end. Blank lines and a byte order mark at the start are passed over. Cost: linear.
 """
 
 from __future__ import annotations
@@ -24,44 +21,42 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDocuments", "DocumentError", "Documents", "aiter_documents", "iter_documents"]
 
 _BOM = b"\xef\xbb\xbf"
-_SHOWN = 200  # bytes of a faulty line in its error
+_SHOWN = 200  # bytes
 
 
 class DocumentError(SSEError):
-    """A line is no JSON document in UTF-8, or is longer than `max_line_size`; `__cause__` is what `loads` raised.
+    """A line is no JSON document in UTF-8, or too long; `__cause__` is what `loads` raised.
 
     line_number: from 1; blank lines count.
-    start: the line's first 200 bytes, as text; of one that is too long, at most one byte too many.
+    start: the line's first 200 bytes, as text.
     """
 
     def __init__(self, reason: str, line_number: int, start: str) -> None:
-        super().__init__(f"line {line_number} {reason}: {start!r}")
-        self._reason = reason
+        super().__init__(reason, line_number, start)
         self.line_number = line_number
         self.start = start
 
-    def __reduce__(self) -> tuple[type[DocumentError], tuple[str, int, str]]:
-        return type(self), (self._reason, self.line_number, self.start)
+    def __str__(self) -> str:
+        return f"line {self.line_number} {self.args[0]}: {self.start!r}"
 
 
 class _Lines:
-    """What both sides share: bytes in, documents out."""
-
     _response_to_close = None
 
     def __init__(self, chunks: Any, max_line_size: int | None, loads: Callable[[str], Any] | None) -> None:
-        if max_line_size is not None and not isinstance(max_line_size, int):
-            raise TypeError(f"max_line_size must be an int or None, not {_name(max_line_size)}")
-        if max_line_size is not None and max_line_size < 1:
-            raise ValueError(f"max_line_size must be at least 1 byte, or None for no bound, not {max_line_size}")
+        if max_line_size is not None:
+            if not isinstance(max_line_size, int):
+                raise TypeError(f"max_line_size must be an int or None, not {_name(max_line_size)}")
+            if max_line_size < 1:
+                raise ValueError(f"max_line_size must be at least 1, not {max_line_size}")
         if loads is not None and not callable(loads):
             raise TypeError(f"loads must be a function of a str, not {_name(loads)}")
         self._chunks = chunks
         self._limit = max_line_size
         self._loads = loads or json.loads
-        self._line = bytearray()  # the one that has not ended
-        self._line_number = 1  # of the next to be looked at
-        self._lines: Iterator[bytes] = iter(())  # ended, and not looked at
+        self._line = bytearray()  # unfinished
+        self._line_number = 1
+        self._lines: Iterator[bytes] = iter(())  # not parsed yet
         self._ended = False
 
     def _feed(self, chunk: Chunk) -> None:
@@ -84,7 +79,6 @@ class _Lines:
         self._ended = True
 
     def _parse(self) -> Iterator[Any]:
-        """Give the documents of `_lines`, and measure what follows; may be left at any of them and called again."""
         for line in self._lines:
             if self._line_number == 1:
                 line = line.removeprefix(_BOM)
@@ -156,7 +150,7 @@ class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
 
     async def __anext__(self) -> Any:
         if self._waiting:
-            raise RuntimeError("two tasks wait for these documents at once; let one read and pass them on")
+            raise RuntimeError("two tasks wait for these documents at once")
         self._waiting = True
         try:
             while True:
@@ -165,8 +159,8 @@ class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
                 if self._ended:
                     break
                 await self._read()
-        except GeneratorExit:
-            self._abandon()  # the coroutine was closed or collected: nothing can be awaited
+        except GeneratorExit:  # nothing can be awaited
+            self._abandon()
             raise
         except BaseException:
             self._abandon()
@@ -199,13 +193,11 @@ def iter_documents(
 ) -> Documents:
     """Iterate over the JSON documents in an iterable of bytes, one a line.
 
-    chunks: any iterable of bytes, bytearray or memoryview, cut anywhere; closed with the iterator. Its exceptions pass through,
-        and the line that they cut off is dropped.
-    max_line_size: how many bytes a line may have, without its LF; by default 64 MiB; None for no bound.
+    chunks: as EventStream takes them. The line that their exception cuts off is dropped.
+    max_line_size: the most bytes of a line, without its LF; None for no bound.
     loads: parses a line, a str; by default `json.loads`.
 
-    DocumentError, after the documents before it, for a line that is too long, not UTF-8, or that `loads` refuses by any
-    exception; nothing follows it. TypeError and ValueError for arguments of the wrong kind.
+    DocumentError, after the documents before it, for a line that is too long, not UTF-8, or that `loads` refuses.
     """
     return Documents(_iterator(chunks, "iter_documents", "aiter_documents"), max_line_size, loads)
 

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Read what LLM services put on top of an event stream: JSON payloads, a mark at the end, errors in the middle.
-
-Provisional until 0.2.
+"""Read what LLM services put on top of events: JSON, a mark at the end, errors. Provisional until 0.2.
 
     with connect(httpx, "POST", url, json=request) as stream:
         for payload in iter_payloads(stream, require_done=True):
             print(payload["choices"])
 
-An event is parsed when its payload is asked for; nothing is held. The client's exceptions come from the transport, PayloadError
-from data that is not JSON, ServiceError from the service, IncompleteEventError from a stream that ends too early.
+PayloadError tells of data that is not JSON, ServiceError of the service, IncompleteEventError of a stream that ends too early.
 """
 
 from __future__ import annotations
@@ -16,14 +13,14 @@ from __future__ import annotations
 import json
 
 from .decoder import IncompleteEventError, ServerSentEvent, SSEError
-from .streams import AsyncEventStream, EventStream, _aclose, _AsyncClosing, _close, _Closing, _name
+from .streams import AsyncEventStream, EventStream, _aclose, _AsyncClosing, _AsyncOwner, _Closing, _name, _Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable
-    from typing import Any, TypeGuard, Union
+    from typing import Any
 
-    Mark = Union[str, Callable[[ServerSentEvent], object], None]
+    Mark = str | Callable[[ServerSentEvent], object] | None
     IsError = Callable[[ServerSentEvent, Any], object]
 
 __all__ = [
@@ -36,9 +33,9 @@ __all__ = [
     "iter_payloads",
 ]
 
-_END: Any = object()  # after the last event
+_END: Any = object()
 _ERRORS = ("error", "response.failed")
-_SHOWN = 200  # characters of data and messages in an error's text
+_SHOWN = 200  # characters
 
 
 class PayloadError(SSEError):
@@ -46,7 +43,7 @@ class PayloadError(SSEError):
 
     event:  the event, whole.
     number: which event of the stream it is, from 1.
-    reason: what `loads` said, as a str; its exception is the `__cause__`.
+    reason: what `loads` said; its exception is the `__cause__`.
     """
 
     def __init__(self, event: ServerSentEvent, number: int, reason: str) -> None:
@@ -55,7 +52,7 @@ class PayloadError(SSEError):
         self.number = number
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[PayloadError], tuple[ServerSentEvent, int, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.event, self.number, self.reason)
 
 
@@ -63,18 +60,18 @@ class ServiceError(SSEError):
     """The service reported an error within the stream.
 
     event:   the event, whole.
-    payload: its parsed data; the data itself, if it is not JSON.
-    message: the error's message, a str, where services put it, else the data.
+    payload: its parsed data, or the data itself, if it is not JSON.
+    message: the error's message, a str, else the data.
     """
 
     def __init__(self, event: ServerSentEvent, payload: Any) -> None:
         self.event = event
         self.payload = payload
         self.message: str = _find_message(payload) or event.data
-        text, data = _shown(self.message) or "it did not say which", _shown(event.data)
+        text, data = _shown(self.message) or "no message", _shown(event.data)
         super().__init__(f"the service sent an error: {text}" + (f"; data: {data}" if data not in ("", text) else ""))
 
-    def __reduce__(self) -> tuple[type[ServiceError], tuple[ServerSentEvent, Any]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.event, self.payload)
 
 
@@ -93,16 +90,12 @@ def iter_payloads(
 ) -> Payloads:
     """Iterate over the parsed JSON of each event; events with empty data are passed over.
 
-    events: an EventStream, or any iterable of events; closed at the mark, at the end, at an error, and with the iterator.
-    done: the data that marks the end, apart from white space; or a predicate on the event, whose payload is still yielded; or
-        None.
-    require_done: raise IncompleteEventError if the events end before the mark; its `.event` is what the end cut off, if that is
-        not JSON.
-    is_error: whether to raise ServiceError for an event and its payload, None: never. It is asked about all events of the type
-        "error"; for payload it gets their data, if that is not JSON.
-    loads: parses the data, a str; by default `json.loads`. Any Exception of it becomes a PayloadError.
-
-    What `events` raises passes through. TypeError and ValueError for what cannot work, also for an item that is no event.
+    events: an EventStream, or any iterable of events; closed at the mark, the end, an error, and with the iterator.
+    done: the data that marks the end; or a predicate on the event, whose payload is still yielded; or None.
+    require_done: raise IncompleteEventError if the events end before the mark; its `.event` is what the end cut off.
+    is_error: whether to raise ServiceError for an event and its payload; None: never. Data of an event of the type "error" that
+        is not JSON is the payload itself.
+    loads: parses the data, a str; by default `json.loads`.
     """
     _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
     return Payloads(events, iter(events), done, require_done, is_error, loads)
@@ -116,37 +109,28 @@ def aiter_payloads(
     is_error: IsError | None = is_service_error,
     loads: Callable[[str], Any] | None = None,
 ) -> AsyncPayloads:
-    """`iter_payloads` for an AsyncEventStream or any async iterable of events, with `aclose` for `close`."""
+    """`iter_payloads` for an async iterable of events, such as an AsyncEventStream."""
     _refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
     return AsyncPayloads(events, aiter(events), done, require_done, is_error, loads)
 
 
 class _Reader:
-    """What both sides share."""
-
-    def __init__(
-        self,
-        events: Any,
-        iterator: Any,
-        done: Mark,
-        require_done: bool,
-        is_error: IsError | None,
-        loads: Callable[[str], Any] | None,
-    ) -> None:
+    def __init__(self, events: Any, iterator: Any, done: Any, require_done: bool, is_error: Any, loads: Any) -> None:
         if done is not None and not isinstance(done, str) and not callable(done):
-            raise TypeError(f"done must be a str, a function of the event, or None, not {_name(done)}")
+            raise TypeError(f"done must be a str, a function or None, not {_name(done)}")
         if isinstance(done, str):
             done = done.strip()
         if done == "":
-            raise ValueError("done must not be empty, since empty data is passed over; pass None for no mark")
+            raise ValueError("done must not be empty; pass None for no mark")
         if require_done and done is None:
             raise ValueError("require_done=True needs a mark: pass done")
         if is_error is not None and not callable(is_error):
-            raise TypeError(f"is_error must be a function of the event and its payload, or None, not {_name(is_error)}")
+            raise TypeError(f"is_error must be a function or None, not {_name(is_error)}")
         if loads is not None and not callable(loads):
-            raise TypeError(f"loads must be a function of a str, not {_name(loads)}")
-        self._events: Any = events  # None once released, as the iterator
-        self._iterator: Any = iterator
+            raise TypeError(f"loads must be a function, not {_name(loads)}")
+        self._events = events
+        self._chunks = iterator
+        self._response_to_close = None if iterator is events else events
         self._done = done
         self._require_done = require_done
         self._is_error = is_error
@@ -156,7 +140,6 @@ class _Reader:
         self._ended = False
 
     def _take(self, event: ServerSentEvent) -> None:
-        """Hold the payload of an event, if it has one, and note the end: the mark, or _END."""
         if self._ended:  # closed while another task waited
             return
         if event is _END:
@@ -167,7 +150,7 @@ class _Reader:
         self._number += 1
         data = getattr(event, "data", None)
         if not isinstance(data, str):
-            raise TypeError(f"payloads are read from events, not from {_name(event)}; make events of bytes with EventStream")
+            raise TypeError(f"payloads are those of events, such as an EventStream has, not of {_name(event)}")
         done = self._done
         if data.strip() == done:
             self._ended = True
@@ -192,7 +175,6 @@ class _Reader:
             self._held.append(payload)
 
     def _refusal(self, event: ServerSentEvent, reason: str) -> SSEError:
-        """Return the error for data that is not JSON."""
         events = self._events
         # The unfinished event is the only one that an EventStream dispatches at its end.
         if isinstance(events, (EventStream, AsyncEventStream)) and events._state.ended and events._state.error is None:
@@ -202,18 +184,18 @@ class _Reader:
         return PayloadError(event, self._number, reason)
 
 
-class Payloads(_Reader, _Closing):
+class Payloads(_Reader, _Owner, _Closing):
     """What `iter_payloads` returns: an iterator and a context manager."""
 
     def __next__(self) -> Any:
         while not self._held and not self._ended:
             try:
-                self._take(next(self._iterator, _END))
+                self._take(next(self._chunks, _END))
             except Exception:
                 self._ended = True
                 try:
                     self._release()
-                except Exception:  # the first error matters more
+                except Exception:
                     pass
                 raise
             if self._ended:
@@ -228,24 +210,15 @@ class Payloads(_Reader, _Closing):
         self._held.clear()
         self._release()
 
-    def _release(self) -> None:
-        events, self._events = self._events, None
-        iterator, self._iterator = self._iterator, None
-        try:
-            if iterator is not events:
-                _close(iterator)
-        finally:
-            _close(events)
 
-
-class AsyncPayloads(_Reader, _AsyncClosing):
+class AsyncPayloads(_Reader, _AsyncOwner, _AsyncClosing):
     """What `aiter_payloads` returns: an async iterator and an async context manager."""
 
     _waiting = False
 
     async def __anext__(self) -> Any:
         if self._waiting:
-            raise RuntimeError("two tasks wait for these payloads at once; let one read and pass them on")
+            raise RuntimeError("two tasks wait for these payloads at once")
         while not self._held and not self._ended:
             try:
                 self._take(await self._wait())
@@ -263,47 +236,37 @@ class AsyncPayloads(_Reader, _AsyncClosing):
         raise StopAsyncIteration
 
     async def _wait(self) -> Any:
-        """Return the next event, _END after the last."""
         self._waiting = True
         try:
-            return await self._iterator.__anext__()
+            return await self._chunks.__anext__()
         except StopAsyncIteration:
             return _END
         finally:
             self._waiting = False
 
     async def aclose(self) -> None:
-        """End the iterator and close the events; a task that waits for a payload gets StopAsyncIteration."""
+        """End the iterator and close the events; a waiting task gets StopAsyncIteration."""
         self._ended = True
         self._held.clear()
         await self._release()
 
     async def _release(self) -> None:
-        if getattr(self._iterator, "ag_running", False):
-            return  # another task waits in a generator: its call releases it
-        events, self._events = self._events, None
-        iterator, self._iterator = self._iterator, None
+        events, self._response_to_close = self._response_to_close, None
         try:
-            if iterator is not events:
-                await _aclose(iterator)
-        except GeneratorExit:  # nothing more can be awaited
+            await super()._release()
+        except GeneratorExit:
+            events = None  # nothing more can be awaited
             raise
-        except BaseException:
+        finally:
             await _aclose(events)
-            raise
-        await _aclose(events)
 
 
 def _get(payload: Any, key: str) -> Any:
-    return payload.get(key) if _is_object(payload) else None
-
-
-def _is_object(payload: Any) -> TypeGuard[dict[str, Any]]:
-    return isinstance(payload, dict)
+    fields = payload
+    return fields.get(key) if isinstance(payload, dict) else None
 
 
 def _find_message(payload: Any) -> str:
-    """Return what an error says, where services put it, or ""."""
     of_response = _get(_get(payload, "response"), "error")  # OpenAI's Responses API
     for error in (_get(payload, "error"), of_response, payload):
         message = error if isinstance(error, str) else _get(error, "message")
@@ -313,14 +276,13 @@ def _find_message(payload: Any) -> str:
 
 
 def _refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:
-    """Raise TypeError for what is taken for an iterable of events by mistake."""
     name, hint = _name(events), ""
     if isinstance(events, (str, bytes, bytearray, memoryview)):
-        hint = "; make events of bytes with EventStream([data])"
+        hint = "; pass EventStream([data])"
     elif isinstance(events, ServerSentEvent):
         hint = "; pass [event]"
     elif hasattr(events, "headers"):
-        hint = "; pass the stream that iter_events or aiter_events of its client's adapter makes of it"
+        hint = "; pass what iter_events or aiter_events makes of it"
     elif hasattr(events, side):
         return
     elif hasattr(events, "__iter__") or hasattr(events, "__aiter__"):
@@ -331,7 +293,6 @@ def _refuse_other_than_events(events: Any, function: str, side: str, other: str)
 
 
 def _shown(text: str) -> str:
-    """Return the start of a text in one line of printable characters."""
     start = " ".join(text[: 4 * _SHOWN].split())
     start = "".join(c if c.isprintable() else "\ufffd" for c in start)
     return start if len(start) <= _SHOWN and len(text) <= 4 * _SHOWN else start[:_SHOWN] + " ..."

@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Connections that last: read events, and connect again where a connection broke off (WHATWG HTML 9.2.3).
+"""Read events, and connect again where a connection broke off (WHATWG HTML 9.2.3). Provisional until 0.2.
 
-Provisional until 0.2.
-
-`Reconnection` does no I/O: told what happened, it answers with the next delay. `EventSource` and `AsyncEventSource` drive it
-over any function that opens a connection, as the adapters' `subscribe` and `asubscribe` are. Nothing runs in the background:
-connecting, reading and waiting happen in the call that asks for the next event.
-
-Cost: a few calls for each event.
+Nothing runs in the background: connecting, reading and waiting happen in the call that asks for an event.
 """
 
 from __future__ import annotations
@@ -23,14 +17,12 @@ from .streams import AsyncEventStream, EventStream, _AsyncClosing, _Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import Future
     from collections.abc import Awaitable, Callable
-    from typing import Any, Literal, NamedTuple, Protocol, TypeVar, Union
+    from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
     from .decoder import ServerSentEvent
-    from .streams import _Stream
 
-    Answer = Union[float, Literal["stop"]]
+    Answer = float | Literal["stop"]
     Source = TypeVar("Source", bound="_Source")
     Client = TypeVar("Client", contravariant=True)
     URL = TypeVar("URL", contravariant=True)
@@ -85,76 +77,60 @@ __all__ = [
     "make_subscribe",
 ]
 
-#: The statuses that are tried again.
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-# Milliseconds, 11 days: a `retry` may have any number of digits.
-_MAX_RETRY = 10**9
 
 if TYPE_CHECKING:
 
     class _Numbers(NamedTuple):
-        initial: float
-        factor: float
-        maximum: float
-        jitter: float
-        max_attempts: int | None
-        max_elapsed: float | None
-        max_retry_after: float
-        reconnect_on_end: bool
+        initial: float = 1.0
+        factor: float = 2.0
+        maximum: float = 30.0
+        jitter: float = 0.5
+        max_attempts: int | None = 8
+        max_elapsed: float | None = None
+        max_retry_after: float = 300.0
+        reconnect_on_end: bool = True
 
 else:
-    _Numbers = namedtuple("_Numbers", "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end")
-    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # so that `_replace` checks, too
+    _Numbers = namedtuple(
+        "_Numbers",
+        "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end",
+        defaults=(1.0, 2.0, 30.0, 0.5, 8, None, 300.0, True),
+    )
+    _Numbers.__init__ = lambda self, *_, **__: self._check()  # the signature stays that of `__new__`
+    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # for `_replace`
 
 
 class ReconnectionPolicy(_Numbers):
-    """Say how long to wait before connecting again, and when to give up. An immutable tuple; all times in seconds.
+    """How long to wait before connecting again, and when to give up. An immutable tuple; times in seconds.
 
     initial: the first delay, and the one after an event.
-    factor: by what the delay grows from one to the next; at least 1.
+    factor: by what the delay grows each time; at least 1.
     maximum: what it grows to.
-    jitter: the share of the delay that is added to it at random, at most.
-    max_attempts: how often in a row it is tried again after a failure, without an event; None: any number.
-    max_elapsed: how long there may be neither an event nor a connection; None: no limit.
-    max_retry_after: the longest `Retry-After` that is waited for.
-    reconnect_on_end: whether to connect again when the server has ended a stream in good order.
+    jitter: the largest share of the delay that is added at random.
+    max_attempts: how many failures in a row, without an event, are tried again; None: all.
+    max_elapsed: how long there may be neither an event nor a connection; None: for ever.
+    max_retry_after: the longest `Retry-After` that is obeyed.
+    reconnect_on_end: whether to connect again after an end in good order.
 
-    A delay is never below the server's `retry` and `Retry-After`. ValueError and TypeError for what is out of range or of
-    another type.
+    A delay is never below the server's `retry` and `Retry-After`.
     """
 
     __slots__ = ()
 
-    def __new__(
-        cls,
-        initial: float = 1.0,
-        factor: float = 2.0,
-        maximum: float = 30.0,
-        jitter: float = 0.5,
-        max_attempts: int | None = 8,
-        max_elapsed: float | None = None,
-        max_retry_after: float = 300.0,
-        reconnect_on_end: bool = True,
-    ) -> ReconnectionPolicy:
-        """Check the values."""
-        policy = super().__new__(
-            cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
-        )
-        values: dict[str, Any] = policy._asdict()
+    def _check(self) -> None:
+        values: dict[str, Any] = self._asdict()
         for name, value in values.items():
             if value is None and name in ("max_attempts", "max_elapsed"):
                 continue
-            kind = int if name == "max_attempts" else bool if name == "reconnect_on_end" else float
-            if not isinstance(value, (int, kind)):
-                raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
+            if not isinstance(value, int if name in ("max_attempts", "reconnect_on_end") else (int, float)):
+                raise TypeError(f"{name} must not be {value!r}")
             least = 1 if name == "factor" else 0
             if not least <= value < float("inf"):
                 raise ValueError(f"{name} must be finite and at least {least}, not {value}")
-        return policy
 
     def start(self, *, random: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> Reconnection:
-        """Return the state of one source; `random` gives 0 to 1, `clock` seconds."""
+        """Start one source; `random` gives 0 to 1, `clock` seconds."""
         if random is None:
             import random as source  # slow to import
 
@@ -163,50 +139,48 @@ class ReconnectionPolicy(_Numbers):
 
 
 class Reconnection:
-    """The state of one source, from `ReconnectionPolicy.start`: told what happened, answer how many seconds to wait, or "stop".
+    """The state of one source, without I/O: told what happened, answer with the seconds to wait, or "stop".
 
-    retry: the server's reconnection time in milliseconds, if it named one.
-    retry_after: how many seconds it asked to wait, if it did.
+    retry: the server's reconnection time in milliseconds; retry_after: in seconds.
     """
 
     def __init__(self, policy: ReconnectionPolicy, random: Callable[[], float], clock: Callable[[], float]) -> None:
         self._policy = policy
         self._random = random
         self._clock = clock
-        self._down_since: float | None = clock()  # moved back by `_down`; None while a connection is up
+        self._down_since: float | None = clock()  # None while a connection is up
         self.event()
 
     def connected(self) -> None:
-        """Note that the server has answered with an event stream."""
+        """Note that a stream is open."""
         if self._down_since is not None:
             self._down = self._clock() - self._down_since
             self._down_since = None
 
     def event(self) -> None:
-        """Note that an event came: all is as at the start."""
+        """Note that an event came."""
         self._failures = 0
         self._backoff = min(self._policy.initial, self._policy.maximum)
         self._down = 0.0  # seconds without a connection, before this one
 
     def ended(self, *, retry: int | None = None) -> Answer:
-        """Answer to a connection's end in good order."""
+        """Answer to an end in good order."""
         return self._next_delay(retry, 0) if self._policy.reconnect_on_end else "stop"
 
     def failed(self, *, retry: int | None = None, retry_after: float | None = None) -> Answer:
-        """Answer to a connection that broke, or could not be made."""
-        policy = self._policy
+        """Answer to a broken connection, or none."""
         self._failures += 1
-        if policy.max_attempts is not None and self._failures > policy.max_attempts:
+        most, least = self._policy.max_attempts, retry_after or 0
+        if (most is not None and self._failures > most) or least > self._policy.max_retry_after:
             return "stop"
-        least = retry_after or 0
-        return "stop" if least > policy.max_retry_after else self._next_delay(retry, least)
+        return self._next_delay(retry, least)
 
     def _next_delay(self, retry: int | None, least: float) -> Answer:
         policy = self._policy
         now = self._clock()
         if self._down_since is None:
             self._down_since = now - self._down
-        delay = max(self._backoff, least, min(retry or 0, _MAX_RETRY) / 1000)
+        delay = max(self._backoff, least, min(retry or 0, 10**9) / 1000)  # it may have any number of digits
         delay += delay * policy.jitter * self._random()
         if policy.max_elapsed is not None and now - self._down_since + delay > policy.max_elapsed:
             return "stop"
@@ -215,82 +189,57 @@ class Reconnection:
 
 
 class _Source:
-    """What both sources share."""
-
     _kind: type[Any]
     _id_of_stream: str  # at its start
-    _status: int | None  # of the last response
+    _status: Any = None  # of the last response
+    _state: Any = None  # a Reconnection, once it is connecting
+    _opening: Any = None  # what is to be left
+    _stream: Any = None
+    _retry: int | None = None
+    _shown = "the event source"  # in logs
+    _closed = False  # by the caller
+    _ended = False  # by itself
 
-    def __init__(
-        self,
-        connect: Any,
-        policy: ReconnectionPolicy | None,
-        last_event_id: str,
-        is_transient: Any,
-        on_connect: Any,
-        on_disconnect: Any,
-        sleep: Any,
-        clock: Any,
-    ) -> None:
-        if not isinstance(last_event_id, str):
-            raise TypeError(f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}')
-        if policy is None:
-            policy = ReconnectionPolicy()
-        elif not isinstance(policy, ReconnectionPolicy):
-            raise TypeError(f"policy must be a ReconnectionPolicy, not {type(policy).__name__}")
+    def __init__(self, connect: Any, policy: Any, last_event_id: str, *functions: Any) -> None:
+        self._policy = ReconnectionPolicy() if policy is None else policy
+        _require(isinstance(self._policy, ReconnectionPolicy), "policy", "a ReconnectionPolicy", policy)
+        _require(isinstance(last_event_id, str), "last_event_id", "a str", last_event_id)
         self._connect = connect
-        self._policy = policy
+        is_transient, on_connect, on_disconnect, self._sleep, self._clock = functions
         self._is_transient = is_transient or _is_os_error
         self._on_connect = on_connect or _ignore
         self._on_disconnect = on_disconnect or _ignore
-        self._sleep = sleep
-        self._clock = clock
         for name in ("connect", "is_transient", "on_connect", "on_disconnect", "sleep", "clock"):
             function = getattr(self, f"_{name}")
-            if function is not None and not callable(function):
-                raise TypeError(f"{name} must be callable, not {type(function).__name__}")
-        self._state: Any = None  # a Reconnection, once it is connecting
-        self._opening: Any = None  # what is to be left
-        self._stream: Any = None
+            _require(function is None or callable(function), name, "callable", function)
         self._id = last_event_id  # before the present stream
-        self._retry: int | None = None
-        self._shown = "the event source"  # in logs
-        self._closed = False  # by the caller
-        self._ended = False  # by itself
 
     @property
     def last_event_id(self) -> str:
-        """The ID to resume from after the event handed out last, "" for none; it outlives a connection."""
-        stream: _Stream | None = self._stream
-        return self._id if stream is None or stream.last_event_id == self._id_of_stream else stream.last_event_id
+        """The ID to resume from after the event handed out last, "" for none."""
+        event_id: str = getattr(self._stream, "last_event_id", self._id)
+        return self._id if self._stream is None or event_id == self._id_of_stream else event_id
 
     @property
     def retry(self) -> int | None:
-        """The reconnection time in milliseconds that the server named last, or None; it outlives a connection."""
-        stream: _Stream | None = self._stream
-        return self._retry if stream is None or stream.retry is None else stream.retry
+        """The reconnection time in milliseconds that the server named last, or None."""
+        retry: int | None = getattr(self._stream, "retry", None)
+        return self._retry if retry is None else retry
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "ended" if self._ended else "open" if self._stream else "not connected"
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
-    def _start(self) -> None:
-        if self._state is None:
-            self._state = self._policy.start(clock=self._clock)
-
     def _enter(self, opening: Any, stream: Any) -> None:
         self._opening = opening
         if not isinstance(stream, self._kind):
-            raise TypeError(
-                f"connect must return a context manager of an {self._kind.__name__}, not of {type(stream).__name__}"
-            )
+            raise TypeError(f"connect must return a context manager of an {self._kind.__name__}")
         self._id_of_stream = stream.last_event_id
         self._stream = stream
         self._state.connected()
-        _log("%s: connected, Last-Event-ID %r", self._shown, self._id)
+        self._log("connected, Last-Event-ID %r", self._id)
 
     def _detach(self) -> Any:
-        """Keep what outlives the stream; return what is to be left."""
         self._id, self._retry = self.last_event_id, self.retry
         response = getattr(self._stream, "response", None)
         self._status = getattr(response, "status_code", None) or getattr(response, "status", None)
@@ -298,7 +247,6 @@ class _Source:
         return opening
 
     def _decide(self, error: Exception | None) -> float | None:
-        """Return the delay before the next connection; None if that was the last."""
         answer: Answer = "stop"
         cause = type(error).__name__  # its text may show the URL's query
         if error is None:
@@ -311,31 +259,29 @@ class _Source:
                 answer = self._state.failed(retry=self._retry, retry_after=_retry_after(error))
         elif not isinstance(error, SSEError) and self._is_transient(error):
             answer = self._state.failed(retry=self._retry)
-        if answer == "stop":
-            self._ended = True
-            _log("%s: %s, no further connection", self._shown, cause)
-            return None
-        _log("%s: %s, next connection in %.3f s", self._shown, cause, answer)
-        return answer
+        self._ended = answer == "stop"
+        self._log("%s, %s", cause, "no further connection" if answer == "stop" else f"next connection in {answer:.3f} s")
+        return None if answer == "stop" else answer
+
+    def _log(self, message: str, *values: object) -> None:
+        from logging import getLogger  # slow to import
+
+        getLogger("sse_stream").debug(f"%s: {message}", self._shown, *values)
 
 
 class EventSource(_Source, _Closing):
     """Iterate over the events of a stream, connecting again whenever it breaks. An iterator and a context manager.
 
     connect: called as `connect(last_event_id=...)` for each connection; returns a context manager of an EventStream, whose
-        decoder should start from that ID and discard an incomplete event.
-    policy: by default `ReconnectionPolicy()`.
-    last_event_id: the ID to resume from, "" for none.
-    is_transient: whether an exception is a broken connection; by default OSErrors are. It is not asked about SSEErrors: of
-        these, only a StatusError in TRANSIENT_STATUSES is tried again.
-    on_connect: called with the stream of each connection before its first event.
-    on_disconnect: called after each connection that ended or failed, but for `close`, with the exception or None, and the delay
-        in seconds or None if there will be no other.
-    sleep: called with each delay instead of waiting; `close` cannot cut it short.
-    clock: the time in seconds.
+        decoder should start from that ID and discard what is incomplete.
+    is_transient: whether an exception is a broken connection; by default OSErrors are. Of SSEErrors, only a StatusError in
+        TRANSIENT_STATUSES is tried again.
+    on_connect: called with each stream before its first event.
+    on_disconnect: called after each end or failure, but for `close`, with the exception or None, and the delay or None.
+    sleep: waits in place of the source; `close` cannot cut it short.
 
-    Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, and
-    where the policy gives up after an end in good order. `last_event_id` and `retry` stay readable.
+    Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, or
+    when the policy gives up after an end in good order.
     """
 
     _kind = EventStream
@@ -353,22 +299,22 @@ class EventSource(_Source, _Closing):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
-        self._lock = threading.RLock()  # held for a moment only
+        self._lock = threading.RLock()
         self._reader: int | None = None  # a thread
         self._wake = threading.Event()
 
     @property
     def stream(self) -> EventStream | None:
-        """The EventStream of the present connection, None while there is none."""
+        """The stream of the present connection, None while there is none."""
         stream: EventStream | None = self._stream
         return stream
 
     def __next__(self) -> ServerSentEvent:
         with self._lock:
             if self._reader is not None:
-                raise RuntimeError("two threads wait for this source at once; let one read and pass the events on")
+                raise RuntimeError("two threads wait for this source at once")
             self._reader = threading.get_ident()
-        event = None
+        event: ServerSentEvent | None = None
         try:
             while event is None and not self._ended and not self._closed:
                 if self._stream is None:
@@ -379,7 +325,7 @@ class EventSource(_Source, _Closing):
             self._ended = True
             try:
                 self._leave(error)
-            except Exception:  # the first error matters more
+            except Exception:
                 pass
             raise
         finally:
@@ -392,7 +338,7 @@ class EventSource(_Source, _Closing):
         return event
 
     def _open(self) -> None:
-        self._start()
+        self._state = self._state or self._policy.start(clock=self._clock)
         try:
             opening = self._connect(last_event_id=self._id)
             stream = opening.__enter__()
@@ -402,17 +348,14 @@ class EventSource(_Source, _Closing):
             self._enter(opening, stream)
             self._on_connect(stream)
 
-    def _read(self) -> ServerSentEvent | None:
+    def _read(self) -> Any:
         error: Exception | None = None
         try:
-            event: ServerSentEvent = next(self._stream)
-        except StopIteration:
-            pass
+            for event in self._stream:
+                self._state.event()
+                return event
         except Exception as fault:
             error = fault
-        else:
-            self._state.event()
-            return event
         try:
             self._leave(error)
         except Exception as fault:
@@ -421,7 +364,6 @@ class EventSource(_Source, _Closing):
         return None
 
     def _go_on(self, error: Exception | None) -> None:
-        """Wait for the next connection, or end."""
         if self._closed:
             return
         delay = self._decide(error)
@@ -438,13 +380,13 @@ class EventSource(_Source, _Closing):
         with self._lock:
             opening = self._detach()
         if opening is not None:
-            opening.__exit__(*_details(error))
+            opening.__exit__(error and type(error), error, error and error.__traceback__)
 
     def close(self) -> None:
         """Release the connection, and end; from any thread.
 
-        Another thread's wait for a connection ends at once; so does its read with pycurl and urllib3 2.3, also beneath
-        requests; any other read when bytes come or time out.
+        Another thread's wait ends at once; so does its read with pycurl and urllib3 2.3 (and requests), any other with the next
+        bytes or a timeout.
         """
         with self._lock:
             self._closed = True
@@ -452,17 +394,21 @@ class EventSource(_Source, _Closing):
         self._wake.set()
         if reader is None:
             self._leave()
-        elif stream is not None:
-            if reader == threading.get_ident():  # within a callback
-                stream.close()
-            else:
-                _wake_reader(stream)
+        elif stream and (reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running")):
+            stream.close()  # within a callback; pycurl's from any thread
+        elif stream:
+            # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
+            response = stream.response
+            try:
+                (getattr(response, "shutdown", None) or response.raw.shutdown)()
+            except Exception:  # it has none, or no socket any more
+                pass
 
 
 class AsyncEventSource(_Source, _AsyncClosing):
-    """`EventSource` over async context managers of an AsyncEventStream, with `aclose` for `close`.
+    """`EventSource` over async context managers of an AsyncEventStream.
 
-    sleep: awaited with each delay; needed outside asyncio: `trio.sleep`. With it, end a wait by cancelling the task.
+    sleep: needed outside asyncio: `trio.sleep`. With it, end a wait by cancelling the task.
 
     What `on_connect` and `on_disconnect` return is awaited if it can be.
     """
@@ -483,19 +429,19 @@ class AsyncEventSource(_Source, _AsyncClosing):
     ) -> None:
         super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
         self._reading = False
-        self._wake: Any = None  # a Future that ends a wait
+        self._wake: Any = None  # a Future
 
     @property
     def stream(self) -> AsyncEventStream | None:
-        """The AsyncEventStream of the present connection, None while there is none."""
+        """The stream of the present connection, None while there is none."""
         stream: AsyncEventStream | None = self._stream
         return stream
 
     async def __anext__(self) -> ServerSentEvent:
         if self._reading:
-            raise RuntimeError("two tasks wait for this source at once; let one read and pass the events on")
+            raise RuntimeError("two tasks wait for this source at once")
         self._reading = True
-        event = None
+        event: ServerSentEvent | None = None
         try:
             while event is None and not self._ended and not self._closed:
                 if self._stream is None:
@@ -504,8 +450,8 @@ class AsyncEventSource(_Source, _AsyncClosing):
                     event = await self._read()
             if self._closed:
                 await self._leave()
-        except GeneratorExit:
-            self._ended = True  # the coroutine was closed or collected: nothing can be awaited
+        except GeneratorExit:  # nothing can be awaited
+            self._ended = True
             raise
         except BaseException as error:
             self._ended = True
@@ -521,9 +467,14 @@ class AsyncEventSource(_Source, _AsyncClosing):
         return event
 
     async def _open(self) -> None:
-        self._start()
+        self._state = self._state or self._policy.start(clock=self._clock)
         if self._sleep is None:
-            self._wake = _make_future()
+            from asyncio import get_running_loop
+
+            try:
+                self._wake = get_running_loop().create_future()
+            except RuntimeError as error:
+                raise RuntimeError("outside asyncio, pass sleep=trio.sleep") from error
         try:
             opening = self._connect(last_event_id=self._id)
             stream = await opening.__aenter__()
@@ -533,17 +484,14 @@ class AsyncEventSource(_Source, _AsyncClosing):
             self._enter(opening, stream)
             await _finish(self._on_connect(stream))
 
-    async def _read(self) -> ServerSentEvent | None:
+    async def _read(self) -> Any:
         error: Exception | None = None
         try:
-            event: ServerSentEvent = await self._stream.__anext__()
-        except StopAsyncIteration:
-            pass
+            async for event in self._stream:
+                self._state.event()
+                return event
         except Exception as fault:
             error = fault
-        else:
-            self._state.event()
-            return event
         try:
             await self._leave(error)
         except Exception as fault:
@@ -569,10 +517,10 @@ class AsyncEventSource(_Source, _AsyncClosing):
     async def _leave(self, error: BaseException | None = None) -> None:
         opening = self._detach()
         if opening is not None:
-            await opening.__aexit__(*_details(error))
+            await opening.__aexit__(error and type(error), error, error and error.__traceback__)
 
     async def aclose(self) -> None:
-        """Release the connection, and end; another task's read or wait ends at once, its connecting does not."""
+        """Release the connection, and end; another task's read or wait ends at once."""
         self._closed = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -680,58 +628,29 @@ def _ignore(*_: object) -> None:
     pass
 
 
-def _details(error: BaseException | None) -> tuple[Any, Any, Any]:
-    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
+def _require(valid: bool, name: str, wanted: str, value: object) -> None:
+    if not valid:
+        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
 
 
-def _retry_after(error: StatusError) -> float | None:
-    """Return how many seconds the server asks to wait (RFC 9110, 10.2.3)."""
+def _retry_after(error: StatusError) -> float:
+    """Return the seconds that the server asks to wait (RFC 9110, 10.2.3)."""
     text = error.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)  # inf for 400 digits
-    at = _timestamp(text)
-    now = _timestamp(error.headers.get("Date"))  # by the same clock
-    return None if at is None else max(0.0, at - (time.time() if now is None else now))
+    now = _timestamp(error.headers.get("Date"), time.time())  # by the same clock
+    return max(0.0, _timestamp(text, now) - now)
 
 
-def _timestamp(date: Any) -> float | None:
+def _timestamp(date: Any, default: float) -> float:
     from email.utils import parsedate_to_datetime
 
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def _wake_reader(stream: EventStream) -> None:
-    if not hasattr(stream._state._chunks, "gi_running"):
-        stream.close()  # pycurl's, from any thread
-        return
-    # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
-    response = stream.response
-    shutdown = getattr(response, "shutdown", None) or getattr(getattr(response, "raw", None), "shutdown", None)
-    if shutdown is not None:
-        try:
-            shutdown()
-        except Exception:  # it has no socket any more
-            pass
+        return default
 
 
 async def _finish(result: Any) -> None:
     if hasattr(result, "__await__"):
         await result
-
-
-def _make_future() -> Future[None]:
-    from asyncio import get_running_loop
-
-    try:
-        return get_running_loop().create_future()
-    except RuntimeError as error:
-        raise RuntimeError("elsewhere than on asyncio, pass sleep=trio.sleep or the like") from error
-
-
-def _log(message: str, *values: object) -> None:
-    from logging import getLogger  # slow to import
-
-    getLogger("sse_stream").debug(message, *values)

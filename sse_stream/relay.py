@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Pass the bytes on untouched, and read the events beside them: for proxies that account for what goes by.
+"""Pass the bytes on untouched, and read the events beside them: for proxies. Provisional until 0.2.
 
-Provisional until 0.2.
-
-A chunk is handed on first, and decoded when the next one is asked for: the bytes never wait for whoever reads the events, and
-each event is reported before the next silence. Cost: that of the decoder; one chunk is held, copied if it is no `bytes`.
+A chunk is handed on first, and decoded when the next one is asked for. Cost: that of the decoder.
 """
 
 from __future__ import annotations
@@ -33,12 +30,11 @@ _Chunk = TypeVar("_Chunk", bound="Chunk")
 class TeeOutcome(NamedTuple):
     """How a stream ended, and what went by until then.
 
-    state: "complete"; "truncated": ended inside an event, or after a failure of the decoder; "closed": the consumer left;
+    state: "complete"; "truncated": ended inside an event, or after a fault of the decoder; "closed": the consumer left;
         "failed": `chunks` raised.
-    error: what `chunks` raised, else what first went wrong in the decoder or `on_event`, or None.
-    bytes: how many were handed on.
-    events: how many were decoded from them.
-    last_event_id: the ID to resume from after them.
+    error: what `chunks` raised, else the first fault of the decoder or `on_event`.
+    bytes, events: how many were handed on, and decoded.
+    last_event_id: the ID to resume from.
     """
 
     state: State
@@ -49,20 +45,16 @@ class TeeOutcome(NamedTuple):
 
 
 class _Observer:
-    """What both tees share: reading what was handed on."""
-
     _untold: Any = ()
 
-    def __init__(
-        self, chunks: Any, on_event: OnEvent | None, on_end: OnEnd | None, decoder: SSEDecoder | None, response: Any
-    ) -> None:
+    def __init__(self, chunks: Any, on_event: Any, on_end: Any, decoder: SSEDecoder | None, response: Any) -> None:
         from inspect import iscoroutinefunction  # slow to import
 
         for name, observer in (("on_event", on_event), ("on_end", on_end)):
             if observer is not None and (not callable(observer) or iscoroutinefunction(observer)):
-                raise TypeError(f"{name} must be a plain function or None: it is never awaited")
+                raise TypeError(f"{name} must be a plain function or None")
         if decoder is not None and not isinstance(decoder, SSEDecoder):
-            raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
+            raise TypeError(f"decoder must be an SSEDecoder, not {_name(decoder)}")
         self._reading = decoder is not None or _may_be_event_stream(response)
         self._decoder = decoder or SSEDecoder()
         self._decoder.feed(b"")  # a ValueError if it is closed
@@ -73,14 +65,13 @@ class _Observer:
         self._chunk = b""  # handed on, and not decoded yet
         self._bytes = self._count = 0
         self._fault: Exception | None = None
-        self._untold = [True]  # until the end; to pop it is atomic
+        self._untold = [True]  # to pop it is atomic
 
     def _hand_on(self, chunk: Chunk) -> None:
-        self._chunk = _as_bytes(chunk)  # a buffer may be filled again before it is decoded
+        self._chunk = _as_bytes(chunk)  # a copy, if it is a buffer
         self._bytes += len(self._chunk)
 
     def _observe(self) -> None:
-        """Decode the chunk that was handed on, and report its events."""
         chunk, self._chunk = self._chunk, b""
         if chunk and self._reading:
             self._report(lambda: self._decoder.feed(chunk))
@@ -88,13 +79,13 @@ class _Observer:
     def _report(self, decode: Callable[[], list[ServerSentEvent]]) -> None:
         try:
             events = decode()
-        except IncompleteEventError as error:  # how the stream ended, and no fault of the reading
+        except IncompleteEventError as error:  # no fault of the reading
             events = []
             self._fault = error
         except Exception as error:
             events = self._decoder._salvage()
             self._reading = False
-            self._log("the reading of events stopped; the bytes go on", error)
+            self._log("the reading of events stopped", error)
         for event in events:
             self._count += 1
             if self._on_event is not None:
@@ -102,10 +93,11 @@ class _Observer:
                     self._on_event(event)
                 except Exception as error:
                     self._on_event = None
-                    self._log("on_event raised, and is called no more; the bytes go on", error)
+                    self._log("on_event raised, and is called no more", error)
 
-    def _end(self, state: State, error: Exception | None = None) -> None:
-        """Tell the outcome, once."""
+    def _end(self, state: State, error: BaseException | None = None) -> None:
+        if not isinstance(error, Exception | None):  # cancelled or interrupted
+            state, error = "closed", None
         try:
             self._untold.pop()
         except IndexError:
@@ -124,12 +116,6 @@ class _Observer:
                     on_end(TeeOutcome(state, error or self._fault, self._bytes, self._count, self._decoder.last_event_id))
                 except Exception as fault:
                     self._log("on_end raised", fault)
-
-    def _end_by(self, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            self._end("failed", error)
-        else:
-            self._end("closed")  # cancelled or interrupted
 
     def _log(self, message: str, error: Exception) -> None:
         from logging import getLogger  # slow to import
@@ -157,7 +143,7 @@ class Tee(_Observer, _Owner, _Closing, Generic[_Chunk]):
         except StopIteration:
             self._end("complete")
         except BaseException as error:
-            self._end_by(error)
+            self._end("failed", error)
             try:
                 self._release()
             except Exception:
@@ -167,7 +153,7 @@ class Tee(_Observer, _Owner, _Closing, Generic[_Chunk]):
         raise StopIteration
 
     def close(self) -> None:
-        """Release the iterator and the response; the outcome is "closed", unless the end came before."""
+        """Release the iterator and the response; unless it has ended, the outcome is "closed"."""
         try:
             self._end("closed")
         finally:
@@ -181,7 +167,7 @@ class AsyncTee(_Observer, _AsyncOwner, _AsyncClosing, Generic[_Chunk]):
 
     async def __anext__(self) -> _Chunk:
         if self._waiting:
-            raise RuntimeError("two tasks wait for this tee at once; let one read and pass the chunks on")
+            raise RuntimeError("two tasks wait for this tee at once")
         self._observe()
         if not self._untold:
             raise StopAsyncIteration
@@ -193,11 +179,11 @@ class AsyncTee(_Observer, _AsyncOwner, _AsyncClosing, Generic[_Chunk]):
                 return chunk
         except StopAsyncIteration:
             self._end("complete")
-        except GeneratorExit:
-            self._end("closed")  # the coroutine was closed or collected: nothing can be awaited
+        except GeneratorExit:  # nothing can be awaited
+            self._end("closed")
             raise
         except BaseException as error:
-            self._end_by(error)
+            self._end("failed", error)
             try:
                 await self._release()
             except Exception:
@@ -209,7 +195,7 @@ class AsyncTee(_Observer, _AsyncOwner, _AsyncClosing, Generic[_Chunk]):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Release the iterator and the response; the outcome is "closed", unless the end came before."""
+        """Release the iterator and the response; unless it has ended, the outcome is "closed"."""
         try:
             self._end("closed")
         finally:
@@ -229,15 +215,12 @@ def tee(
 ) -> Tee[_Chunk]:
     """Iterate over the chunks themselves, and report the events in them.
 
-    chunks: any iterable of bytes, bytearray or memoryview. Its exceptions pass through.
-    on_event: called with each event after its bytes were handed on, before the next chunk is waited for.
+    chunks, decoder, response: as EventStream takes them. Without a decoder, nothing is decoded of a response whose Content-Type
+        is another than text/event-stream.
+    on_event: called with each event after its bytes were handed on, before the next chunk is read.
     on_end: called with the TeeOutcome, exactly once; when the tee is collected, if it is dropped before.
-    decoder: an SSEDecoder with options of one's own.
-    response: closed with `chunks`, as EventStream does. Without a decoder, nothing is decoded if its Content-Type is another
-        than text/event-stream.
 
-    What an observer or the decoder raises is logged, and that one is left alone from then on. TypeError for what is no iterable
-    of bytes and for async observers, ValueError for a closed decoder.
+    An observer or decoder that raises is logged, and left alone from then on.
     """
     return Tee(_iterator(chunks, "tee", "atee"), on_event, on_end, decoder, response)
 
@@ -250,14 +233,11 @@ def atee(
     decoder: SSEDecoder | None = None,
     response: Any = None,
 ) -> AsyncTee[_Chunk]:
-    """`tee` for an async iterable; the observers are plain functions here, too.
-
-    A cancelled wait for a chunk is a consumer that left. Dropped without `aclose`, the tee releases nothing.
-    """
+    """`tee` for an async iterable; the observers are plain functions, too. Dropped without `aclose`, it releases nothing."""
     return AsyncTee(_async_iterator(chunks, "atee", "tee"), on_event, on_end, decoder, response)
 
 
 def _may_be_event_stream(response: Any) -> bool:
     headers: Any = getattr(response, "headers", {})
-    content_type: str | None = headers.get("Content-Type")
-    return content_type is None or content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"
+    content_type: str = headers.get("Content-Type", "text/event-stream")
+    return content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"

@@ -507,8 +507,9 @@ def _refuse_other_than_chunks(
             "iter_events or aiter_events of the client's adapter, or pass an iterator over its bytes"
         )
     if not hasattr(chunks, method):
-        hint = f"; pass it to {other_taker}" if hasattr(chunks, other_method) else ""
-        raise TypeError(f"{taker} takes {wanted} of bytes, not {name}{hint}")
+        if hasattr(chunks, other_method):
+            raise TypeError(f"{taker} iterates over {wanted}; pass this {name} to {other_taker}")
+        raise TypeError(f"{taker} takes {wanted} of bytes, not {name}")
 
 
 def _close(resource: Any) -> None:
