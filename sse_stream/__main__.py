@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line."""
+"""The command line: `python -m sse_stream`, or `sse-stream`."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--incomplete",
         choices=("dispatch", "discard", "raise"),
-        help="an event that the end cuts off (default: dispatch, with --reconnect discard)",
+        help="what becomes of an event that the end cuts off (default: dispatch, with --reconnect discard)",
     )
     parser.add_argument(
         "--max-event-size", type=int, default=64 << 20, metavar="BYTES", help="bound on one event (default: 64 MiB)"
@@ -97,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     request.add_argument(
         "--body", metavar="TEXT|@FILE", help="sent as JSON, unless a header says otherwise; @-: standard input"
     )
-    request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the longest silence")
-    request.add_argument("--reconnect", action="store_true", help="connect again, and resume")
+    request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte")
+    request.add_argument("--reconnect", action="store_true", help="connect again, and resume, when the connection breaks")
     request.add_argument("--no-check", action="store_true", help="accept any status and Content-Type")
     return parser
 
@@ -124,7 +124,7 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
         return _open_url(source, options, make_decoder)
     decoder = make_decoder(options.last_event_id)
     if any((options.header, options.method, options.body, options.timeout, options.reconnect, options.no_check)):
-        parser.error("the options of a request need a URL")
+        parser.error("the options of a request need a URL that begins with http:// or https://")
     file: Any = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115  the stream closes it
     chunks = iter(lambda: file.read1(65536), b"")  # what is there, without waiting for more
     return EventStream(chunks, decoder=decoder, response=file)
@@ -133,7 +133,7 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
 def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]) -> EventStream | EventSource:
     last_event_id: str = options.last_event_id
     if last_event_id and header_value(last_event_id) is None:
-        raise ValueError("--last-event-id cannot be sent")
+        raise ValueError("this --last-event-id cannot be sent: it has a control character, or a blank at an end")
     fields = Headers(map(_header, options.header))
     headers = {name: value.encode() for name, value in fields.items()}
     request: dict[str, Any] = {"headers": headers, "timeout": options.timeout, "check": not options.no_check}
@@ -150,7 +150,7 @@ def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ValueError(f"not of the form 'NAME: VALUE': {text!r}")
+        raise ValueError(f"a header is given as 'NAME: VALUE', not {text!r}")
     return name.strip(), value.strip()
 
 
@@ -237,7 +237,7 @@ def _demo() -> int:
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # for a terminal without Unicode
-    print(f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 3.\n", flush=True)
+    print(f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 3. As they arrive:\n", flush=True)
     # HTTPServer would ask for the name of the machine, which may take seconds.
     with TCPServer(("127.0.0.1", 0), _DemoHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
@@ -248,7 +248,8 @@ def _demo() -> int:
                 count += 1
                 print(f"{time.monotonic() - begin:5.2f} s  {_json_line(event)}", flush=True)
                 text += event.json()["text"] if event.event == "message" else ""
-    print(f"\n{count} events: {text}")
+    print(f"\n{count} events. The text of the reply: {text}")
+    print(f"The last event came without its blank line; to resume, send Last-Event-ID: {stream.last_event_id}")
     return 0 if count == _DEMO_EVENTS else 1
 
 

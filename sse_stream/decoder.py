@@ -180,19 +180,19 @@ class SSEDecoder:
         # 9.2.5: the buffers of the stream.
         self._gate = _AT_START
         self._halted = False
-        self._pieces: list[bytes] = []  # of the line that has not ended
+        self._pieces: list[bytes] = []  # of the unfinished line
         self._is_long = False  # the first of them is a bytearray
-        self._unheld = 0  # bytes of the line that were measured but not kept
+        self._unheld = 0  # bytes of the line measured but not kept
         self._discarding = False  # the rest of the line is dropped, too
         self._room = -1  # how many bytes may come before `_measure`; -1 if the next chunk needs `_enter`
         # 9.2.6: the buffers of the block.
-        self._data: bytes | bytearray | None = None  # the first values of data fields, joined; None if there was none
+        self._data: bytes | bytearray | None = None  # the first values, joined; None: no data
         self._more: list[bytes | bytearray] = []  # the values after those
         self._event_type = ""
         self._id_buffer = self._last_event_id = last_event_id
         self._retry: int | None = None
         self._block_retry: int | None = None
-        self._in_block = False  # a field line of this block has been processed
+        self._in_block = False
         self._skipping = False  # this block is too large
         self._skipped = 0
         self._kept: list[ServerSentEvent] = []
@@ -420,7 +420,7 @@ class SSEDecoder:
                                 event = new_event(ServerSentEvent, fields)
                             else:
                                 event_type, retry = "", None
-                        # The usual form of each field; the others are below, 1.1 to 2.2 times as slow.
+                        # The usual form of each field: 1.1 to 2.2 times as fast as below.
                         elif line[:6] == b"data: ":  # pragma: no mutate
                             in_block = True
                             if data is None:

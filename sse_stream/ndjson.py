@@ -54,9 +54,9 @@ class _Lines:
         self._chunks = chunks
         self._limit = max_line_size
         self._loads = loads or json.loads
-        self._line = bytearray()  # unfinished
+        self._line = bytearray()
         self._line_number = 1
-        self._lines: Iterator[bytes] = iter(())  # not parsed yet
+        self._lines: Iterator[bytes] = iter(())
         self._ended = False
 
     def _feed(self, chunk: Chunk) -> None:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     URL = TypeVar("URL", contravariant=True)
 
     class Subscribe(Protocol[Client, URL]):
-        """An adapter's `subscribe`."""
-
         def __call__(
             self,
             client: Client,
@@ -47,8 +45,6 @@ if TYPE_CHECKING:
         ) -> EventSource: ...
 
     class AsyncSubscribe(Protocol[Client, URL]):
-        """An adapter's `asubscribe`."""
-
         def __call__(
             self,
             client: Client,
@@ -191,14 +187,14 @@ class Reconnection:
 class _Source:
     _kind: type[Any]
     _id_of_stream: str  # at its start
-    _status: Any = None  # of the last response
+    _status: Any = None
     _state: Any = None  # a Reconnection, once it is connecting
-    _opening: Any = None  # what is to be left
+    _opening: Any = None
     _stream: Any = None
     _retry: int | None = None
-    _shown = "the event source"  # in logs
+    _shown = "the event source"
     _closed = False  # by the caller
-    _ended = False  # by itself
+    _ended = False
 
     def __init__(self, connect: Any, policy: Any, last_event_id: str, *functions: Any) -> None:
         self._policy = ReconnectionPolicy() if policy is None else policy
@@ -300,7 +296,7 @@ class EventSource(_Source, _Closing):
     ) -> None:
         super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
         self._lock = threading.RLock()
-        self._reader: int | None = None  # a thread
+        self._reader: int | None = None
         self._wake = threading.Event()
 
     @property
@@ -429,7 +425,7 @@ class AsyncEventSource(_Source, _AsyncClosing):
     ) -> None:
         super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
         self._reading = False
-        self._wake: Any = None  # a Future
+        self._wake: Any = None
 
     @property
     def stream(self) -> AsyncEventStream | None:

@@ -65,12 +65,12 @@ class _AsyncClosing:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._abandon()  # the coroutine was closed or collected: nothing can be awaited
+            self._abandon()  # nothing can be awaited
         else:
             await self.aclose()
 
     def _abandon(self) -> None:
-        stream: Any = self  # the slot is that of the class which this is mixed into
+        stream: Any = self
         stream._ended = True
 
 
@@ -86,7 +86,7 @@ class _Owner:
         chunks = self._chunks
         response, self._response_to_close = self._response_to_close, None
         if getattr(chunks, "gi_running", False):
-            chunks = None  # closed from within or from another thread: whoever reads releases it after that
+            chunks = None  # whoever reads releases it
         else:
             self._chunks = None
         try:
@@ -107,7 +107,7 @@ class _AsyncOwner:
         chunks = self._chunks
         response, self._response_to_close = self._response_to_close, None
         if getattr(chunks, "ag_running", False):
-            chunks = None  # another task waits in it: that task releases it
+            chunks = None  # the task that waits in it releases it
         else:
             self._chunks = None
         try:
@@ -133,11 +133,11 @@ class _State:
         self.decoder = decoder
         self._chunks = chunks
         self.response = self._response_to_close = response
-        self.events: Iterator[ServerSentEvent] = iter([])  # to be handed out: of a chunk, or of the end
-        self.id_before_end: str  # the ID to resume from until those of the end are
+        self.events: Iterator[ServerSentEvent] = iter([])  # to be handed out
+        self.id_before_end: str  # until those of the end are
         self.error: Exception | None = None  # raised after `events`
-        self.frozen_id: str | None = None  # set by close
-        self.ended = False  # nothing more will be read
+        self.frozen_id: str | None = None
+        self.ended = False
         self.closed = False
 
     @property
@@ -195,7 +195,7 @@ class _SyncState(_State, _Owner):
             del error
             try:
                 self._release()
-            except Exception:  # what is being raised matters more
+            except Exception:
                 pass
             raise
         try:
@@ -211,7 +211,7 @@ class _AsyncState(_State, _AsyncOwner):
 class _Stream:
     __slots__ = ("__weakref__",)
 
-    _state: Any  # a _State
+    _state: Any
 
     @property
     def decoder(self) -> SSEDecoder:
@@ -258,7 +258,7 @@ class EventStream(_Stream, _Closing):
         def __next__(self) -> ServerSentEvent: ...
 
     else:
-        # `__next__` is that of a generator; a method that calls it would cost a fifth of the time of a short event.
+        # That of `chain`; a method that calls it would cost a fifth of the time of a short event.
         __slots__ = ("__next__", "_reader", "_state")
 
     _reader: Any  # the generator beneath `__next__`
@@ -267,10 +267,10 @@ class EventStream(_Stream, _Closing):
     def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
         iterator = _iterator(chunks, "EventStream", "AsyncEventStream")
         self._state = _SyncState(iterator, decoder, response)
-        # Fast path: only what has `__next__` alone, which is all that `for` asks for, needs a wrapper.
+        # Fast path: only what has `__next__` alone needs a wrapper.
         if not hasattr(iterator, "__iter__"):  # pragma: no mutate
             iterator = iter(iterator.__next__, object())
-        # The generators know the state, not the stream: a stream that nobody holds goes at once.
+        # They know the state, not the stream: a stream that nobody holds goes at once.
         stop = self._state.stop
         self._reader = self._state.decoder._decode(iterator, stop)
         _set_next(self, chain(self._reader, iter(stop, None), _hand_out_rest(self._state)).__next__)
@@ -280,7 +280,7 @@ class EventStream(_Stream, _Closing):
         self._state.mark_closed()
         try:
             self._reader.close()
-        except ValueError:  # it is running, here or in another thread, and ends with the chunk that it is reading
+        except ValueError:  # it is running, and ends with its chunk
             pass
         self._state._release()
 
@@ -312,7 +312,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         self._state = _AsyncState(iterator, decoder, response)
         # Fast path: only what has `__anext__` alone needs a wrapper.
         self._source = iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)  # pragma: no mutate
-        self._check: Callable[[], Awaitable[None]] | None = None  # an adapter's, awaited once before the first chunk
+        self._check: Callable[[], Awaitable[None]] | None = None  # awaited before the first chunk
         self._waiting = False
 
     async def __anext__(self) -> ServerSentEvent:
@@ -332,14 +332,14 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                             break
                         # pragma: no mutate start
                         if type(chunk) is bytes and _LF not in chunk and _CR not in chunk and 0 < len(chunk) <= decoder._room:
-                            # Fast path: what `feed` does when no line ends, without its call; 1.6 times in 16-byte chunks.
+                            # Fast path: as in `feed`, without its call: 1.6 times in 16-byte chunks.
                             decoder._room -= len(chunk)
                             decoder._pieces.append(chunk)
                             continue
                         # pragma: no mutate end
                         for event in self._decode(chunk):
                             return event
-            except GeneratorExit:  # the coroutine was closed or collected: nothing can be awaited
+            except GeneratorExit:  # nothing can be awaited
                 state.ended = True
                 raise
             except BaseException as error:
@@ -363,7 +363,7 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         # pragma: no mutate start
         simple = type(chunk) is bytes and not decoder._pieces and decoder._on_comment is None
         if simple and len(chunk) <= min(_FEW, decoder._room):
-            # Fast path: nothing can fail, and `feed` needs no generator for a whole event; 1.1 times as fast.
+            # Fast path: `feed` needs no generator for a whole event: 1.1 times.
             events = decoder.feed(chunk)
             if len(events) < 2:
                 return events
