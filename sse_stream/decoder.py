@@ -184,7 +184,7 @@ class SSEDecoder:
         self._is_long = False  # the first of them is a bytearray
         self._unheld = 0  # bytes of the line measured but not kept
         self._discarding = False  # the rest of the line is dropped, too
-        self._room = -1  # how many bytes may come before `_measure`; -1 if the next chunk needs `_enter`
+        self._room = -1  # how many bytes may come before `_measure`; negative if the next chunk needs `_enter`, ~room after CR
         # 9.2.6: the buffers of the block.
         self._data: bytes | bytearray | None = None  # the first values, joined; None: no data
         self._more: list[bytes | bytearray] = []  # the values after those
@@ -396,7 +396,7 @@ class SSEDecoder:
                 rest = b""
                 if last == cr:
                     self._gate = _AFTER_CR
-                    room = ~room
+                    room = ~room if room > 0 else -1
                 elif last != lf:
                     rest = lines.pop()
                 self._room = room
