@@ -37,7 +37,9 @@ from sse_stream.reconnect import (
     ReconnectionPolicy,
     is_refused_certificate,
     make_source,
+    make_subscribe,
 )
+from sse_stream.streams import Opening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
@@ -1242,3 +1244,95 @@ def test_importing_it_loads_nothing_heavy() -> None:
     loaded = set(ran.stdout.split())
     assert "sse_stream.reconnect" in loaded
     assert not loaded & {"asyncio", "ssl", "json", "typing", "socket", "http", "email", "logging", "random", "re", "contextlib"}
+
+
+class Requests:
+    """An adapter's `connect` that answers each request with the next of some streams, or an exception."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        self.answers = list(answers)
+        self.seen: list[tuple[Any, ...]] = []
+        self.__module__ = "an.adapter"
+        self.__name__ = "connect"
+
+    def __call__(
+        self, client: Any, method: str, url: Any, *, decoder: SSEDecoder, check: bool | None = None, **options: Any
+    ) -> Opening:
+        self.seen.append((client, method, url, decoder.last_event_id, check, options))
+
+        def open_stream() -> EventStream:
+            answer = self.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return EventStream([answer], decoder=decoder)
+
+        return Opening(open_stream)
+
+
+def test_subscribe_without_options() -> None:
+    requests = Requests(b"data: a\n\ndata: cut off")
+    subscribe = make_subscribe(EventSource, requests, lambda _: False)
+    assert (subscribe.__module__, subscribe.__name__, subscribe.__qualname__) == ("an.adapter", "subscribe", "subscribe")
+    assert subscribe.__annotations__["return"] == "EventSource"
+    assert list(subscribe.__annotations__)[-1] == "return"
+    source = subscribe("client", "GET", "https://user@example.org/events?key")
+    assert requests.seen == [("client", "GET", "https://user@example.org/events?key", "", True, {})]
+    assert type(source) is EventSource
+    assert source._shown == "https://example.org/events"
+    assert next(source).data == "a"
+    with source:
+        pass
+
+
+def test_subscribe_with_every_option() -> None:
+    class BrokenError(Exception):
+        pass
+
+    requests = Requests(BrokenError(), b"id: 8\ndata: a\n\n: end", BrokenError())
+    decoders: list[SSEDecoder] = []
+    connected: list[EventStream] = []
+    disconnected: list[tuple[Any, Any]] = []
+    slept: list[float] = []
+
+    def make_decoder(last_event_id: str) -> SSEDecoder:
+        decoders.append(SSEDecoder(last_event_id=last_event_id))
+        return decoders[-1]
+
+    source = make_subscribe(EventSource, requests, lambda error: isinstance(error, BrokenError))(
+        "client",
+        "POST",
+        "/",
+        make_decoder=make_decoder,
+        policy=ReconnectionPolicy(initial=5, jitter=0, max_attempts=1, reconnect_on_end=False),
+        last_event_id="7",
+        check=False,
+        on_connect=connected.append,
+        on_disconnect=lambda error, delay: disconnected.append((type(error), delay)),
+        sleep=slept.append,
+        timeout=3,
+    )
+    assert [(event.id, event.data) for event in source] == [("8", "a")]
+    assert requests.seen == [("client", "POST", "/", "7", False, {"timeout": 3})] * 2
+    assert [decoder.last_event_id for decoder in decoders] == ["7", "8"]
+    assert [stream.decoder for stream in connected] == decoders[1:]
+    assert disconnected == [(BrokenError, 5.0), (type(None), None)]
+    assert slept == [5.0]
+
+
+def test_subscribe_refuses_a_body_for_once() -> None:
+    with pytest.raises(TypeError, match="can be sent only once"):
+        make_subscribe(EventSource, Requests(), lambda _: False)("client", "POST", "/", data=iter([b""]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policy": 1}, "policy must be a ReconnectionPolicy, not int"),
+        ({"last_event_id": b""}, "last_event_id must be a str, not bytes"),
+        ({"on_connect": 1}, "on_connect must be callable, not int"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        EventSource(lambda **_: None, **options)
+    assert str(caught.value) == message
