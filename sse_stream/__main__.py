@@ -123,7 +123,8 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
     if source.partition("://")[0].lower() in ("http", "https"):
         return _open_url(source, options, make_decoder)
     decoder = make_decoder(options.last_event_id)
-    if any((options.header, options.method, options.body, options.timeout, options.reconnect, options.no_check)):
+    request = (options.header, options.method, options.timeout, options.reconnect, options.no_check)
+    if any(request) or options.body is not None:
         parser.error("the options of a request need a URL that begins with http:// or https://")
     file: Any = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115  the stream closes it
     chunks = iter(lambda: file.read1(65536), b"")  # what is there, without waiting for more

@@ -72,4 +72,4 @@ def _refuse_all_but_text(name: str, text: str, forbidden: str) -> None:
     for character in forbidden:
         if character in text:
             why = "makes readers ignore it" if character == "\0" else "would forge a line"
-            raise ValueError(f"{name} must not contain {character!r}, which {why}")
+            raise ValueError(f"{name} must not contain {character!r}, which {why}: {text!r}")

@@ -49,7 +49,7 @@ class Headers(Mapping[str, str]):
         return self._fields[name.lower()][1]
 
     def __contains__(self, name: object) -> bool:
-        return str(name).lower() in self._fields
+        return isinstance(name, str) and name.lower() in self._fields
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self._fields.values())

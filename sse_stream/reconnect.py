@@ -78,23 +78,18 @@ TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 if TYPE_CHECKING:
 
     class _Numbers(NamedTuple):
-        initial: float = 1.0
-        factor: float = 2.0
-        maximum: float = 30.0
-        jitter: float = 0.5
-        max_attempts: int | None = 8
-        max_elapsed: float | None = None
-        max_retry_after: float = 300.0
-        reconnect_on_end: bool = True
+        initial: float
+        factor: float
+        maximum: float
+        jitter: float
+        max_attempts: int | None
+        max_elapsed: float | None
+        max_retry_after: float
+        reconnect_on_end: bool
 
 else:
-    _Numbers = namedtuple(
-        "_Numbers",
-        "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end",
-        defaults=(1.0, 2.0, 30.0, 0.5, 8, None, 300.0, True),
-    )
-    _Numbers.__init__ = lambda self, *_, **__: self._check()  # the signature stays that of `__new__`
-    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # for `_replace`
+    _Numbers = namedtuple("_Numbers", "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end")
+    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # so that `_replace` checks, too
 
 
 class ReconnectionPolicy(_Numbers):
@@ -114,16 +109,32 @@ class ReconnectionPolicy(_Numbers):
 
     __slots__ = ()
 
-    def _check(self) -> None:
-        values: dict[str, Any] = self._asdict()
+    def __new__(
+        cls,
+        initial: float = 1.0,
+        factor: float = 2.0,
+        maximum: float = 30.0,
+        jitter: float = 0.5,
+        max_attempts: int | None = 8,
+        max_elapsed: float | None = None,
+        max_retry_after: float = 300.0,
+        reconnect_on_end: bool = True,
+    ) -> ReconnectionPolicy:
+        """TypeError and ValueError for what is out of range or of another type."""
+        policy = super().__new__(
+            cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
+        )
+        values: dict[str, Any] = policy._asdict()
         for name, value in values.items():
             if value is None and name in ("max_attempts", "max_elapsed"):
                 continue
-            if not isinstance(value, int if name in ("max_attempts", "reconnect_on_end") else (int, float)):
-                raise TypeError(f"{name} must not be {value!r}")
+            kind = int if name == "max_attempts" else bool if name == "reconnect_on_end" else float
+            if not isinstance(value, (int, kind)):
+                raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
             least = 1 if name == "factor" else 0
             if not least <= value < float("inf"):
                 raise ValueError(f"{name} must be finite and at least {least}, not {value}")
+        return policy
 
     def start(self, *, random: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> Reconnection:
         """Start one source; `random` gives 0 to 1, `clock` seconds."""
@@ -255,7 +266,8 @@ class _Source:
                 answer = self._state.failed(retry=self._retry, retry_after=_retry_after(error))
         elif not isinstance(error, SSEError) and self._is_transient(error):
             answer = self._state.failed(retry=self._retry)
-        self._ended = answer == "stop"
+        if answer == "stop":
+            self._ended = True
         self._log("%s, %s", cause, "no further connection" if answer == "stop" else f"next connection in {answer:.3f} s")
         return None if answer == "stop" else answer
 

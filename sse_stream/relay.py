@@ -239,5 +239,5 @@ def atee(
 
 def _may_be_event_stream(response: Any) -> bool:
     headers: Any = getattr(response, "headers", {})
-    content_type: str = headers.get("Content-Type", "text/event-stream")
-    return content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"
+    content_type: str | None = headers.get("Content-Type")
+    return content_type is None or content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"

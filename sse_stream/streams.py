@@ -189,7 +189,7 @@ class _SyncState(_State, _Owner):
     def stop(self, error: BaseException | None = None) -> None:
         """End the stream, unless it has ended, and release what it came from."""
         try:
-            if not self.ended:
+            if error is not None or not self.ended:
                 self.end(error)
         except BaseException:
             del error
@@ -271,9 +271,8 @@ class EventStream(_Stream, _Closing):
         if not hasattr(iterator, "__iter__"):  # pragma: no mutate
             iterator = iter(iterator.__next__, object())
         # They know the state, not the stream: a stream that nobody holds goes at once.
-        stop = self._state.stop
-        self._reader = self._state.decoder._decode(iterator, stop)
-        _set_next(self, chain(self._reader, iter(stop, None), _hand_out_rest(self._state)).__next__)
+        self._reader = self._state.decoder._decode(iterator, self._state.stop)
+        _set_next(self, chain(self._reader, _end(self._state), _hand_out_rest(self._state)).__next__)
 
     def close(self) -> None:
         """Release the iterator and the response. The properties stay readable."""
@@ -287,6 +286,11 @@ class EventStream(_Stream, _Closing):
 
 # The slot itself, since a subclass may have a `__next__` of its own, which calls this one.
 _set_next: Callable[[EventStream, Callable[[], ServerSentEvent]], None] = vars(EventStream)["__next__"].__set__
+
+
+def _end(state: _SyncState) -> Iterator[ServerSentEvent]:
+    state.stop()
+    yield from ()
 
 
 def _hand_out_rest(state: _State) -> Iterator[ServerSentEvent]:
@@ -500,11 +504,11 @@ def _refuse_other_than_chunks(
     if isinstance(chunks, (bytes, bytearray, memoryview)):
         raise TypeError(f"{name} is one chunk; pass an iterable of chunks: [data]")
     if isinstance(chunks, str):
-        raise TypeError("str is not an iterable of bytes; pass [text.encode()], or an iterator over the bytes")
+        raise TypeError("str is not an iterable of bytes; pass [text.encode()]")
     if hasattr(chunks, "headers") or hasattr(chunks, "status_code"):
         raise TypeError(
-            f"{name} is a response, and how to read its bytes as they come depends on the client; pass it to "
-            "iter_events or aiter_events of the client's adapter, or pass an iterator over its bytes"
+            f"{name} is a response; pass it to iter_events or aiter_events of the client's adapter, or pass an iterator over "
+            "its bytes"
         )
     if not hasattr(chunks, method):
         if hasattr(chunks, other_method):

@@ -1336,3 +1336,45 @@ def test_what_is_of_the_wrong_kind_is_named(options: dict[str, Any], message: st
     with pytest.raises(TypeError) as caught:
         EventSource(lambda **_: None, **options)
     assert str(caught.value) == message
+
+
+def test_an_abandoned_async_source_connects_no_more() -> None:
+    class Opened:
+        async def __aenter__(self) -> AsyncEventStream:
+            connections.append(self)
+            return AsyncEventStream(chunks())
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+    class Pause:
+        def __await__(self) -> Generator[None, None, None]:
+            yield
+
+    async def chunks() -> AsyncIterator[bytes]:
+        await broken.wait()
+        raise OSError
+        yield b""
+
+    async def use(source: AsyncEventSource) -> None:
+        async with source:
+            await Pause()
+
+    async def main() -> None:
+        source = AsyncEventSource(
+            lambda last_event_id: Opened(), policy=ReconnectionPolicy(initial=0, jitter=0, max_attempts=3)
+        )
+        using = use(source)
+        using.send(None)
+        reading = asyncio.ensure_future(source.__anext__())
+        while not connections:
+            await asyncio.sleep(0)
+        using.close()
+        broken.set()
+        with pytest.raises(StopAsyncIteration):
+            await reading
+
+    connections: list[Opened] = []
+    broken = asyncio.Event()
+    asyncio.run(main())
+    assert len(connections) == 1

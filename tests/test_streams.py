@@ -947,6 +947,34 @@ def test_aclose_while_another_task_waits_in_a_class() -> None:
     asyncio.run(main())
 
 
+def test_next_within_the_end_of_the_stream_is_refused() -> None:
+    seen: list[str] = []
+
+    def on_comment(text: str) -> None:
+        try:
+            next(stream)
+        except ValueError as error:
+            seen.append(str(error))
+
+    stream = EventStream([b"data: a\n\ndata: b\n: c"], decoder=SSEDecoder(on_comment=on_comment))
+    assert [event.data for event in stream] == ["a", "b"]
+    assert seen == ["generator already executing"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_may_not_be_held_up_passes_through_a_closed_stream(error: type[BaseException]) -> None:
+    def chunks() -> Any:
+        yield b"data: a\n\n"
+        stream.close()  # as the handler of a signal may
+        raise error
+
+    stream = EventStream(chunks())
+    assert next(stream).data == "a"
+    with pytest.raises(error):
+        next(stream)
+    assert list(stream) == []
+
+
 def test_two_tasks_cannot_wait_at_once() -> None:
     async def main() -> None:
         source = Source()

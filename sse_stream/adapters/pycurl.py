@@ -421,7 +421,7 @@ class _AsyncReader:
         raise StopAsyncIteration
 
     async def _run(self) -> None:
-        loop = self._loop
+        self._loop = loop = _running_loop()
         self._waiter = loop.create_future()
         self._ready.clear()
         timeout = self.transfer.timeout()
