@@ -302,3 +302,27 @@ def test_other_urllib3(server: Server, kind: type[OlderRaw], name: str, size: in
             server.acknowledge()
     assert data == ["0", "1", "2", "3"]
     assert raw.sizes == [size]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "own"),
+    [
+        (urllib3.exceptions.ProtocolError("a"), exceptions.ChunkedEncodingError),
+        (urllib3.exceptions.DecodeError("a"), exceptions.ContentDecodingError),
+        (urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("h"), "/", "a"), exceptions.ConnectionError),
+        (urllib3.exceptions.SSLError("a"), exceptions.SSLError),
+        (OSError("a"), OSError),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_what_requests_raises_for_an_error_of_urllib3(
+    server: Server, theirs: Exception, own: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> bytes:
+        raise theirs
+
+    response = requests.get(server.url(stream(NUMBERS, FRAMINGS["chunked"])), stream=True)
+    monkeypatch.setattr(response.raw, "read1", fail)
+    with iter_events(response) as events, pytest.raises(own) as caught:
+        next(events)
+    assert caught.type is own
