@@ -1378,3 +1378,23 @@ def test_an_abandoned_async_source_connects_no_more() -> None:
     broken = asyncio.Event()
     asyncio.run(main())
     assert len(connections) == 1
+
+
+def test_close_within_a_callback_releases_at_once() -> None:
+    class Held:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    def chunks() -> Iterator[bytes]:
+        yield b"data: a\n\n"
+
+    def on_connect(_: EventStream) -> None:
+        source.close()
+        seen.append(held.closed)
+
+    held, seen = Held(), list[bool]()
+    source = EventSource(lambda last_event_id: Opening(lambda: EventStream(chunks(), response=held)), on_connect=on_connect)
+    assert list(source) == []
+    assert seen == [True]
