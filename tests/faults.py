@@ -4,7 +4,7 @@
 Each client reads from the scripted server, which strikes inside the third event: once as soon as the client has handed out
 the second one, once together with the bytes before it. What is raised, and after how many events, becomes the README's
 table, between its markers; the tests compare the two, and `python3 -m tests.faults --write` renews it. Nothing in the table
-is stated here but ALTERNATIVES: where one of them is seen, all are shown. It needs the clients (the extra `test`) and some
+is stated here but ALTERNATIVES: where one of them is seen, all are shown. It needs tests/requirements.txt and some
 ten seconds, most of which it waits.
 """
 

@@ -6,7 +6,8 @@ It builds sdist and wheel from two copies of the checkout at different paths and
 checkout holds, and vendors the wheel into a package with `vendoring`, configured as pip configures it: the recorded streams
 must pass through that copy. FOLDER gets the two files.
 
-It needs the extra `check` and a package index, from which `build` takes the build backend. The exit status is 0 if all is well.
+It needs .ci/requirements.txt and a package index, from which `build` takes the build backend. The exit status is 0 if all is
+well.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ The scripted server sends the events over loopback from prepared buffers, in chu
 process of its own and checks that every ID is above the one before, that the last is the number of events, and that as many
 came: so none was lost or doubled. "subscribe" loses its connection ten times, inside an event, and resumes. The resident
 memory is read after 10, 50 and 100 % of the events; after the first 10 % it may grow by GROWTH at most. The result is a
-table in Markdown, the exit status 0 if all held. It needs the clients (the extra `test`), Linux (for /proc), and some three
+table in Markdown, the exit status 0 if all held. It needs tests/requirements.txt, Linux (for /proc), and some three
 minutes.
 """
 
