@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections import namedtuple
+from itertools import repeat
 
 TYPE_CHECKING = False  # true for type checkers; `typing` costs more to import than all of this package
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NamedTuple, Union
 
     Chunk = Union[bytes, bytearray, memoryview]
+    Engine = Generator[Any, "tuple[SSEDecoder, bytes]", None]
 
 __all__ = ["EventTooLargeError", "IncompleteEventError", "SSEDecoder", "SSEError", "ServerSentEvent"]
 
@@ -130,6 +132,7 @@ class SSEDecoder:
         "_data",
         "_discarding",
         "_ended_inside",
+        "_engine",
         "_event_type",
         "_gate",
         "_halted",
@@ -188,15 +191,16 @@ class SSEDecoder:
         # 9.2.6: the buffers of the block.
         self._data: bytes | bytearray | None = None  # the first values, joined; None: no data
         self._more: list[bytes | bytearray] = []  # the values after those
-        self._event_type = ""
+        self._event_type: str = ""
         self._id_buffer = self._last_event_id = last_event_id
         self._retry: int | None = None
         self._block_retry: int | None = None
-        self._in_block = False
+        self._in_block: bool = False
         self._skipping = False  # this block is too large
         self._skipped = 0
         self._kept: list[ServerSentEvent] = []
         self._ended_inside: bool | None = None
+        self._engine: Engine | None = None  # the `_decode` that serves `feed`
 
     @property
     def last_event_id(self) -> str:
@@ -227,42 +231,52 @@ class SSEDecoder:
         An empty chunk changes nothing; no chunk is kept. Raises EventTooLargeError, TypeError for anything but bytes,
         ValueError after `close`, RuntimeError within `on_comment`.
         """
-        if type(chunk) is bytes:
-            room = self._room - len(chunk)
-            if room >= 0:
-                if _LF not in chunk and _CR not in chunk:
-                    if chunk:
-                        self._room = room
-                        self._pieces.append(chunk)
-                    return []
-                # pragma: no mutate start
-                if not self._pieces and not self._in_block:
-                    # Fast path: as in `_decode`, without a generator: 1.6 to 1.9 times as fast.
-                    start = chunk[:6]
-                    if start == b"data: ":
-                        value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
-                        if _LF not in value and _CR not in value:
-                            fields = ("message", value.decode("utf-8", "replace"), self._last_event_id, None)
-                            return [_new_event(ServerSentEvent, fields)]
-                    elif start == b"event:":
-                        event = self._typed_event(chunk)
-                        if event is not None:
-                            return [event]
-                # pragma: no mutate end
-        else:
+        if type(chunk) is not bytes:
             chunk = _as_bytes(chunk)
-        if self._gate:
+        room = self._room - len(chunk)
+        if room >= 0:
+            if _LF not in chunk and _CR not in chunk:
+                if chunk:
+                    self._room = room
+                    self._pieces.append(chunk)
+                return []
+            # pragma: no mutate start
+            if not self._pieces and not self._in_block:  # Fast path: as in `_decode`, without a generator: 1.6 to 1.9 times
+                start = chunk[:6]
+                if start == b"data: ":
+                    value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+                    if _LF not in value and _CR not in value:
+                        text = value.decode("utf-8", "replace")
+                        return [_new_event(ServerSentEvent, ("message", text, self._last_event_id, None))]
+                elif start == b"event:" and (event := self._typed_event(chunk)) is not None:
+                    return [event]
+            # pragma: no mutate end
+        elif self._gate:
             self._refuse()
         events: list[ServerSentEvent] = []
         try:
-            events.extend(self._decode((chunk,)))
+            if len(chunk) > _MANY:
+                self._engine = None
+                events.extend(self._decode((chunk,)))
+            else:
+                engine = self._engine or self._start()
+                event = engine.send((self, chunk))
+                while event is not None:
+                    events.append(event)
+                    event = next(engine)
+        except StopIteration:  # halted
+            pass
         except BaseException:
-            if self._gate != TOO_LARGE:
+            if not (self._gate == TOO_LARGE and events):  # its error comes from the next call
                 self._break(events)
-            elif events:
-                return events  # the error comes from the next call
-            raise
+                raise
         return events
+
+    def _start(self) -> Engine:
+        """Make the generator that serves `feed`: 1.2 to 1.4 times as fast as one for each chunk."""
+        engine = self._engine = self._decode(repeat(_PAUSE))
+        next(engine)
+        return engine
 
     def close(self) -> list[ServerSentEvent]:
         """End the stream and return what its end completes; called again, return [].
@@ -292,12 +306,11 @@ class SSEDecoder:
 
     # Chunks in, events out.
 
-    def _decode(
-        self, chunks: Iterable[Chunk], stop: Callable[[BaseException], None] | None = None
-    ) -> Generator[ServerSentEvent, None, None]:
+    def _decode(self, chunks: Iterable[Chunk], stop: Callable[[BaseException], None] | None = None) -> Engine:
         """Yield the events of the chunks as they are completed: the hot loop. The properties are up to date at each.
 
-        `stop` takes an error of the chunks or the decoder, which else passes through.
+        `stop` takes an error of the chunks or the decoder, which else passes through. At `_PAUSE` among the chunks it yields
+        None and is sent the next one.
         """
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
         pieces: list[bytes] = self._pieces
@@ -307,10 +320,16 @@ class SSEDecoder:
         last_event_id = self._last_event_id
         typed = True  # until a chunk begins so that is something else
         event: ServerSentEvent | None = None  # completed, and held back until the next one or the end of the chunk
+        fields: Any = None
         try:
             for chunk in chunks:
                 if type(chunk) is not bytes:
-                    chunk = _as_bytes(chunk)
+                    if chunk is _PAUSE:
+                        del self  # what waits here holds neither the decoder nor an event
+                        fields = None
+                        self, chunk = yield None
+                    else:
+                        chunk = _as_bytes(chunk)
                 room = self._room - len(chunk)
                 if room < 0:
                     if self._halted:
@@ -695,8 +714,9 @@ class SSEDecoder:
 
     def _break(self, events: list[ServerSentEvent]) -> None:
         """End the decoder by an exception: keep what is complete for `close`."""
-        self._kept = events
-        self._shut(_BROKEN)
+        if self._gate != TOO_LARGE:
+            self._kept = events
+            self._shut(_BROKEN)
 
     def _halt(self) -> None:
         """Let `_decode` end with the chunk that it is reading: the stream was closed."""
@@ -704,6 +724,7 @@ class SSEDecoder:
             if self._gate == _AT_START:
                 self._pieces.clear()
             self._halted = True
+            self._engine = None
             self._gate, self._room = _HALTED, -1
 
     def _salvage(self) -> list[ServerSentEvent]:
@@ -714,11 +735,13 @@ class SSEDecoder:
     def _shut(self, gate: int) -> None:
         """Take nothing more, and hold nothing."""
         self._gate, self._room = gate, -1
+        self._engine = None
         self._clear_line()
         self._data = None
         self._more.clear()
 
 
+_PAUSE: Any = object()  # among the chunks: there are no more for now
 # A NamedTuple's own constructor takes twice the time.
 _new_event: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 

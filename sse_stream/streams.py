@@ -130,6 +130,7 @@ class _State:
         elif not isinstance(decoder, SSEDecoder):
             raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
         decoder.feed(b"")  # a ValueError if it is closed
+        decoder._engine = None
         self.decoder = decoder
         self._chunks = chunks
         self.response = self._response_to_close = response
@@ -365,15 +366,15 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         """Return the events of the chunk, which stay at hand."""
         state, decoder = self._state, self._state.decoder
         # pragma: no mutate start
-        simple = type(chunk) is bytes and not decoder._pieces and decoder._on_comment is None
-        if simple and len(chunk) <= min(_FEW, decoder._room):
-            # Fast path: `feed` needs no generator for a whole event: 1.1 times.
+        if type(chunk) is bytes and decoder._on_comment is None and len(chunk) <= min(_FEW, decoder._room):
+            # Fast path: `feed` keeps its generator: 1.1 to 1.3 times.
             events = decoder.feed(chunk)
             if len(events) < 2:
                 return events
             state.events = _one_by_one(decoder, events)
             return state.events
         # pragma: no mutate end
+        decoder._engine = None
         state.events = decoder._decode((chunk,))
         return state.events
 

@@ -283,6 +283,7 @@ def test_feed_makes_no_generator_for_a_whole_event() -> None:
 
     decoder = SSEDecoder()
     decoder.feed(b"\n")
+    decoder._engine = None
     with patch.object(SSEDecoder, "_decode", refuse):
         assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a")]
         assert decoder.feed(b"event: x\ndata: a\n\n") == [ServerSentEvent("x", "a")]
