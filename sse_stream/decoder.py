@@ -321,6 +321,7 @@ class SSEDecoder:
         typed = True  # until a chunk begins so that is something else
         event: ServerSentEvent | None = None  # completed, and held back until the next one or the end of the chunk
         fields: Any = None
+        type_line, type_name = b"", ""  # of the last event that named a type: most name the same again
         try:
             for chunk in chunks:
                 if type(chunk) is not bytes:
@@ -446,6 +447,9 @@ class SSEDecoder:
                                 data = line[6:]
                             else:
                                 more.append(line[6:])
+                        elif line == type_line:  # pragma: no mutate
+                            in_block = True
+                            event_type = type_name
                         elif (first := line[0]) == _COLON:
                             if on_comment is not None:
                                 if event is not None:
@@ -460,7 +464,8 @@ class SSEDecoder:
                                     return
                         elif first == _E and line[:7] == b"event: ":  # pragma: no mutate
                             in_block = True
-                            event_type = line[7:].decode("utf-8", "replace")
+                            type_line = line
+                            event_type = type_name = line[7:].decode("utf-8", "replace")
                         elif first == _I and line[:4] == b"id: " and 0 not in line:  # pragma: no mutate
                             in_block = True
                             event_id = line[4:].decode("utf-8", "replace")
