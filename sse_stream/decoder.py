@@ -319,7 +319,6 @@ class SSEDecoder:
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
         pieces: list[bytes] = self._pieces
         more: list[bytes | bytearray] = self._more
-        hold = pieces.append
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
         event: ServerSentEvent | None = None  # completed, and held back until the next one or the end of the chunk
@@ -357,7 +356,7 @@ class SSEDecoder:
                 if lf not in chunk and cr not in chunk:
                     if chunk:
                         self._room = room
-                        hold(chunk)
+                        pieces.append(chunk)
                     continue
                 # pragma: no mutate start
                 if not in_block and (not pieces or len(chunk) > _MANY):
@@ -376,7 +375,7 @@ class SSEDecoder:
                         between = chunk[end : end + 8]
                         if between == b"\n\ndata: " or (between := chunk[end - 1 : end + 9]) == b"\r\n\r\ndata: ":
                             # Fast path: blocks of one line of data: 1.1 to 1.6 times as fast.
-                            hold(chunk)
+                            pieces.append(chunk)
                             values: list[bytes] = b"".join(self._pieces).split(between)
                             pieces.clear()
                             rest: bytes = values.pop()
@@ -393,7 +392,7 @@ class SSEDecoder:
                             chunk = b"data: " + rest
                             if lf not in rest and cr not in rest:
                                 self._room = room
-                                hold(chunk)
+                                pieces.append(chunk)
                                 if event is not None:  # pragma: no branch (there is at least one value)
                                     yield event
                                     event = None
@@ -415,7 +414,7 @@ class SSEDecoder:
                         lines[:1] = self._end_long_line(lines[0])
                         data, event_type, in_block = self._data, self._event_type, self._in_block
                     else:
-                        hold(lines[0])
+                        pieces.append(lines[0])
                         lines[0] = b"".join(pieces)
                         pieces.clear()
                 last = chunk[-1]
@@ -501,7 +500,7 @@ class SSEDecoder:
                     self._data, self._event_type, self._id_buffer = data, event_type, event_id
                     self._block_retry, self._in_block = retry, in_block
                 if rest:
-                    hold(rest)
+                    pieces.append(rest)
                 self._last_event_id = last_event_id
                 if event is not None:
                     yield event
