@@ -317,7 +317,7 @@ class SSEDecoder:
         None and is sent the next one.
         """
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
-        pieces: list[bytes] = self._pieces
+        pieces = self._pieces
         more: list[bytes | bytearray] = self._more
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
@@ -454,7 +454,7 @@ class SSEDecoder:
                                 more.append(line[6:])
                         elif line == type_line:  # pragma: no mutate
                             in_block = True
-                            event_type = type_name  # pyright: ignore[reportUnknownVariableType]
+                            event_type = type_name
                         elif (first := line[0]) == _COLON:
                             if on_comment is not None:
                                 if event is not None:

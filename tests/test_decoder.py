@@ -7,6 +7,7 @@ import itertools
 import json
 import pickle
 import sys
+import tracemalloc
 import weakref
 from pathlib import Path
 from typing import Any, Literal
@@ -197,6 +198,10 @@ SHAPES = [
     b"event: \xc3\ndata: a\n\n", b"event: x\r\ndata: a\r\n\r\n", b"id: 7\n\n", b"id: 8\ndata: a\n\n", b"retry: 5\ndata: a\n\n",
     b": c\n\n", b"data: " + b"x" * 40 + b"\n\n", b"event: x", b"data: a\n\ndata: b\n\n", b"\xef\xbb\xbfdata: a\n\n",
     b"data: a\r\n\r\ndata: b\r\n\r\n", b"data: a\r\r\n\r\n", b"data: a\r\n\n", b"\r\n", b"event: x\n\ndata: a\n\n",
+    b"event: y\ndata: b\n\n", b"event: y\r\ndata: b\r\n\r\n", b"event: y\ndata: b\r\n\r\n",
+    b"event: y\ndata: b\n\nevent: x\n\n",
+    b"event: y\nid: 9\ndata: b\n\n", b"event:y\ndata: b\n\n", b": c\r\n\r\n", b": c\rdata: a\n\n",
+    b": c\ndata: a\n\n", b":\n\n",
 ]  # fmt: skip
 
 
@@ -234,6 +239,8 @@ FAST_PATHS = {  # chunks of the shape, what precedes them, a chunk of another sh
     "one line of data, CRLF": ([b"data: a\r\n\r\n"], b"", b"data: a\r\r"),
     "a type and a line of data": ([b"event: x\ndata: a\n\n"], b"", b"event: x\ndata:a\n\n"),
     "a type and a line of data, CRLF": ([b"event: x\r\ndata: a\r\n\r\n"], b"", b"event: x\r\ndata:a\r\n\r\n"),
+    "a comment that nobody hears": ([b": c\n\n"], b"", b": c\n"),
+    "a comment that nobody hears, CRLF": ([b": c\r\n\r\n"], b"", b": c\r\r"),
     "blocks of data": (
         [b"data: a\n\n" * 200 + b"data: a", b"b\n\n" + b"data: a\n\n" * 200 + b"data: a"],
         b"data: ",
@@ -259,7 +266,7 @@ def interpreted_lines(decoder: SSEDecoder, chunks: list[bytes], by_feed: bool) -
 
     sys.settrace(trace)
     try:
-        assert [e for chunk in chunks for e in decoder.feed(chunk)] if by_feed else [*decoder._decode(chunks)]
+        [decoder.feed(chunk) for chunk in chunks] if by_feed else [*decoder._decode(chunks)]
     finally:
         sys.settrace(None)
     return count
@@ -290,6 +297,64 @@ def test_feed_makes_no_generator_for_a_whole_event() -> None:
         assert decoder.feed(b"data") == []
         with pytest.raises(AssertionError):
             decoder.feed(b": a\n\n")
+
+
+def test_feed_keeps_its_generator() -> None:
+    decoder = SSEDecoder()
+    with patch.object(SSEDecoder, "_decode", autospec=True, side_effect=SSEDecoder._decode) as decode:
+        for _ in range(20):
+            assert decoder.feed(b"id: 1\ndata: a\n") == []
+            assert decoder.feed(b"\ndata: b\n\n: c\n") == [ServerSentEvent(data="a", id="1"), ServerSentEvent(data="b", id="1")]
+        assert decode.call_count == 1
+        large = b"data: c\n" + b": c\n" * 400
+        assert decoder.feed(b"data: b\n") + decoder.feed(large) + decoder.feed(b"\n") == [ServerSentEvent(data="b\nc", id="1")]
+        assert decode.call_count == 3  # one for what is large, and a new one after it
+
+
+def test_a_generator_that_waits_holds_no_event() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"data: ")
+    tracemalloc.start()
+    try:
+        for _ in range(1000):
+            decoder.feed(b"x" * 1000)
+        assert tracemalloc.get_traced_memory()[0] > 1_000_000
+        assert len(decoder.feed(b"\n\n")) == 1
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("size", [None, 1000, 16, 1])
+def test_types_that_come_again(size: int | None, line_end: str) -> None:
+    types = ["x", "x", "", "y", "x", "message", "x", "y", "y", "", "", "z" * 40, "z" * 40]
+    blocks = [f"event: {name}\ndata: {n}\n\n" if name else f"data: {n}\n\n" for n, name in enumerate(types)]
+    chunks = [block.replace("\n", line_end).encode() for block in blocks]
+    if size:
+        stream = b"".join(chunks)
+        chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
+    expected = [ServerSentEvent(name or "message", str(n)) for n, name in enumerate(types)]
+    decoder = SSEDecoder()
+    assert [event for chunk in chunks for event in decoder.feed(chunk)] == [*EventStream(chunks)] == expected
+
+
+@pytest.mark.parametrize("by_feed", [True, False], ids=["feed", "pull"])
+def test_typed_events_of_another_form_are_tried_once(by_feed: bool) -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"\n")
+    chunks = [b"event: x\nid: 1\ndata: a\n\n"] * 5
+    with patch.object(SSEDecoder, "_typed_event", autospec=True, side_effect=SSEDecoder._typed_event) as tried:
+        assert [decoder.feed(chunk) for chunk in chunks] if by_feed else [*decoder._decode(chunks)]
+    assert tried.call_count == 1
+
+
+def test_a_stream_closed_by_a_comment_that_was_fed_to_its_decoder() -> None:
+    decoder = SSEDecoder(on_comment=lambda _: stream.close())
+    stream = EventStream([b"data: a\n\n"], decoder=decoder)
+    assert decoder.feed(b"data: b\n\n: c\ndata: d\n\n") == [ServerSentEvent(data="b")]
+    with pytest.raises(ValueError, match="closed"):
+        decoder.feed(b"\n")
 
 
 MEASURED = {  # options, chunks, how many of their lines are measured by themselves
@@ -945,7 +1010,8 @@ def test_a_decoder_is_freed_without_the_collector() -> None:
         pass
 
     decoder = Referable()
-    decoder.feed(b"data: a\n\ndata: b")
+    for _ in range(3):
+        decoder.feed(b"data: a\nid: 1\n\ndata: b")
     reference_ = weakref.ref(decoder)
     del decoder
     assert reference_() is None

@@ -325,6 +325,21 @@ def test_ends(
     assert (source.closed, response.closed) == (1, 1)
 
 
+def test_short_and_long_chunks_by_turns() -> None:
+    long = b"data: b\n" + b": c\n" * 400
+    chunks = [b"id: 1\ndata: a\n", long, b"\ndata: d\n", b"\n" + long, b"data: e\n", b"\n\n"]
+    expected = [ServerSentEvent(data=data, id="1") for data in ("a\nb", "d", "b\ne")]
+    assert [*EventStream(chunks)] == asyncio.run(collect(AsyncEventStream(generate(*chunks)))) == expected
+
+
+def test_a_decoder_that_was_fed_before_and_after() -> None:
+    decoder = SSEDecoder()
+    assert decoder.feed(b"data: a\n") == []
+    stream = EventStream(iter([b"data: b\n\n", b"data: c\n\nid: 2\ndata: d\n"]), decoder=decoder)
+    assert (next(stream).data, next(stream).data) == ("a\nb", "c")
+    assert decoder.feed(b"\n") == [ServerSentEvent(data="d", id="2")]
+
+
 @pytest.mark.parametrize("run", [asyncio.run, trio.run])
 @pytest.mark.parametrize(("chunks", "options", "expected", "error"), ENDS)
 def test_async_ends(
