@@ -7,13 +7,13 @@
         for event in stream:
             print(event.event, event.data)
 
-The rest is imported from its module:
+Further modules:
 
-    adapters   connect, iter_events, subscribe for each HTTP client, and their async twins
+    adapters   connect, iter_events, subscribe for each HTTP client, and async twins
     handshake  request headers, response check
     encoder    events in, bytes out
-    payloads   what LLM services put on top
-    relay      pass the bytes on, and read the events beside them
+    payloads   what LLM services put into events
+    relay      pass bytes on, and read the events in them
     ndjson     one JSON document a line
     reconnect  connect again, and resume
     __main__   the command line

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not raise again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # lest the rest of the buffer raise again at exit
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
         message = str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
@@ -183,7 +183,7 @@ def _write(events: Iterable[ServerSentEvent], options: argparse.Namespace) -> No
             raise
 
 
-# What JSON lets stand, and some readers take for the end of a line or a command.
+# JSON lets them stand; some readers take them for the end of a line or a command.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
@@ -205,7 +205,7 @@ def _visible(text: str) -> str:
 
 
 def _shown(c: str) -> str:
-    """Escape what a terminal obeys or does not show, but LF, TAB and joiners."""
+    # All that a terminal obeys or does not show, but LF, TAB and joiners.
     obeyed = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t\u200c\u200d"
     return c.encode("unicode_escape").decode() if obeyed else c
 
@@ -239,7 +239,7 @@ def _demo() -> int:
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # for a terminal without Unicode
     print(f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 3. As they arrive:\n", flush=True)
-    # HTTPServer would ask for the name of the machine, which may take seconds.
+    # HTTPServer would look up the machine's name, which may take seconds.
     with TCPServer(("127.0.0.1", 0), _DemoHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/"

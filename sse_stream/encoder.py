@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Encode events: decoding gives the same again.
 
-That holds for what a decoder can give out: `event` is not empty and has no CR or LF, `id` no CR, LF or NUL, `data` no CR,
-`retry` is None or not negative. Besides, CR and CRLF in data are taken for LF, and an empty type for "message". Cost: linear.
+That holds for what a decoder gives: `event` is not empty and has no CR or LF, `id` no CR, LF or NUL, `data` no CR, `retry` is
+None or not negative. CR and CRLF in data are taken for LF, an empty type for "message". Cost: linear.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["SSEEncoder"]
 class SSEEncoder:
     """Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
 
-    last_event_id: the ID that the reader starts from: the `Last-Event-ID` of its request.
+    last_event_id: the ID that the reader starts from, its request's `Last-Event-ID`.
 
-    An event's `id` is the last event ID in force: repeat it to keep that of the event before; "" resets it.
+    An event's `id` is the last event ID in force: repeat it to keep the one before; "" resets it.
     """
 
     __slots__ = ("_last_event_id",)
@@ -27,9 +27,9 @@ class SSEEncoder:
         self._last_event_id = last_event_id
 
     def encode(self, event: ServerSentEvent) -> bytes:
-        """Return the event's block with its blank line; `id` is written where it is not the ID in force.
+        """Return the event's block with its blank line; `id` is written unless in force.
 
-        TypeError and ValueError for what could not arrive as it is; the encoder is then as before.
+        TypeError and ValueError for what could not arrive as it is; the encoder stays as before.
         """
         if not isinstance(event, ServerSentEvent):
             raise TypeError(f"encode() takes a ServerSentEvent, not {type(event).__name__}")
@@ -53,16 +53,16 @@ class SSEEncoder:
         return encoded
 
     def comment(self, text: str = "") -> bytes:
-        """Return a comment, to keep a connection alive; one for each line of the text.
+        """Return a comment for each line of the text, to keep a connection alive.
 
-        No blank line follows, since some readers take that for an event.
+        No blank line follows: some readers would see an event.
         """
         _refuse_all_but_text("a comment", text, "")
         return _prefixed(": ", text).encode()
 
 
 def _prefixed(prefix: str, text: str) -> str:
-    # Lines end at CRLF, LF and CR (9.2.5) and nowhere else, unlike those of str.splitlines.
+    # Lines end only at CRLF, LF and CR (9.2.5), unlike in str.splitlines.
     return prefix + text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\n" + prefix) + "\n"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every client needs: the headers of the request, and the check of the response."""
+"""For every client: the request's headers, and the check of the response."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = [
     "shown_url",
 ]
 
-#: How many bytes of an error's body are read, at most.
+#: Most bytes read of an error's body.
 MAX_BODY_SIZE = 64 * 1024
 
 
 class Headers(Mapping[str, str]):
-    """A read-only mapping of header fields that ignores the case of names; repeated fields are joined with ", "."""
+    """A read-only mapping of header fields that ignores case; repeated ones are joined with ", "."""
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: dict[str, tuple[str, str]] = {}
@@ -64,7 +64,7 @@ class Headers(Mapping[str, str]):
 class ResponseError(SSEError):
     """The response cannot be read as an event stream; the message shows `url` without user info and query.
 
-    headers: a mapping that ignores case.
+    headers: as Headers.
     body: its first 64 KiB, or what came of them.
     """
 
@@ -88,35 +88,35 @@ class ContentTypeError(ResponseError):
 
 
 def prepare_decoder(decoder: SSEDecoder | None, last_event_id: str) -> SSEDecoder:
-    """Return the decoder of a connection, whose `last_event_id` is to be sent; ValueError if it is closed."""
+    """Return a connection's decoder, whose `last_event_id` is to be sent; ValueError if it is closed."""
     if decoder is None:
         return SSEDecoder(last_event_id=last_event_id)
     if not isinstance(decoder, SSEDecoder):
         raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {type(decoder).__name__}")
     if last_event_id:
         raise ValueError("pass either decoder or last_event_id, or SSEDecoder(last_event_id=...)")
-    decoder.feed(b"")  # a ValueError if it is closed
+    decoder.feed(b"")  # raises it
     return decoder
 
 
 def header_value(last_event_id: str) -> bytes | None:
-    """Return an ID as the value of Last-Event-ID, None for one that is not sent.
+    """Return an ID as the value of Last-Event-ID, or None: it is not sent.
 
-    A control character but TAB could forge a header, a blank at an end would be lost (RFC 9110, 5.5).
+    Control characters but TAB could forge a header, blanks at its ends are lost (RFC 9110, 5.5).
     """
     if last_event_id != last_event_id.strip(" \t") or any((c < " " and c != "\t") or c == "\x7f" for c in last_event_id):
         return None
     try:
         return last_event_id.encode() or None
-    except UnicodeEncodeError:  # a lone surrogate
+    except UnicodeEncodeError:
         return None
 
 
 def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = None) -> list[tuple[str, Any]]:
     """Return the caller's header fields, a mapping or pairs, with Accept and Cache-Control as browsers send them.
 
-    last_event_id: replaces the caller's Last-Event-ID if it can be sent, as bytes.
-    own: what the client adds by itself.
+    last_event_id: replaces the caller's if it can be sent, as bytes.
+    own: what the client adds.
     """
     fields = _pairs(headers)
     if value := header_value(last_event_id):
@@ -134,7 +134,7 @@ def _pairs(headers: Any) -> list[tuple[str, Any]]:
 
 
 def is_event_stream(status: int, content_type: str | None) -> bool:
-    """Whether it is 2xx with the media type text/event-stream, or 204, which has no events."""
+    """Whether it is 2xx with text/event-stream, or 204: no events."""
     essence = (content_type or "").partition(";")[0].strip(" \t\r\n").lower()
     return status == 204 or (200 <= status < 300 and essence == "text/event-stream")
 
@@ -147,7 +147,7 @@ def read_body(chunks: Iterable[bytes]) -> bytes:
             body += chunk[: MAX_BODY_SIZE - len(body)]
             if len(body) == MAX_BODY_SIZE:
                 break
-    except Exception:  # the error that the body belongs to matters more
+    except Exception:  # the body's own error matters more
         pass
     return bytes(body)
 
@@ -168,7 +168,7 @@ async def aread_body(chunks: AsyncIterable[bytes]) -> bytes:
 def response_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, body: bytes, *, redirects: str = ""
 ) -> ResponseError:
-    """Return the error for a response that is no event stream; `redirects` says how the client follows them."""
+    """Return the error for no event stream; `redirects` says how the client follows them."""
     fields = Headers(headers)
     kind: type[ResponseError] = StatusError
     message = shown_url(url)
@@ -188,7 +188,7 @@ def response_error(
 def coding_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] | None = ()
 ) -> ResponseError | None:
-    """Return the error for a coding that is not among `decodable` (in lower case; None: not known), else None."""
+    """Return the error for a coding not in `decodable` (in lower case; None: not known), else None."""
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
     if decodable is None or {coding.strip(" \t").lower() for coding in encoding.split(",")} <= {"", "identity", *decodable}:
@@ -198,7 +198,7 @@ def coding_error(
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without user info, query, fragment, and control characters."""
+    """Return a URL without user info, query, fragment, control characters."""
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
         scheme, rest = "", scheme
@@ -207,7 +207,7 @@ def shown_url(url: str) -> str:
 
 
 def _status(status: int) -> str:
-    from http import HTTPStatus  # only errors need it
+    from http import HTTPStatus  # for errors only
 
     try:
         return f"{status} {HTTPStatus(status).phrase}"
@@ -227,7 +227,7 @@ def _printable(text: str) -> str:
 def check_response(
     stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
 ) -> None:
-    """Close the stream of a response that cannot be read, and raise the error; `check`: whether status and media type count."""
+    """Close a stream that cannot be read, and raise the error; `check`: whether status and media type count."""
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
             raise response_error(status, headers.items(), url, read_body(stream._state._chunks), redirects=redirects)
@@ -249,7 +249,7 @@ async def acheck_response(
 
 
 def read_promptly(response: Any) -> Iterator[bytes]:
-    """Read a response of urllib3, also of the one beneath requests'; ValueError if it has been read or closed."""
+    """Read a response of urllib3, also beneath requests'; ValueError if it has been read or closed."""
     # An empty body is closed from the start.
     if response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0):
         raise ValueError("this response has been read or closed already; pass it before anything is read")
@@ -257,11 +257,11 @@ def read_promptly(response: Any) -> Iterator[bytes]:
 
 
 def _read(response: Any) -> Iterator[bytes]:
-    # `read1` alone neither waits for more nor misses an early end. urllib3 has it since 2.2; that of urllib3-future, known by
-    # `extension`, returns nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
+    # Only `read1` (urllib3 2.2) neither waits for more nor misses an early end; urllib3-future's, known by `extension`, returns
+    # nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
     future = hasattr(response, "extension")
     if not future and hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1"):
         while chunk := response.read1(65536, decode_content=True):
             yield chunk
-    else:  # prompt except where a chunk is larger than what has come of it
+    else:  # prompt unless a chunk came in part
         yield from response.stream(65536 if response.chunked or future else 1, decode_content=True)

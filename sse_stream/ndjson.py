@@ -54,9 +54,9 @@ class _Lines:
         self._chunks = chunks
         self._limit = max_line_size
         self._loads = loads or json.loads
-        self._line = bytearray()
         self._line_number = 1
         self._lines: Iterator[bytes] = iter(())
+        self._line = bytearray()
         self._ended = False
 
     def _feed(self, chunk: Chunk) -> None:
@@ -83,13 +83,11 @@ class _Lines:
             if self._line_number == 1:
                 line = line.removeprefix(_BOM)
             self._measure(line)
-            blank = not line.strip(b" \t\r")
-            document = None if blank else self._load(line)
+            documents = [self._load(line)] if line.strip(b" \t\r") else []
             self._line_number += 1
-            if not blank:
-                yield document
+            yield from documents
         rest = self._line
-        if self._line_number == 1 and self._limit is not None and len(rest) > self._limit:  # else it need not be copied
+        if self._line_number == 1 and self._limit is not None and len(rest) > self._limit:  # else no copy
             rest = bytearray() if _BOM.startswith(rest) else rest.removeprefix(_BOM)
         self._measure(rest)
 
@@ -193,9 +191,9 @@ def iter_documents(
 ) -> Documents:
     """Iterate over the JSON documents in an iterable of bytes, one a line.
 
-    chunks: as EventStream takes them. The line that their exception cuts off is dropped.
-    max_line_size: the most bytes of a line, without its LF; None for no bound.
-    loads: parses a line, a str; by default `json.loads`.
+    chunks: as EventStream's. The line that their exception cuts off is dropped.
+    max_line_size: the most bytes of a line, without LF; None: no bound.
+    loads: parses a line, a str; None: `json.loads`.
 
     DocumentError, after the documents before it, for a line that is too long, not UTF-8, or that `loads` refuses.
     """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Read what LLM services put on top of events: JSON, a mark at the end, errors. Provisional until 0.2.
+"""Read what LLM services put into events: JSON, a mark at the end, errors. Provisional until 0.2.
 
     with connect(httpx, "POST", url, json=request) as stream:
         for payload in iter_payloads(stream, require_done=True):
             print(payload["choices"])
 
-PayloadError tells of data that is not JSON, ServiceError of the service, IncompleteEventError of a stream that ends too early.
+PayloadError: data is not JSON; ServiceError: the service sent an error; IncompleteEventError: the stream ends too early.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class PayloadError(SSEError):
     """The data of an event is not JSON.
 
     event:  the event, whole.
-    number: which event of the stream it is, from 1.
-    reason: what `loads` said; its exception is the `__cause__`.
+    number: its number in the stream, from 1.
+    reason: what `loads` said, whose exception is the `__cause__`.
     """
 
     def __init__(self, event: ServerSentEvent, number: int, reason: str) -> None:
@@ -60,8 +60,8 @@ class ServiceError(SSEError):
     """The service reported an error within the stream.
 
     event:   the event, whole.
-    payload: its parsed data, or the data itself, if it is not JSON.
-    message: the error's message, a str, else the data.
+    payload: its parsed data, or the data itself, if not JSON.
+    message: the error's, a str, else the data.
     """
 
     def __init__(self, event: ServerSentEvent, payload: Any) -> None:
@@ -88,13 +88,13 @@ def iter_payloads(
     is_error: IsError | None = is_service_error,
     loads: Callable[[str], Any] | None = None,
 ) -> Payloads:
-    """Iterate over the parsed JSON of each event; events with empty data are passed over.
+    """Iterate over the parsed JSON of each event; one with empty data is passed over.
 
     events: an EventStream, or any iterable of events; closed at the mark, the end, an error, and with the iterator.
     done: the data that marks the end; or a predicate on the event, whose payload is still yielded; or None.
     require_done: raise IncompleteEventError if the events end before the mark; its `.event` is what the end cut off.
-    is_error: whether to raise ServiceError for an event and its payload; None: never. Data of an event of the type "error" that
-        is not JSON is the payload itself.
+    is_error: whether to raise ServiceError for an event and its payload; None: never. Data of an "error" event that is not
+        JSON is the payload itself.
     loads: parses the data, a str; by default `json.loads`.
     """
     _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
@@ -109,7 +109,7 @@ def aiter_payloads(
     is_error: IsError | None = is_service_error,
     loads: Callable[[str], Any] | None = None,
 ) -> AsyncPayloads:
-    """`iter_payloads` for an async iterable of events, such as an AsyncEventStream."""
+    """`iter_payloads` for an AsyncEventStream or other async iterable."""
     _refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
     return AsyncPayloads(events, aiter(events), done, require_done, is_error, loads)
 
@@ -136,7 +136,7 @@ class _Reader:
         self._is_error = is_error
         self._loads = loads or json.loads
         self._number = 0
-        self._held: list[Any] = []  # the payload to be handed out next
+        self._held: list[Any] = []  # the next payload
         self._ended = False
 
     def _take(self, event: ServerSentEvent) -> None:
@@ -176,7 +176,7 @@ class _Reader:
 
     def _refusal(self, event: ServerSentEvent, reason: str) -> SSEError:
         events = self._events
-        # The unfinished event is the only one that an EventStream dispatches at its end.
+        # An EventStream dispatches only the unfinished event at its end.
         if isinstance(events, (EventStream, AsyncEventStream)) and events._state.ended and events._state.error is None:
             if self._require_done:
                 return IncompleteEventError(event)
@@ -245,7 +245,7 @@ class AsyncPayloads(_Reader, _AsyncOwner, _AsyncClosing):
             self._waiting = False
 
     async def aclose(self) -> None:
-        """End the iterator and close the events; a waiting task gets StopAsyncIteration."""
+        """End the iterator and close the events; StopAsyncIteration for a waiting task."""
         self._ended = True
         self._held.clear()
         await self._release()
@@ -267,8 +267,8 @@ def _get(payload: Any, key: str) -> Any:
 
 
 def _find_message(payload: Any) -> str:
-    of_response = _get(_get(payload, "response"), "error")  # OpenAI's Responses API
-    for error in (_get(payload, "error"), of_response, payload):
+    # OpenAI's Responses API has it in "response".
+    for error in (_get(payload, "error"), _get(_get(payload, "response"), "error"), payload):
         message = error if isinstance(error, str) else _get(error, "message")
         if message and isinstance(message, str):
             return message

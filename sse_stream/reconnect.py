@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Read events, and connect again where a connection broke off (WHATWG HTML 9.2.3). Provisional until 0.2.
+"""Read events, and connect again after a break (WHATWG HTML 9.2.3). Provisional until 0.2.
 
-Nothing runs in the background: connecting, reading and waiting happen in the call that asks for an event.
+Nothing runs in the background: the call that asks for an event connects, reads and waits.
 """
 
 from __future__ import annotations
@@ -61,6 +61,20 @@ if TYPE_CHECKING:
             **request_options: Any,
         ) -> AsyncEventSource: ...
 
+    class _Numbers(NamedTuple):
+        initial: float
+        factor: float
+        maximum: float
+        jitter: float
+        max_attempts: int | None
+        max_elapsed: float | None
+        max_retry_after: float
+        reconnect_on_end: bool
+
+else:
+    _Numbers = namedtuple("_Numbers", "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end")
+    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # lest `_replace` skip the checks
+
 
 __all__ = [
     "TRANSIENT_STATUSES",
@@ -75,33 +89,17 @@ __all__ = [
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-if TYPE_CHECKING:
-
-    class _Numbers(NamedTuple):
-        initial: float
-        factor: float
-        maximum: float
-        jitter: float
-        max_attempts: int | None
-        max_elapsed: float | None
-        max_retry_after: float
-        reconnect_on_end: bool
-
-else:
-    _Numbers = namedtuple("_Numbers", "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end")
-    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # so that `_replace` checks, too
-
 
 class ReconnectionPolicy(_Numbers):
-    """How long to wait before connecting again, and when to give up. An immutable tuple; times in seconds.
+    """When to connect again, and when to give up. An immutable tuple; times in seconds.
 
     initial: the first delay, and the one after an event.
-    factor: by what the delay grows each time; at least 1.
+    factor: what each delay grows by; at least 1.
     maximum: what it grows to.
-    jitter: the largest share of the delay that is added at random.
-    max_attempts: how many failures in a row, without an event, are tried again; None: all.
-    max_elapsed: how long there may be neither an event nor a connection; None: for ever.
-    max_retry_after: the longest `Retry-After` that is obeyed.
+    jitter: the largest share of it added at random.
+    max_attempts: how many failures without an event between are tried again; None: all.
+    max_elapsed: how long there may be neither event nor connection; None: for ever.
+    max_retry_after: the longest `Retry-After` obeyed.
     reconnect_on_end: whether to connect again after an end in good order.
 
     A delay is never below the server's `retry` and `Retry-After`.
@@ -120,7 +118,7 @@ class ReconnectionPolicy(_Numbers):
         max_retry_after: float = 300.0,
         reconnect_on_end: bool = True,
     ) -> ReconnectionPolicy:
-        """TypeError and ValueError for what is out of range or of another type."""
+        """TypeError for another type, ValueError out of range."""
         policy = super().__new__(
             cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
         )
@@ -146,7 +144,7 @@ class ReconnectionPolicy(_Numbers):
 
 
 class Reconnection:
-    """The state of one source, without I/O: told what happened, answer with the seconds to wait, or "stop".
+    """The state of one source, without I/O: told what happened, gives the seconds to wait, or "stop".
 
     retry: the server's reconnection time in milliseconds; retry_after: in seconds.
     """
@@ -223,13 +221,13 @@ class _Source:
 
     @property
     def last_event_id(self) -> str:
-        """The ID to resume from after the event handed out last, "" for none."""
+        """The ID to resume from after the event handed out last, or ""."""
         event_id: str = getattr(self._stream, "last_event_id", self._id)
         return self._id if self._stream is None or event_id == self._id_of_stream else event_id
 
     @property
     def retry(self) -> int | None:
-        """The reconnection time in milliseconds that the server named last, or None."""
+        """The server's last reconnection time in milliseconds, or None."""
         retry: int | None = getattr(self._stream, "retry", None)
         return self._retry if retry is None else retry
 
@@ -268,8 +266,10 @@ class _Source:
             answer = self._state.failed(retry=self._retry)
         if answer == "stop":
             self._ended = True
-        self._log("%s, %s", cause, "no further connection" if answer == "stop" else f"next connection in {answer:.3f} s")
-        return None if answer == "stop" else answer
+            self._log("%s, no further connection", cause)
+            return None
+        self._log("%s, next connection in %.3f s", cause, answer)
+        return answer
 
     def _log(self, message: str, *values: object) -> None:
         from logging import getLogger  # slow to import
@@ -278,15 +278,15 @@ class _Source:
 
 
 class EventSource(_Source, _Closing):
-    """Iterate over the events of a stream, connecting again whenever it breaks. An iterator and a context manager.
+    """An iterator over the events of a stream that connects again whenever it breaks, and a context manager.
 
-    connect: called as `connect(last_event_id=...)` for each connection; returns a context manager of an EventStream, whose
-        decoder should start from that ID and discard what is incomplete.
-    is_transient: whether an exception is a broken connection; by default OSErrors are. Of SSEErrors, only a StatusError in
+    connect: called as `connect(last_event_id=...)` each time; returns a context manager of an EventStream, whose decoder should
+        start from that ID and discard what is incomplete.
+    is_transient: whether an exception is a broken connection; by default OSErrors. Of SSEErrors, only a StatusError in
         TRANSIENT_STATUSES is tried again.
     on_connect: called with each stream before its first event.
     on_disconnect: called after each end or failure, but for `close`, with the exception or None, and the delay or None.
-    sleep: waits in place of the source; `close` cannot cut it short.
+    sleep: waits in place of the source; `close` cannot end it.
 
     Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, or
     when the policy gives up after an end in good order.
@@ -313,7 +313,7 @@ class EventSource(_Source, _Closing):
 
     @property
     def stream(self) -> EventStream | None:
-        """The stream of the present connection, None while there is none."""
+        """The present connection's stream, or None."""
         stream: EventStream | None = self._stream
         return stream
 
@@ -393,8 +393,8 @@ class EventSource(_Source, _Closing):
     def close(self) -> None:
         """Release the connection, and end; from any thread.
 
-        Another thread's wait ends at once; so does its read with pycurl and urllib3 2.3 (and requests), any other with the next
-        bytes or a timeout.
+        Another thread's wait ends at once, its read too with pycurl and urllib3 2.3 (and requests), else with the next bytes or
+        a timeout.
         """
         with self._lock:
             self._closed = True
@@ -405,7 +405,7 @@ class EventSource(_Source, _Closing):
         elif stream and (reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running")):
             stream.close()  # within a callback; pycurl's from any thread
         elif stream:
-            # `close` would wait for the lock that the read holds; urllib3's `shutdown` does not.
+            # `close` waits for the lock that the read holds; urllib3's `shutdown` does not.
             response = stream.response
             try:
                 (getattr(response, "shutdown", None) or response.raw.shutdown)()
@@ -416,7 +416,7 @@ class EventSource(_Source, _Closing):
 class AsyncEventSource(_Source, _AsyncClosing):
     """`EventSource` over async context managers of an AsyncEventStream.
 
-    sleep: needed outside asyncio: `trio.sleep`. With it, end a wait by cancelling the task.
+    sleep: needed outside asyncio: `trio.sleep`; end its wait by cancelling the task.
 
     What `on_connect` and `on_disconnect` return is awaited if it can be.
     """
@@ -441,7 +441,7 @@ class AsyncEventSource(_Source, _AsyncClosing):
 
     @property
     def stream(self) -> AsyncEventStream | None:
-        """The stream of the present connection, None while there is none."""
+        """The present connection's stream, or None."""
         stream: AsyncEventStream | None = self._stream
         return stream
 
@@ -550,12 +550,12 @@ def make_source(
 ) -> Source:
     """Return the source over connections that `open_with` makes for a decoder.
 
-    make_decoder: called as `make_decoder(last_event_id=...)` for each connection; by default an SSEDecoder with
-        `incomplete="discard"`, since what an end cuts off comes again. The ID that it starts from is sent.
+    make_decoder: called as `make_decoder(last_event_id=...)` each time; by default an SSEDecoder with `incomplete="discard"`,
+        as what an end cuts off comes again. The ID that it starts from is sent.
     request_options: TypeError for a body that can be sent only once: an iterator, a file.
     options: as EventSource takes them.
 
-    The first connection is prepared at once, so that mistakes are found.
+    The first connection is prepared at once, to find mistakes.
     """
     for name in ("content", "data", "json", "body", "files", "fields"):
         _refuse_body_for_once(name, request_options.get(name))
@@ -572,7 +572,7 @@ def make_source(
 
 
 def make_subscribe(kind: type[_Source], connect: Callable[..., Any], is_transient: Callable[[Exception], bool]) -> Any:
-    """Return an adapter's `subscribe` or, over its `aconnect`, `asubscribe`."""
+    """Return an adapter's `subscribe`, or over `aconnect` its `asubscribe`."""
 
     def subscribe(
         client: Any,
@@ -610,10 +610,10 @@ def make_subscribe(kind: type[_Source], connect: Callable[..., Any], is_transien
 
 
 def is_refused_certificate(error: BaseException) -> bool:
-    """Whether an exception was made from a refused certificate: no broken connection."""
+    """Whether an exception comes from a refused certificate: no broken connection."""
     made_from: list[Any] = [error]
     for part in made_from:
-        if type(part).__name__ == "SSLCertVerificationError":  # of `ssl`, which need not be there
+        if type(part).__name__ == "SSLCertVerificationError":  # `ssl` may be missing
             return True
         wrapped = (getattr(part, "reason", None), part.__cause__, *part.args)
         made_from += [other for other in wrapped if isinstance(other, BaseException) and other not in made_from]
@@ -642,7 +642,7 @@ def _require(valid: bool, name: str, wanted: str, value: object) -> None:
 
 
 def _retry_after(error: StatusError) -> float:
-    """Return the seconds that the server asks to wait (RFC 9110, 10.2.3)."""
+    # RFC 9110, 10.2.3
     text = error.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
         return float(text)  # inf for 400 digits

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Pass the bytes on untouched, and read the events beside them: for proxies. Provisional until 0.2.
+"""Pass bytes on untouched, and read the events in them: for proxies. Provisional until 0.2.
 
-A chunk is handed on first, and decoded when the next one is asked for. Cost: that of the decoder.
+A chunk is handed on, and decoded when the next is asked for. Cost: the decoder's.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _Chunk = TypeVar("_Chunk", bound="Chunk")
 
 
 class TeeOutcome(NamedTuple):
-    """How a stream ended, and what went by until then.
+    """How a stream ended, and what came before.
 
     state: "complete"; "truncated": ended inside an event, or after a fault of the decoder; "closed": the consumer left;
         "failed": `chunks` raised.
     error: what `chunks` raised, else the first fault of the decoder or `on_event`.
-    bytes, events: how many were handed on, and decoded.
+    bytes, events: how many were handed on, decoded.
     last_event_id: the ID to resume from.
     """
 
@@ -62,10 +62,10 @@ class _Observer:
         self._response_to_close = response
         self._on_event = on_event
         self._on_end = on_end
-        self._chunk = b""  # handed on, and not decoded yet
+        self._chunk = b""  # handed on, not decoded
         self._bytes = self._count = 0
         self._fault: Exception | None = None
-        self._untold = [True]  # to pop it is atomic
+        self._untold = [True]  # `pop` is atomic
 
     def _hand_on(self, chunk: Chunk) -> None:
         self._chunk = _as_bytes(chunk)  # a copy, if it is a buffer
@@ -215,12 +215,12 @@ def tee(
 ) -> Tee[_Chunk]:
     """Iterate over the chunks themselves, and report the events in them.
 
-    chunks, decoder, response: as EventStream takes them. Without a decoder, nothing is decoded of a response whose Content-Type
-        is another than text/event-stream.
+    chunks, decoder, response: as EventStream takes them. Without a decoder, a response of another Content-Type than
+        text/event-stream is not decoded.
     on_event: called with each event after its bytes were handed on, before the next chunk is read.
-    on_end: called with the TeeOutcome, exactly once; when the tee is collected, if it is dropped before.
+    on_end: called with the TeeOutcome, exactly once; if the tee is dropped, when it is collected.
 
-    An observer or decoder that raises is logged, and left alone from then on.
+    An observer or decoder that raises is logged, and called no more.
     """
     return Tee(_iterator(chunks, "tee", "atee"), on_event, on_end, decoder, response)
 
@@ -233,7 +233,7 @@ def atee(
     decoder: SSEDecoder | None = None,
     response: Any = None,
 ) -> AsyncTee[_Chunk]:
-    """`tee` for an async iterable; the observers are plain functions, too. Dropped without `aclose`, it releases nothing."""
+    """`tee` for an async iterable; the observers are plain functions. Dropped without `aclose`, it releases nothing."""
     return AsyncTee(_async_iterator(chunks, "atee", "tee"), on_event, on_end, decoder, response)
 
 

@@ -127,7 +127,6 @@ class _State:
         elif not isinstance(decoder, SSEDecoder):
             raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
         decoder.feed(b"")  # a ValueError if it is closed
-        decoder._engine = None
         self.decoder = decoder
         self._chunks = chunks
         self.response = self._response_to_close = response
@@ -371,7 +370,6 @@ class AsyncEventStream(_Stream, _AsyncClosing):
             state.events = _one_by_one(decoder, events)
             return state.events
         # pragma: no mutate end
-        decoder._engine = None
         state.events = decoder._decode((chunk,))
         return state.events
 

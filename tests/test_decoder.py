@@ -311,15 +311,17 @@ def test_feed_keeps_its_generator() -> None:
         assert decode.call_count == 3  # one for what is large, and a new one after it
 
 
-def test_a_generator_that_waits_holds_no_event() -> None:
-    decoder = SSEDecoder()
-    decoder.feed(b"data: ")
+@pytest.mark.parametrize("start", [b"data: ", b"event: ", b"x: ", b"x", b"retry: ", b": "])
+def test_a_generator_that_waits_holds_no_long_line(start: bytes) -> None:
+    decoder = SSEDecoder(on_comment=lambda _: None)
+    decoder.feed(b"\n" + start)
     tracemalloc.start()
     try:
         for _ in range(1000):
             decoder.feed(b"x" * 1000)
         assert tracemalloc.get_traced_memory()[0] > 1_000_000
-        assert len(decoder.feed(b"\n\n")) == 1
+        decoder.feed(b"\n")
+        assert len(decoder.feed(b"\n")) == (start == b"data: ")
         assert tracemalloc.get_traced_memory()[0] < 100_000
     finally:
         tracemalloc.stop()

@@ -334,8 +334,8 @@ def test_short_and_long_chunks_by_turns() -> None:
 
 def test_a_decoder_that_was_fed_before_and_after() -> None:
     decoder = SSEDecoder()
-    assert decoder.feed(b"data: a\n") == []
     stream = EventStream(iter([b"data: b\n\n", b"data: c\n\nid: 2\ndata: d\n"]), decoder=decoder)
+    assert decoder.feed(b"data: a\n") == []
     assert (next(stream).data, next(stream).data) == ("a\nb", "c")
     assert decoder.feed(b"\n") == [ServerSentEvent(data="d", id="2")]
 

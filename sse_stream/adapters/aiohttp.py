@@ -5,12 +5,12 @@
         async for event in stream:
             print(event.data)
 
-The default timeout of aiohttp ends every stream after 5 minutes, hence the `timeout`, for a request or a session.
+By default aiohttp ends every stream after 5 minutes, hence the `timeout`, for a request or a session.
 
 A broken stream raises `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`. A reset is not seen where the body
-ends with the connection; what is not parsed yet when a fault arrives is lost.
+ends with the connection; what is unparsed when a fault comes is lost.
 
-Options: see `sse_stream.adapters`.
+Options: `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "is_transient"]
 
-_LOOK_EVERY = 0.5  # seconds between two looks at a silent connection
+_LOOK_EVERY = 0.5  # seconds
 
 
 def aiter_events(
@@ -41,7 +41,7 @@ def aiter_events(
     stream = AsyncEventStream(_Chunks(response, idle_timeout), decoder=decoder, response=response)
     head = response.status, response.headers, str(response.url)
     redirects = "aiohttp follows redirects unless allow_redirects=False"
-    # One of them, not a list; aiohttp raises ContentEncodingError for those that it lacks a library for.
+    # One, not a list; aiohttp raises ContentEncodingError if it lacks the library.
     decodable = () if "," in response.headers.get("Content-Encoding", "") else ("gzip", "deflate", "br", "zstd")
     stream._check = lambda: acheck_response(stream, *head, check=check, redirects=redirects, decodable=decodable)
     return stream
@@ -66,10 +66,10 @@ def aconnect(
         raise TypeError(f"aconnect takes an aiohttp.ClientSession, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
     fields = request_headers(request_options.get("headers"), decoder.last_event_id, own=client.headers)
-    # aiohttp takes text, and sends it as UTF-8.
+    # aiohttp sends text as UTF-8.
     request_options["headers"] = [(name, text.decode() if isinstance(text, bytes) else text) for name, text in fields]
     if check:
-        request_options.setdefault("raise_for_status", False)  # the session's would throw the body away
+        request_options.setdefault("raise_for_status", False)  # the session's would lose the body
 
     async def open_stream() -> AsyncEventStream:
         response = await _send(client.request(method, url, **request_options), idle_timeout)
@@ -79,7 +79,7 @@ def aconnect(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection."""
+    """Whether it is a broken connection."""
     import asyncio
 
     from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
@@ -91,7 +91,7 @@ def is_transient(error: Exception) -> bool:
         return error.status in TRANSIENT_STATUSES
     # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
     faults = (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError)
-    return isinstance(error, faults) or isinstance(error.__cause__, HttpProcessingError)  # it could not be parsed
+    return isinstance(error, faults) or isinstance(error.__cause__, HttpProcessingError)  # not parsed
 
 
 asubscribe: AsyncSubscribe[Any, Any] = make_subscribe(AsyncEventSource, aconnect, is_transient)
@@ -114,10 +114,7 @@ async def _send(request: Any, limit: float | None) -> Any:
 
 
 class _Chunks:
-    """While `readany` waits, a timer looks after the connection.
-
-    aiohttp lets a reader wait for ever when its parser has given up, and has no idle limit for a response.
-    """
+    """While `readany` waits, a timer watches: aiohttp waits for ever if its parser gave up, and has no idle limit."""
 
     def __init__(self, response: Any, idle_timeout: float | None) -> None:
         from asyncio import get_running_loop
@@ -125,7 +122,7 @@ class _Chunks:
         self._response = response
         self._content = content = response.content
         consumed = content.at_eof() and content.total_bytes
-        self._body = (consumed and getattr(response, "_body", None)) or b""  # of a response that has been read
+        self._body = (consumed and getattr(response, "_body", None)) or b""
         if not self._body and (consumed or (response.closed and not content.is_eof())):
             how = "consumed" if consumed else "closed"
             raise ValueError(f"this response has been {how}; pass it before anything is read")
@@ -154,13 +151,13 @@ class _Chunks:
         try:
             while not chunk and not self._content.at_eof():
                 self._note_life()
-                if self._timer is None:  # else it runs on: chunks that come fast cost none
+                if self._timer is None:  # else it runs on: fast chunks cost none
                     self._look_later()
                 chunk = await self._content.readany()
         except Exception as error:
             from aiohttp.http import HttpProcessingError
 
-            # The parser in Python raises its own; the one in C leaves a RuntimeError, "Connection closed."
+            # The parser in Python raises its own, that in C leaves RuntimeError "Connection closed."
             if isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected()):
                 raise _gone() from error
             raise
@@ -168,17 +165,16 @@ class _Chunks:
             self._waiting = False
         return chunk
 
-    def _rescue(self) -> bytes:
+    def _rescue(self) -> Any:
         """Return what a fault keeps `readany` from returning."""
         fault = self._content.exception()
         if fault is None:
             return b""
         self._content.set_exception(None)
         try:
-            rest: bytes = self._content.read_nowait()
+            return self._content.read_nowait()
         finally:
             self._content.set_exception(fault)
-        return rest
 
     def _note_life(self) -> None:
         self._alive_at, self._seen, self._closing = self._loop.time(), _count(self._content), False
@@ -197,7 +193,7 @@ class _Chunks:
             self._note_life()
         elif self._loop.time() - self._alive_at >= self._idle_timeout:
             fault = _idle(self._idle_timeout)
-        elif was_closing and self._closing:  # at the first look it may be about to report its end
+        elif was_closing and self._closing:  # at the first it may be about to report its end
             fault = _gone()
         if fault is None:
             self._look_later()
@@ -209,9 +205,8 @@ class _Chunks:
         return bool(transport) and not transport.is_closing()
 
 
-def _count(content: Any) -> int:
-    count: int = getattr(content, "total_raw_bytes", content.total_bytes)  # the former, not decompressed, is newer
-    return count
+def _count(content: Any) -> Any:
+    return getattr(content, "total_raw_bytes", content.total_bytes)  # before decompression, but newer
 
 
 def _idle(limit: float) -> Exception:

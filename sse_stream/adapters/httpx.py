@@ -9,13 +9,13 @@
         async for event in stream:
             print(event.data)
 
-The default timeout of httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10, read=60)` sets another
-limit, `timeout=None` none. Redirects are followed with `follow_redirects=True`.
+By default httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10, read=60)` sets another limit,
+`timeout=None` none. Redirects are followed with `follow_redirects=True`.
 
 A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or `DecodingError`. Over
-HTTP/2 the server learns that a stream was left early when the client is closed. On trio httpx's own generators may then warn.
+HTTP/2 the server learns of a stream left early when the client is closed. On trio httpx's own generators may then warn.
 
-Options: see `sse_stream.adapters`.
+Options: `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool
 
 
 def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> AsyncEventStream:
-    """Do as `iter_events`, for the response of an AsyncClient."""
+    """As `iter_events`, for an AsyncClient."""
     _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
     stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
     stream._check = lambda: acheck_response(stream, **_head(response), check=check)
@@ -63,7 +63,7 @@ def connect(
     """Connect with a Client, or the module `httpx` or `httpx2` itself; request_options: those of its `stream`."""
     if hasattr(client, "aclose"):
         raise TypeError(f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect")
-    if hasattr(client, "Client"):  # what the module's functions give to the one that they make, and not to the request
+    if hasattr(client, "Client"):  # which takes what its functions give to the client, not to the request
         client = client.Client(**_take(request_options, "cert", "cookies", "proxies", "proxy", "trust_env", "verify"))
         opening = connect(client, method, url, decoder=decoder, last_event_id=last_event_id, check=check, **request_options)
         return _OpeningWithClient(client, opening)
@@ -89,7 +89,7 @@ def aconnect(
     check: bool = True,
     **request_options: Any,
 ) -> AsyncOpening:
-    """Do as `connect`, for an AsyncClient."""
+    """As `connect`, for an AsyncClient."""
     if not hasattr(client, "build_request") or not hasattr(client, "aclose"):
         hint = "; connect takes it" if hasattr(client, "Client") or hasattr(client, "build_request") else ""
         raise TypeError(f"aconnect takes an httpx.AsyncClient, not {type(client).__name__}{hint}")
@@ -104,7 +104,7 @@ def aconnect(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection."""
+    """Whether it is a broken connection."""
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in ("httpx", "httpx2")}
     if names & {"UnsupportedProtocol", "LocalProtocolError"} or is_refused_certificate(error):
         return False
@@ -134,13 +134,13 @@ class _OpeningWithClient(Opening):
             self._client.close()
 
 
-def _prepare(client: Any, decoder: SSEDecoder, options: dict[str, Any]) -> dict[str, Any]:
-    """Set the headers; take out the options of `send`, and leave those of `build_request`."""
+def _prepare(client: Any, decoder: SSEDecoder, options: Any) -> dict[str, Any]:
+    """Set the headers; take out the options of `send`."""
     options["headers"] = request_headers(options.get("headers"), decoder.last_event_id, own=client.headers)
     return _take(options, "auth", "follow_redirects")
 
 
-def _take(options: dict[str, Any], *names: str) -> dict[str, Any]:
+def _take(options: Any, *names: str) -> dict[str, Any]:
     return {name: options.pop(name) for name in names if name in options}
 
 
@@ -149,22 +149,23 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
         raise TypeError(f"{function} takes a response of httpx or httpx2, not {type(response).__name__}")
     if not hasattr(response.stream, side):
         raise TypeError(f"this response is of the other kind of client; pass it to {other}")
-    if (response.is_stream_consumed or response.is_closed) and not hasattr(response, "_content"):  # kept by `read`
+    if (response.is_stream_consumed or response.is_closed) and not hasattr(response, "_content"):
         raise ValueError(f"this response is consumed or closed; pass it to {function} before anything is read")
 
 
 def _head(response: Any) -> dict[str, Any]:
-    head: dict[str, Any] = {
+    url, decodable = "", ["gzip", "deflate"]
+    try:
+        url = str(response.url)
+        # What else it decodes depends on what is installed: its Accept-Encoding says so.
+        asked = response.request.headers.get("Accept-Encoding", "").lower()
+        decodable += [coding.partition(";")[0].strip() for coding in asked.split(",")]
+    except RuntimeError:  # made by hand, without a request
+        pass
+    return {
         "status": response.status_code,
         "headers": response.headers,
-        "url": "",
-        "decodable": ["gzip", "deflate"],
+        "url": url,
+        "decodable": decodable,
+        "redirects": "httpx follows redirects with follow_redirects=True",
     }
-    try:
-        head["url"] = str(response.url)
-        # What else it can decode depends on what is installed: its Accept-Encoding says so.
-        asked = response.request.headers.get("Accept-Encoding", "").lower()
-        head["decodable"] += [coding.partition(";")[0].strip() for coding in asked.split(",")]
-    except RuntimeError:  # a response made by hand has no request
-        pass
-    return {**head, "redirects": "httpx follows redirects with follow_redirects=True"}

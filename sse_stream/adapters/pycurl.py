@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Read events with pycurl: pull them, on asyncio too, or have them pushed.
+"""Read events with pycurl: pulled, also on asyncio, or pushed.
 
     with connect(pycurl.Curl(), "GET", "https://example.org/events", idle_timeout=60) as stream:
         for event in stream:
             print(event.data)
 
-WRITEFUNCTION and HEADERFUNCTION are the stream's while it is open, FAILONERROR is turned off, every other option is yours.
-TIMEOUT would cut the stream. Compressed bodies are refused unless ACCEPT_ENCODING is set. Streams share connections if SHARE is
-a CurlShare with LOCK_DATA_CONNECT.
+WRITEFUNCTION and HEADERFUNCTION are the stream's while it is open, FAILONERROR is turned off, all other options are yours.
+TIMEOUT would cut the stream; without ACCEPT_ENCODING compressed bodies are refused; streams share connections if SHARE is a
+CurlShare with LOCK_DATA_CONNECT.
 
-The transfer goes on only while an event is waited for; at most some 700 KB are held, or what those unfold to.
+The transfer runs only while an event is waited for; some 700 KB are held at most, or what they unfold to.
 
 A broken stream raises `pycurl.error`: 18 cut short, 28 silent for `idle_timeout`, 56 reset or malformed, 61 (23 in old
 libcurl) corrupt when decompressed, 92 reset over HTTP/2.
 
-Options: see `sse_stream.adapters`.
+Options: `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ from ..handshake import (
     shown_url,
 )
 from ..reconnect import AsyncEventSource, EventSource, make_subscribe
-from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
+from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening, _Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from ..decoder import ServerSentEvent, SSEDecoder
@@ -55,12 +54,11 @@ __all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", 
 # Also those of libcurl's POLL_IN and POLL_OUT, CSELECT_IN and CSELECT_OUT.
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
-_PIECES = 64  # of the body in a chunk, at most; libcurl writes 16 KiB at once
+_PIECES = 64  # in a chunk, at most; libcurl writes 16 KiB at once
 
 _GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
-# The codes of `pycurl.error` that are a broken connection.
-_TRANSIENT = {5, 6, 7, 35, 96, 97, 16, 18, 52, 55, 56, 92, 95, 28, 23, 61}
+_TRANSIENT = {5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97}  # codes of `pycurl.error`
 
 
 def iter_events(
@@ -91,7 +89,7 @@ def connect(
     check: bool = True,
     idle_timeout: float | None = None,
 ) -> Opening:
-    """Connect with a Curl, whose POSTFIELDS are the body; its URL, CUSTOMREQUEST and HTTPHEADER are set, and stay.
+    """Connect with a Curl, whose POSTFIELDS are the body; URL, CUSTOMREQUEST and HTTPHEADER are set, and stay.
 
     headers: a mapping or pairs, in place of what HTTPHEADER was.
     """
@@ -122,7 +120,7 @@ def aconnect(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection."""
+    """Whether it is a broken connection."""
     if type(error).__module__ == "pycurl":
         return bool(error.args) and error.args[0] in _TRANSIENT
     return isinstance(error, OSError)
@@ -140,7 +138,7 @@ def perform(
     check: bool = True,
     idle_timeout: float | None = None,
 ) -> SSEDecoder:
-    """Do as `iter_events`, but call `on_event` with each event, and return the closed decoder at the end.
+    """As `iter_events`, but call `on_event` with each event and return the closed decoder.
 
     What `on_event` raises stops the transfer and passes through.
     """
@@ -164,7 +162,7 @@ def _aopen(decoder: SSEDecoder, start: Callable[..., _Transfer]) -> AsyncEventSt
     return stream
 
 
-def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_id: str) -> dict[int, Any]:
+def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_id: str) -> Any:
     pycurl = _module_of(curl)
     if headers is not None and not hasattr(headers, "items"):
         headers = [*headers]
@@ -172,10 +170,11 @@ def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_
             raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
     lines: list[bytes] = []
     for name, value in request_headers(headers, last_event_id):
-        value = value.encode() if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = value.encode()
         if not isinstance(value, bytes):
             raise TypeError(f"the value of {name} must be str or bytes, not {type(value).__name__}")
-        lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's way to send an empty value
+        lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's empty value
     verb = method.upper().encode()
     for line in (verb, *lines):
         if {*line} & {*b"\r\n\0"}:  # libcurl would send it, and so forge a header
@@ -192,14 +191,9 @@ def _module_of(curl: Any) -> Any:
 
 
 class _Transfer:
-    """Register a transfer's sockets and, told which are ready, collect what they bring.
+    """Registers sockets and collects what they bring; does not hold the reader, which is released by being dropped."""
 
-    It does not hold the reader, which is released by being dropped.
-    """
-
-    def __init__(
-        self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, selector: selectors.BaseSelector
-    ) -> None:
+    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, selector: Any) -> None:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout must be more than 0 seconds, or None, not {idle_timeout}")
@@ -215,8 +209,8 @@ class _Transfer:
         self._fields: list[tuple[str, str]] = []
         self._in_head = False
         self._answered = False
-        self._body: list[bytes] = []  # not taken yet
-        self._begun = False  # some of it has been taken
+        self._body: list[bytes] = []
+        self._begun = False  # it has been taken from
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
@@ -226,7 +220,7 @@ class _Transfer:
     def _start(self, options: dict[int, Any]) -> None:
         pycurl, curl = self._pycurl, self._curl
         try:
-            self._multi.add_handle(curl)  # before any option is set: another stream may be using the handle
+            self._multi.add_handle(curl)  # before any option: another stream may use the handle
         except pycurl.error as error:
             self._multi.close()
             message = f"this handle cannot start a transfer ({error.args[-1]}): close the stream that uses it"
@@ -234,7 +228,7 @@ class _Transfer:
         try:
             for option, value in options.items():
                 curl.setopt(option, value)
-            curl.setopt(pycurl.WRITEFUNCTION, self._body.append)  # not in Python: what a callback raises is printed and lost
+            curl.setopt(pycurl.WRITEFUNCTION, self._body.append)  # what Python code raises here is printed and lost
             curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
             self.run([])
         except BaseException:
@@ -254,7 +248,7 @@ class _Transfer:
         at = min(self._timer_at, self._alive_at + self._idle_timeout)
         return None if at == float("inf") else max(0, at - monotonic())
 
-    def run(self, ready: Iterable[tuple[int, int]]) -> None:
+    def run(self, ready: list[tuple[int, int]]) -> None:
         now = monotonic()
         for descriptor, bits in ready:
             self._multi.socket_action(descriptor, bits)
@@ -277,11 +271,11 @@ class _Transfer:
                 self._fields, self._in_head = [], True
             elif not line.strip():
                 self._in_head = False
-            elif self._in_head:  # else it is a trailer
+            elif self._in_head:  # else a trailer
                 name, _, value = line.decode("latin-1").partition(":")
                 self._fields.append((name, value.strip()))
         self._lines.clear()
-        self.response.status = self._curl.getinfo(self._pycurl.RESPONSE_CODE)  # 0 as long as it is a proxy that answers
+        self.response.status = self._curl.getinfo(self._pycurl.RESPONSE_CODE)  # 0 while a proxy answers
         self.response.url = self._curl.getinfo_raw(self._pycurl.EFFECTIVE_URL).decode("utf-8", "replace")
         self.response.headers = Headers(self._fields)
 
@@ -304,11 +298,11 @@ class _Transfer:
         raise response_error(response.status, response.headers.items(), response.url, body, redirects=redirects)
 
     def listen(self) -> None:
-        self._alive_at = monotonic()  # the consumer's time is not the server's
-        self._curl.errstr()  # a pycurl.error if the handle has been closed: no socket would ever be ready
+        self._alive_at = monotonic()  # not the consumer's time
+        self._curl.errstr()  # pycurl.error if it has been closed: no socket would ever be ready
 
     def take(self) -> bytes:
-        """Return the next bytes of the body, b"" for none; after them raise what broke it off."""
+        """Return the next bytes of the body, or b""; after them raise what broke it off."""
         if self._error and not self._body:
             error, self._error = self._error, None
             raise error
@@ -319,7 +313,7 @@ class _Transfer:
             self._begun = True
             response = self.response
             coding = response.headers.get("Content-Encoding")
-            # Whether libcurl decodes it cannot be asked; the body's start tells.
+            # libcurl does not tell whether it decodes; the body's start does.
             if coding and body.startswith(_GZIP_DEFLATE_ZSTD):
                 message = f"{shown_url(response.url)} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING"
                 raise ResponseError(message, response.status, response.headers, response.url)
@@ -328,7 +322,7 @@ class _Transfer:
     def release(self) -> None:
         try:
             self._multi.remove_handle(self._curl)
-            # The defaults: older pycurl cannot unset these.
+            # The defaults: old pycurl cannot unset them.
             self._curl.setopt(self._pycurl.WRITEFUNCTION, partial(os.write, 1))
             self._curl.setopt(self._pycurl.HEADERFUNCTION, len)
         except self._pycurl.error:  # it has been closed
@@ -336,7 +330,7 @@ class _Transfer:
         self._multi.close()
 
 
-class _Reader:
+class _Reader(_Closing):
     def __init__(self, start: Callable[[selectors.BaseSelector], _Transfer]) -> None:
         self._lock = threading.RLock()
         self._closing = self._reading = False
@@ -349,9 +343,6 @@ class _Reader:
             while not self.transfer.answered():
                 self._run()
             self._resources = resources.pop_all()
-
-    def __iter__(self) -> _Reader:
-        return self
 
     def __next__(self) -> bytes:
         with self._lock:
@@ -378,14 +369,14 @@ class _Reader:
             self.transfer.run([(key.fd, bits) for key, bits in ready])
 
     def close(self) -> None:
-        """Wake the reading thread, if it is another, and wait until it has left the transfer."""
+        """Wake a reading thread, and wait until it has left the transfer."""
         self._closing = True
         try:
             self._waker.send(b"\0")
-        except OSError:  # closed already
+        except OSError:  # closed
             pass
         with self._lock:
-            if not self._reading:  # else this is a callback of the transfer: `__next__` does it
+            if not self._reading:  # else in a callback of the transfer: `__next__` does it
                 self._resources.close()
 
     def __del__(self) -> None:
@@ -398,8 +389,8 @@ class _AsyncReader:
         self._loop = _running_loop()
         self._closed = False
         self._ready: list[tuple[int, int]] = []
-        self._waiter: Future[None] | None = None
-        self._selector = selectors.SelectSelector()  # only to register sockets with
+        self._waiter: Any = None
+        self._selector = selectors.SelectSelector()  # only registers
         self.transfer = start(self._selector)
 
     async def open(self) -> None:
@@ -428,9 +419,10 @@ class _AsyncReader:
         timer = None if timeout is None else loop.call_later(timeout, self._wake)
         try:
             for key in self._selector.get_map().values():
-                for bit, watch in ((selectors.EVENT_READ, loop.add_reader), (selectors.EVENT_WRITE, loop.add_writer)):
-                    if key.events & bit:
-                        watch(key.fd, self._on_ready, key.fd, bit)
+                if key.events & selectors.EVENT_READ:
+                    loop.add_reader(key.fd, self._on_ready, key.fd, selectors.EVENT_READ)
+                if key.events & selectors.EVENT_WRITE:
+                    loop.add_writer(key.fd, self._on_ready, key.fd, selectors.EVENT_WRITE)
             await self._waiter
         finally:
             if timer is not None:
@@ -457,7 +449,7 @@ class _AsyncReader:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._end_wait()  # before libcurl closes the sockets, whose numbers may then be another's
+            self._end_wait()  # before libcurl closes the sockets: their numbers may be reused
             self.transfer.release()
 
     def __del__(self) -> None:
@@ -465,7 +457,7 @@ class _AsyncReader:
             self.close()
 
 
-def _running_loop() -> AbstractEventLoop:
+def _running_loop() -> Any:
     import asyncio
 
     try:

@@ -8,7 +8,7 @@
 A broken stream raises `ChunkedEncodingError` (cut short, reset, a malformed chunk), `ContentDecodingError` or, after the read
 timeout, `ConnectionError`. There is no timeout by default; `timeout=60` limits the connecting and each silence.
 
-Options: see `sse_stream.adapters`.
+Options: `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from ..decoder import SSEDecoder
@@ -29,7 +28,7 @@ __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
-    """Iterate over the events of a response opened with `stream=True`; without it, they come at the end."""
+    """Iterate over the events of a response opened with `stream=True`; without, they come at the end."""
     if not hasattr(response, "iter_content") or not hasattr(response, "raw"):
         raise TypeError(f"iter_events takes a response of requests, not {type(response)}")
     stream = EventStream(_chunks(response), decoder=decoder, response=response)
@@ -63,7 +62,7 @@ def connect(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection."""
+    """Whether it is a broken connection."""
     from requests import exceptions as errors
 
     if is_refused_certificate(error):
@@ -75,20 +74,18 @@ def is_transient(error: Exception) -> bool:
 subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
 
 
-def _chunks(response: Any) -> Iterable[bytes]:
-    if response._content is not False:  # read to its end by requests, which says so nowhere else
+def _chunks(response: Any) -> Any:
+    if response._content is not False:  # read to its end; nothing else says so
         return [response.content or b""]
     raw = response.raw
     if hasattr(raw, "stream"):
         return _translate(read_promptly(raw))
     if raw is None or (hasattr(raw, "tell") and raw.tell()):
         raise ValueError("there is nothing beneath this response; was it read or closed already?")
-    chunks: Iterable[bytes] = response.iter_content(65536)  # of a fake: any object with `read`
-    return chunks
+    return response.iter_content(65536)  # of a fake
 
 
-def _translate(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Raise what requests raises for an error of urllib3."""
+def _translate(chunks: Any) -> Any:
     from requests import exceptions as own
     from urllib3 import exceptions as errors
 

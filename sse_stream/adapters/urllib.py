@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Read events with the standard library: `urllib.request`, and responses of `http.client`.
+"""Read events with `urllib.request`, and from responses of `http.client`.
 
     with connect(None, "GET", "https://example.org/events", timeout=60) as stream:
         for event in stream:
             print(event.data)
 
 A broken stream raises `http.client.IncompleteRead` (cut short, a malformed chunk), `ConnectionResetError` or `TimeoutError`.
-Nothing is decompressed, nor asked to be compressed.
+Compression is neither asked for nor undone.
 
-Options: see `sse_stream.adapters`.
+Options: `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
     from urllib.request import OpenerDirector
 
@@ -30,7 +29,7 @@ __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
-    """Iterate over the events of an open response of `urlopen`, an opener, or `http.client`."""
+    """Iterate over the events of an open response of `urllib.request` or `http.client`."""
     if not hasattr(response, "isclosed") or not hasattr(response, "length"):
         raise TypeError(f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}")
     status, headers, url = response.status, response.headers, getattr(response, "url", None) or ""
@@ -58,9 +57,9 @@ def connect(
     """Connect with an OpenerDirector, or None for `urlopen`.
 
     headers, data: as `urllib.request.Request` takes them.
-    timeout: seconds without a byte after which TimeoutError is raised; None: never.
+    timeout: seconds without a byte, then TimeoutError; None: never.
 
-    Entering raises `urllib.error.URLError` if there is no connection, StatusError where urllib has HTTPError.
+    Entering raises `urllib.error.URLError` without a connection, StatusError where urllib has HTTPError.
     """
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
@@ -85,23 +84,23 @@ def connect(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection."""
+    """Whether it is a broken connection."""
     from http.client import BadStatusLine, IncompleteRead, LineTooLong
     from urllib.error import URLError
 
     if is_refused_certificate(error):
         return False
-    cause: object = error.reason if isinstance(error, URLError) else error
+    cause: Any = error.reason if isinstance(error, URLError) else error
     return isinstance(cause, (OSError, IncompleteRead, BadStatusLine, LineTooLong))
 
 
 subscribe: Subscribe[OpenerDirector | None, str] = make_subscribe(EventSource, connect, is_transient)
 
 
-def _read(response: Any) -> Iterator[bytes]:
+def _read(response: Any) -> Any:
     while chunk := response.read1(65536):
         yield chunk
-    if response.length:  # what is missing of the Content-Length; http.client does not look
+    if response.length:  # missing of the Content-Length; http.client does not look
         from http.client import IncompleteRead
 
         raise IncompleteRead(b"", response.length)

@@ -5,10 +5,10 @@
         for event in stream:
             print(event.data)
 
-A broken stream raises `ProtocolError` (cut short, reset, a malformed chunk), `DecodeError` or `ReadTimeoutError`. A PoolManager
-has no timeout by default, but `urllib3.request` has one of 3 seconds.
+A broken stream raises `ProtocolError` (cut short, reset, a malformed chunk), `DecodeError` or `ReadTimeoutError`. By default
+a PoolManager has no timeout, `urllib3.request` 3 seconds.
 
-Options: see `sse_stream.adapters`.
+Options: `sse_stream.adapters`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from ..streams import EventStream, Opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from ..decoder import SSEDecoder
@@ -29,7 +28,7 @@ __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
 def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
-    """Iterate over the events of a response opened with `preload_content=False`; without it, they come at the end.
+    """Iterate over the events of a response opened with `preload_content=False`; without, they come at the end.
 
     The `url` of an error may be the path alone.
     """
@@ -60,7 +59,7 @@ def connect(
     names = {name.lower() for name, _ in given}
     given += [(name, value) for name, value in _pairs(getattr(client, "headers", None)) if name.lower() not in names]
     pairs = request_headers(given, decoder.last_event_id)
-    # urllib3 copies header fields, which takes text, and sends it as latin-1: the bytes stay the same.
+    # urllib3 copies fields as text, and sends it as latin-1: the same bytes.
     fields = Headers((name, value.decode("latin-1") if isinstance(value, bytes) else value) for name, value in pairs)
     request_options = {"headers": dict(fields), **_default_retries(client), **request_options}
 
@@ -72,7 +71,7 @@ def connect(
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether an exception is a broken connection."""
+    """Whether it is a broken connection."""
     from urllib3 import exceptions as errors
 
     if isinstance(error, errors.MaxRetryError):
@@ -89,12 +88,12 @@ subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transie
 def _iter_events(response: Any, url: str, decoder: SSEDecoder | None, check: bool) -> EventStream:
     stream = EventStream(_chunks(response), decoder=decoder, response=response)
     redirects = "urllib3 follows redirects with a Location unless redirect=False or retries say otherwise"
-    head, decodable = (response.status, response.headers, url), response.CONTENT_DECODERS
-    check_response(stream, *head, check=check, redirects=redirects, decodable=decodable)
+    decodable = response.CONTENT_DECODERS
+    check_response(stream, response.status, response.headers, url, check=check, redirects=redirects, decodable=decodable)
     return stream
 
 
-def _chunks(response: Any) -> Iterable[bytes]:
+def _chunks(response: Any) -> Any:
     body = getattr(response, "_body", None)  # not `data`, which would read
     return read_promptly(response) if body is None else [body]
 
