@@ -61,12 +61,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # lest the rest of the buffer raise again at exit
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
-        message = str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
+        message = _message(error)
         if isinstance(error, InvalidURL):  # its text would show user info and query
             message = f"not a URL: {shown_url(str(options.source))}"
-        if sys.stderr is not None:
-            print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr)
+        _complain(message)
         return 1
+
+
+def _message(error: Exception) -> str:
+    return str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
+
+
+def _complain(message: str) -> None:
+    if sys.stderr is not None:
+        print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
+
+
+def _tell_of_wait(error: Exception | None, delay: float | None) -> None:
+    if delay is not None:
+        _complain(f"{_message(error) if error else 'the stream ended'}; connecting again in {delay:.1f} s")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -144,7 +157,9 @@ def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str
         if "Content-Type" not in fields:
             headers["Content-Type"] = b"application/json"
     if options.reconnect:
-        return subscribe(None, method, url, make_decoder=make_decoder, last_event_id=last_event_id, **request)
+        return subscribe(
+            None, method, url, make_decoder=make_decoder, last_event_id=last_event_id, on_disconnect=_tell_of_wait, **request
+        )
     return connect(None, method, url, decoder=make_decoder(last_event_id), **request).__enter__()
 
 

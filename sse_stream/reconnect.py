@@ -557,6 +557,8 @@ def make_source(
 
     The first connection is prepared at once, to find mistakes.
     """
+    if "decoder" in request_options:
+        raise TypeError("each connection needs a decoder of its own: pass make_decoder in place of decoder")
     for name in ("content", "data", "json", "body", "files", "fields"):
         _refuse_body_for_once(name, request_options.get(name))
     new_decoder = partial(SSEDecoder, incomplete="discard") if make_decoder is None else make_decoder

@@ -341,6 +341,13 @@ def test_types_that_come_again(size: int | None, line_end: str) -> None:
     assert [event for chunk in chunks for event in decoder.feed(chunk)] == [*EventStream(chunks)] == expected
 
 
+def test_a_type_that_comes_again_begins_a_block() -> None:
+    decoder = SSEDecoder()
+    assert len(decoder.feed(b"id: 1\nevent: x\ndata: a\n\nevent: x\n")) == 1
+    assert decoder.incomplete
+    assert decoder.feed(b"data: b\n\n") == [ServerSentEvent("x", "b", "1")]
+
+
 @pytest.mark.parametrize("by_feed", [True, False], ids=["feed", "pull"])
 def test_typed_events_of_another_form_are_tried_once(by_feed: bool) -> None:
     decoder = SSEDecoder()

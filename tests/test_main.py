@@ -412,7 +412,13 @@ def test_requests_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, tm
 
 
 @pytest.mark.parametrize(("options", "expected"), [([], "a\nb\n"), (["--incomplete", "dispatch"], "a\ncut off\nb\n")])
-def test_reconnect_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, options: list[str], expected: str) -> None:
+def test_reconnect_in_process(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    server: Server,
+    options: list[str],
+    expected: str,
+) -> None:
     answers: Any = iter(
         [
             (200, "text/event-stream", b"id: 1\ndata: a\n\ndata: cut off"),
@@ -434,6 +440,11 @@ def test_reconnect_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, o
     assert main([server.url("/again"), "--reconnect", "--data", "--last-event-id", "0", *options]) == 0
     assert standard.output.getvalue().decode() == expected
     assert [request[2].get("Last-Event-Id") for request in server.requests] == ["0", "1", "1", "2"]
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first == third == "sse-stream: the stream ended; connecting again in 0.0 s"
+    assert second.startswith("sse-stream: ")
+    assert " 503 " in second
+    assert second.endswith("; connecting again in 0.0 s")
 
 
 def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

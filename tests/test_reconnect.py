@@ -1130,6 +1130,11 @@ def test_each_connection_has_a_decoder_that_discards() -> None:
     assert decoders[2].last_event_id == "1"
 
 
+def test_a_decoder_for_all_connections_is_refused() -> None:
+    with pytest.raises(TypeError, match="pass make_decoder in place of decoder"):
+        subscribe(lambda decoder: None, request={"decoder": SSEDecoder()})
+
+
 def test_make_decoder() -> None:
     made: list[str] = []
 
