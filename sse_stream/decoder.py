@@ -203,7 +203,7 @@ class SSEDecoder:
         self._ended_inside: bool | None = None
         # Of the last event that `_typed_event` found: what precedes its data (b"": to be tried no more), its type.
         self._start_of_typed, self._type_of_typed = b"\n", ""  # pragma: no mutate
-        self._engine: Engine | None = None  # that of `feed`
+        self._engine: Engine | None = None  # that of `feed`  # pragma: no mutate
 
     @property
     def last_event_id(self) -> str:
@@ -259,7 +259,7 @@ class SSEDecoder:
             self._refuse()
         events: list[ServerSentEvent] = []
         try:
-            if len(chunk) > _MANY:
+            if len(chunk) > _MANY:  # pragma: no mutate
                 events.extend(self._decode((chunk,)))
             else:
                 event = (engine := self._engine or self._start()).send((self, chunk))
@@ -315,14 +315,14 @@ class SSEDecoder:
         `stop` takes an error of the chunks or the decoder, which else passes through. At `_PAUSE` among the chunks it yields
         None and is sent the next one.
         """
-        self._engine = None  # what it knows grows old
+        self._engine = None  # what it knows grows old  # pragma: no mutate
         lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
         pieces = self._pieces
         more: list[bytes | bytearray] = self._more
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
         event: ServerSentEvent | None = None  # completed, and held back until the next or the chunk's end
-        fields: Any = None
+        fields: Any = None  # pragma: no mutate
         # The last line that named a type: most events name the same again. 1.1 to 1.3 times.
         type_line, type_name = b"", ""  # pragma: no mutate
         try:
@@ -330,7 +330,7 @@ class SSEDecoder:
                 if type(chunk) is not bytes:
                     if chunk is _PAUSE:
                         del self  # what waits here holds neither the decoder nor an event
-                        fields = None
+                        fields = None  # pragma: no mutate
                         self, chunk = yield None
                     else:
                         chunk = _as_bytes(chunk)
@@ -410,7 +410,7 @@ class SSEDecoder:
                 lines = chunk.splitlines()
                 if pieces:
                     if self._is_long:
-                        self._engine = None  # `lines` may be large
+                        self._engine = None  # `lines` may be large  # pragma: no mutate
                         lines[:1] = self._end_long_line(lines[0])
                         data, event_type, in_block = self._data, self._event_type, self._in_block
                     else:
@@ -469,7 +469,7 @@ class SSEDecoder:
                                     return
                         elif first == _E and line[:7] == b"event: ":  # pragma: no mutate
                             in_block = True
-                            type_line = line
+                            type_line = line  # pragma: no mutate
                             event_type = type_name = line[7:].decode("utf-8", "replace")
                         elif first == _I and line[:4] == b"id: " and 0 not in line:  # pragma: no mutate
                             in_block = True
@@ -736,7 +736,7 @@ class SSEDecoder:
             if self._gate == _AT_START:
                 self._pieces.clear()
             self._halted = True
-            self._engine = None
+            self._engine = None  # pragma: no mutate
             self._gate, self._room = _HALTED, -1
 
     def _salvage(self) -> list[ServerSentEvent]:
@@ -747,7 +747,7 @@ class SSEDecoder:
     def _shut(self, gate: int) -> None:
         """Take nothing more, and hold nothing."""
         self._gate, self._room = gate, -1
-        self._engine = None
+        self._engine = None  # pragma: no mutate
         self._clear_line()
         self._data = None
         self._more.clear()
