@@ -299,6 +299,17 @@ def test_feed_makes_no_generator_for_a_whole_event() -> None:
             decoder.feed(b": a\n\n")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blocks_of_data_and_then_others(end: str) -> None:
+    plain = "data: a\n\n" * 200
+    stream = (plain + "data: b\nid: 7\n\n" + plain + "data: c\n: d\n\n" + plain).replace("\n", end).encode()
+    expected = [tuple(event) for event in reference.decode(stream).events]
+    assert len(expected) == 602
+    for chunks in ([b"\n", stream], [b"\n" + stream[:9], stream[9:]]):
+        decoder = SSEDecoder()
+        assert [event for chunk in chunks for event in decoder.feed(chunk)] == [*EventStream(chunks)] == expected
+
+
 def test_feed_keeps_its_generator() -> None:
     decoder = SSEDecoder()
     with patch.object(SSEDecoder, "_decode", autospec=True, side_effect=SSEDecoder._decode) as decode:
