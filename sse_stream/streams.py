@@ -362,8 +362,9 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         """Return the events of the chunk, which stay at hand."""
         state, decoder = self._state, self._state.decoder
         # pragma: no mutate start
-        if type(chunk) is bytes and decoder._on_comment is None and len(chunk) <= min(_MANY, decoder._room):
-            # Fast path: `feed` keeps its generator: 1.1 to 1.3 times.
+        simple = type(chunk) is bytes and not decoder._pieces and decoder._on_comment is None
+        if simple and len(chunk) <= min(_MANY, decoder._room):
+            # Fast path: `feed` needs no generator for a whole event: 1.1 to 1.2 times.
             events = decoder.feed(chunk)
             if len(events) < 2:
                 return events
