@@ -104,8 +104,8 @@ _MAX_RETRY_DIGITS = 4300
 _PIECE = 1 << 17
 # After so many bytes an unfinished event is measured, and joined.
 _SMALL = 1 << 13
-# A longer chunk may hold several events.
-_MANY = 1000
+# A longer chunk may hold several events, which PyPy reads faster by lines.
+_MANY = 1000 if sys.implementation.name == "cpython" else sys.maxsize
 # What stands before the next chunk. All but _OPEN lead through `_enter`.
 _OPEN, _AT_START, _AFTER_CR, TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED, _HALTED = range(8)
 
@@ -375,19 +375,25 @@ class SSEDecoder:
                         if between == b"\n\ndata: " or (between := chunk[end - 1 : end + 9]) == b"\r\n\r\ndata: ":
                             # Fast path: blocks of one line of data: 1.1 to 1.6 times as fast.
                             pieces.append(chunk)
-                            values: list[bytes] = b"".join(self._pieces).split(between)
+                            block: bytes = b"".join(self._pieces)
                             pieces.clear()
-                            rest: bytes = values.pop()
+                            is_ascii = block.isascii()
+                            marks: Any = (between.decode(), "\n", "\r") if is_ascii else (between, lf, cr)
+                            separator, feed, back = marks
+                            # ASCII is split as text: 1.1 times as fast, for it is decoded at once.
+                            values: list[Any] = (block.decode() if is_ascii else block).split(separator)
+                            tail = values.pop()
                             values[0] = values[0][6:]
                             remaining = iter(values)
                             for value in remaining:
-                                if lf in value or cr in value:  # the rest goes by lines
-                                    rest = between.join([value, *remaining, rest])
+                                if feed in value or back in value:  # the rest goes by lines
+                                    tail = separator.join([value, *remaining, tail])
                                     break
                                 if event is not None:
                                     yield event
-                                text = value.decode("utf-8", "replace")
+                                text = value if is_ascii else value.decode("utf-8", "replace")
                                 event = new_event(ServerSentEvent, ("message", text, event_id, None))
+                            rest: bytes = tail.encode() if is_ascii else tail
                             chunk = b"data: " + rest
                             if lf not in rest and cr not in rest:
                                 self._room = room

@@ -300,8 +300,9 @@ def test_feed_makes_no_generator_for_a_whole_event() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_blocks_of_data_and_then_others(end: str) -> None:
-    plain = "data: a\n\n" * 200
+@pytest.mark.parametrize("value", ["a", "\u00fc\U0001f600\x0b", "a\x0b\x0c\x1c\x1f "], ids=["ASCII", "others", "control"])
+def test_blocks_of_data_and_then_others(value: str, end: str) -> None:
+    plain = f"data: {value}\n\n" * 200
     stream = (plain + "data: b\nid: 7\n\n" + plain + "data: c\n: d\n\n" + plain).replace("\n", end).encode()
     expected = [tuple(event) for event in reference.decode(stream).events]
     assert len(expected) == 602
