@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sse_stream.decoder import SSEDecoder
+from sse_stream import EventStream, SSEDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,6 +177,23 @@ def test_nothing_is_held_after_an_event() -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 65536
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("value", ["x" * 58, "\u00fc" * 29], ids=["ASCII", "others"])
+def test_a_stream_that_waits_holds_no_chunk(value: str) -> None:
+    held = []
+
+    def chunks() -> Iterator[bytes]:
+        yield b"data: a\n\n"
+        tracemalloc.start()
+        yield f"data: {value}\n\n".encode() * 1000
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    try:
+        assert sum(1 for _ in EventStream(chunks())) == 1001
+    finally:
+        tracemalloc.stop()
+    assert held[0] < 8192
 
 
 # The full sizes, once, in CI: pytest -m large
