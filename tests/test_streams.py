@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
 from sse_stream.streams import AsyncEventStream, AsyncOpening, EventStream, Opening, _AsyncClosing
-from tests import test_decoder, vectors
+from tests import reference, test_decoder, vectors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
@@ -139,6 +139,72 @@ def test_a_stream_is_the_decoder_with_a_loop_round_it(
     assert [tuple(event) for event in got] == expected.events
     assert (too_large, events.decoder.skipped) == (expected.too_large, expected.skipped)
     assert (events.last_event_id, events.retry) == (expected.last_event_id, expected.retry)
+
+
+def steps(stream: EventStream | AsyncEventStream) -> Iterator[ServerSentEvent]:
+    """Iterate over a stream whose source is always ready."""
+    if isinstance(stream, EventStream):
+        yield from stream
+        return
+    while True:
+        coroutine: Any = stream.__anext__()
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            yield end.value
+        except StopAsyncIteration:
+            return
+
+
+def outcome_of(stream: Any, log: list[Any]) -> list[Any]:
+    """Return what comes of a stream and its comments, in order, and how it ends."""
+    try:
+        for event in steps(stream):
+            log.append((event, stream.last_event_id))  # noqa: PERF401 (comments are logged between)
+    except EventTooLargeError as fault:
+        log.append(str(fault))
+    return [*log, stream.decoder.skipped, stream.decoder.incomplete, stream.last_event_id, stream.retry]
+
+
+def sync_and_async(chunks: list[Any], kind: Any, heard: bool, **options: Any) -> list[Any]:
+    outcomes = []
+    sides: list[tuple[Any, Any]] = [(EventStream, chunks), (AsyncEventStream, AsyncChunks(*map(kind, chunks)))]
+    for make, source in sides:
+        log: list[Any] = []
+        decoder = SSEDecoder(on_comment=log.append if heard else None, **options)
+        outcomes.append(outcome_of(make(source, decoder=decoder), log))
+    return outcomes
+
+
+@given(
+    st.one_of(test_decoder.streams, st.lists(st.sampled_from(test_decoder.SHAPES), max_size=8).map(b"".join)),
+    test_decoder.cut_points,
+    test_decoder.limits,
+    st.sampled_from(["raise", "skip"]),
+    st.integers(1, 30),
+    st.sampled_from([bytes, bytearray, memoryview]),
+    st.booleans(),
+)
+def test_an_async_stream_is_as_a_sync_one(
+    wire: bytes, cuts: list[int], limit: int | None, on_oversize: str, size: int, kind: Any, heard: bool
+) -> None:
+    chunks = vectors.cut(wire, [min(c, len(wire)) for c in cuts])
+    with vectors.small_thresholds(size):
+        first, second = sync_and_async(chunks, kind, heard, max_event_size=limit, on_oversize=on_oversize)
+    assert first == second
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"], ids=["LF", "CR", "CRLF"])
+@pytest.mark.parametrize("heard", [False, True], ids=["", "comments"])
+def test_an_async_stream_in_chunks_of_any_size(end: str, heard: bool) -> None:
+    text = ": a\n\ndata: b\n\nid: 1\ndata: c\ndata: d\n\n: e\nevent: f\ndata: g\n\n: h\n\ndata: i\n\ndata: j\n\n: k\n\n"
+    wire = (text * 3).replace("\n", end).encode()
+    expected = [tuple(event) for event in reference.decode(wire).events]
+    for size in range(1, len(wire) + 1):
+        chunks = [wire[start : start + size] for start in range(0, len(wire), size)]
+        first, second = sync_and_async(chunks, bytes, heard)
+        assert first == second
+        assert [entry[0] for entry in first if isinstance(entry, tuple)] == expected
 
 
 # What may be passed.
@@ -958,6 +1024,30 @@ def test_aclose_while_another_task_waits_in_a_class() -> None:
         await stream.aclose()
         assert await reading == [A]
         assert source.closed == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("late", [b"", b"x", b"data: b\n", b"data: b\n\n", b": c\n\n", bytearray(b"data: b\n\n")])
+@pytest.mark.parametrize("before", [b"data: a\n\n", b"data: a\n\ndata: c", b"data: a\n\ndata: c\r"])
+def test_a_chunk_that_comes_after_aclose_is_the_last_to_be_read(before: bytes, late: bytes) -> None:
+    async def main() -> None:
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+
+        class Endless:  # without an `aclose` that would wake who waits
+            def __aiter__(self) -> Endless:
+                return self
+
+            async def __anext__(self) -> bytes:
+                return await queue.get()
+
+        stream = AsyncEventStream(Endless())
+        reading = asyncio.ensure_future(collect(stream))
+        queue.put_nowait(before)
+        await asyncio.sleep(0.001)
+        await stream.aclose()
+        queue.put_nowait(late)
+        assert await asyncio.wait_for(reading, 5) == [A]
 
     asyncio.run(main())
 

@@ -101,6 +101,7 @@ def small_thresholds(size: int) -> Generator[None, None, None]:
     with (
         patch("sse_stream.decoder._PIECE", 2 * size),
         patch("sse_stream.decoder._MANY", size),
+        patch("sse_stream.decoder._BLOCKS", size),
         patch("sse_stream.decoder._SMALL", size // 2),
     ):
         yield
