@@ -12,7 +12,6 @@ import gc
 import json
 import subprocess
 import sys
-import tracemalloc
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,8 @@ def _slices(data: bytes, size: int) -> Iterator[bytes]:
 
 def measure_peaks(contender: Contender, size: int) -> Iterator[tuple[str, Any]]:
     """Yield for each chunk size the peak in bytes, divided by those of the event."""
+    import tracemalloc  # which PyPy lacks: its speed can be measured none the less
+
     data = b"data: " + b"x" * size + b"\n\n"
     for name, chunk_size in PEAKS.items():
         gc.collect()
