@@ -23,16 +23,39 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m benchmarks", description="Measure sse_stream against its peers.")
-    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter to measure with")
-    parser.add_argument("--quick", action="store_true", help="small streams and few runs: for trying things out")
-    parser.add_argument("--shapes", type=_names(SHAPES), default=list(SHAPES), metavar="A,B", help=", ".join(SHAPES))
-    parser.add_argument("--cuts", type=_names(CUTS), default=list(CUTS), metavar="A,B", help=", ".join(CUTS))
+    parser = argparse.ArgumentParser(
+        prog="python3 -m benchmarks", description="Measure sse_stream against its peers."
+    )
+    parser.add_argument(
+        "--python", default=sys.executable, metavar="PATH", help="the interpreter to measure with"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small streams and few runs: for trying things out"
+    )
+    parser.add_argument(
+        "--shapes", type=_names(SHAPES), default=list(SHAPES), metavar="A,B", help=", ".join(SHAPES)
+    )
+    parser.add_argument(
+        "--cuts", type=_names(CUTS), default=list(CUTS), metavar="A,B", help=", ".join(CUTS)
+    )
     only = "ours (with the floor; nothing is installed), or names: " + ", ".join(NAMES)
     parser.add_argument("--only", type=_contenders, default=list(NAMES), metavar="A,B", help=only)
-    parser.add_argument("--speed-only", action="store_true", help="without memory, growth and import time")
-    parser.add_argument("--cache", type=Path, default=cache_folder(), metavar="PATH", help="where the environments are kept")
-    parser.add_argument("--output", type=Path, metavar="PATH", help="folder to write to; for a full run benchmarks/results")
+    parser.add_argument(
+        "--speed-only", action="store_true", help="without memory, growth and import time"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=cache_folder(),
+        metavar="PATH",
+        help="where the environments are kept",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="folder to write to; for a full run benchmarks/results",
+    )
     options = parser.parse_args()
 
     full = (options.shapes, options.cuts, options.only) == (list(SHAPES), list(CUTS), list(NAMES))
@@ -52,7 +75,9 @@ def main() -> int:
         "node": node and [str(path) for path in node],
         "output": options.output and str(options.output.resolve()),
     }
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
     # glibc may give freed memory back, depending on what was freed before. With large events that is up to three times the
     # work of decoding them, by chance: here it keeps what is freed.
     environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(256 << 20))
@@ -68,7 +93,9 @@ def _names(known: Iterable[str]) -> Callable[[str], list[str]]:
         wanted = text.split(",")
         unknown = sorted({*wanted} - {*known})
         if unknown:
-            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+            raise argparse.ArgumentTypeError(
+                f"unknown: {', '.join(unknown)}; there are {', '.join(known)}"
+            )
         return [name for name in known if name in wanted]
 
     return names

@@ -30,7 +30,11 @@ def svg(results: Results) -> str:
     panels: list[tuple[str, list[_Bar]]] = [
         (
             f"Time to decode, relative to sse_stream (shorter is faster): geometric mean of {cells} streams",
-            [(_label(results, name), mean, f"{mean:.2f}", name) for name, (mean, count) in means.items() if count == cells],
+            [
+                (_label(results, name), mean, f"{mean:.2f}", name)
+                for name, (mean, count) in means.items()
+                if count == cells
+            ],
         )
     ]
     if "event" in results["times"].get("chat", {}):
@@ -38,7 +42,11 @@ def svg(results: Results) -> str:
         panels.append(
             (
                 "OpenAI chat chunks, one event a chunk: microseconds per event",
-                [(_label(results, name), ns, f"{ns / 1000:.2f}", name) for name, ns in times.items() if ns is not None],
+                [
+                    (_label(results, name), ns, f"{ns / 1000:.2f}", name)
+                    for name, ns in times.items()
+                    if ns is not None
+                ],
             )
         )
     y, body = 24, ""
@@ -50,7 +58,9 @@ def svg(results: Results) -> str:
         "floor: told the answer, it looks at each byte, decodes each payload and makes each event once.",
     ]
     if {*NODE} & {*means}:
-        footer.append("eventsource-parser: under Node, text from TextDecoder; with an asterisk from Node's StringDecoder.")
+        footer.append(
+            "eventsource-parser: under Node, text from TextDecoder; with an asterisk from Node's StringDecoder."
+        )
     for line in footer:
         body += f'<text class="small" x="8" y="{y}">{escape(line)}</text>\n'
         y += 18

@@ -105,7 +105,9 @@ def _ours_async() -> Contender:
 class _Response:
     """What the peers' clients read from: an httpx or httpx2 response less its connection and its content decoders."""
 
-    def __init__(self, chunks: Iterable[bytes], text_decoder: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, chunks: Iterable[bytes], text_decoder: Callable[[], Any] | None = None
+    ) -> None:
         self.headers = {"content-type": "text/event-stream"}
         self.request = None
         self._chunks = chunks
@@ -132,7 +134,10 @@ def _httpx_sse() -> Contender:
     source = importlib.import_module("httpx_sse").EventSource
     text_decoder = importlib.import_module("httpx._decoders").TextDecoder
     return Contender(
-        "httpx-sse", "peer", version("httpx-sse"), lambda chunks: source(_Response(chunks, text_decoder)).iter_sse()
+        "httpx-sse",
+        "peer",
+        version("httpx-sse"),
+        lambda chunks: source(_Response(chunks, text_decoder)).iter_sse(),
     )
 
 
@@ -157,7 +162,9 @@ def _sdk(name: str) -> Contender:
 def _sseclient() -> Contender:
     # SSEClient.events, whose event source is any iterable of bytes.
     client = importlib.import_module("sseclient").SSEClient
-    return Contender("sseclient-py", "peer", version("sseclient-py"), lambda chunks: client(chunks).events())
+    return Contender(
+        "sseclient-py", "peer", version("sseclient-py"), lambda chunks: client(chunks).events()
+    )
 
 
 def _launchdarkly() -> Contender:

@@ -38,7 +38,9 @@ def check(contender: Contender, chunks: Sequence[bytes], stream: Stream) -> str 
     return f"wrong: {sum(map(tuple.__ne__, got, wanted))} events of {len(wanted)} differ"
 
 
-def measure_cell(contenders: Sequence[Contender], stream: Stream, cut_name: str, budget: float) -> dict[str, Outcome]:
+def measure_cell(
+    contenders: Sequence[Contender], stream: Stream, cut_name: str, budget: float
+) -> dict[str, Outcome]:
     """Measure all contenders on one stream at one cut.
 
     budget: seconds for each contender; it has at least three runs, and at most as many as give a stable best.
@@ -61,7 +63,9 @@ def measure_cell(contenders: Sequence[Contender], stream: Stream, cut_name: str,
                 start = perf_counter_ns()
                 contender.drain(chunks)
                 times[contender.name].append(perf_counter_ns() - start)
-            active = [contender for contender in active if not _enough(times[contender.name], budget)]
+            active = [
+                contender for contender in active if not _enough(times[contender.name], budget)
+            ]
             active = active[1:] + active[:1]  # another one goes first
     finally:
         gc.enable()
@@ -75,7 +79,11 @@ def _enough(runs: list[int], budget: float) -> bool:
 
 
 def measure(
-    contenders: Sequence[Contender], streams: Sequence[Stream], cuts: Sequence[str], budget: float, say: Callable[[str], None]
+    contenders: Sequence[Contender],
+    streams: Sequence[Stream],
+    cuts: Sequence[str],
+    budget: float,
+    say: Callable[[str], None],
 ) -> dict[str, dict[str, dict[str, Outcome]]]:
     """Measure all: by shape, cut and contender."""
     times: dict[str, dict[str, dict[str, Outcome]]] = {}

@@ -72,7 +72,9 @@ def in_process(table: str, contender: str, size: int, limit: float) -> dict[str,
     """Measure in a new process and return what was measured until the limit, under the names above."""
     command = [sys.executable, "-m", "benchmarks.memory", table, contender, str(size)]
     try:
-        output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=limit, check=False).stdout
+        output = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=limit, check=False
+        ).stdout
         fault = "raised"
     except subprocess.TimeoutExpired as expired:
         output, fault = expired.stdout or b"", f"over {limit:g} s"

@@ -34,7 +34,12 @@ def measure_node(
             file = work / stream.name
             file.write_bytes(stream.data)
             cells += [
-                {"shape": stream.name, "cut": each, "file": str(file), "sizes": [len(chunk) for chunk in cut(stream, each)]}
+                {
+                    "shape": stream.name,
+                    "cut": each,
+                    "file": str(file),
+                    "sizes": [len(chunk) for chunk in cut(stream, each)],
+                }
                 for each in cuts
             ]
         manifest = work / "manifest.json"
@@ -42,7 +47,10 @@ def measure_node(
         command = [str(node), str(folder / "eventsource_parser.mjs"), str(manifest)]
         found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     by_name = {stream.name: stream for stream in streams}
-    outcomes = {(cell["shape"], cell["cut"]): _outcomes(cell, by_name[cell["shape"]]) for cell in found["results"]}
+    outcomes = {
+        (cell["shape"], cell["cut"]): _outcomes(cell, by_name[cell["shape"]])
+        for cell in found["results"]
+    }
     return found["node"], outcomes
 
 
@@ -56,4 +64,7 @@ def _outcomes(cell: dict[str, Any], stream: Stream) -> dict[str, Outcome]:
         fault = "wrong: events differ"
     if fault is not None:
         return {name: {"fault": fault} for name in NODE}
-    return {name: {"ns": round(cell["times"][decoder] / len(events), 1)} for name, decoder in NODE.items()}
+    return {
+        name: {"ns": round(cell["times"][decoder] / len(events), 1)}
+        for name, decoder in NODE.items()
+    }

@@ -65,12 +65,20 @@ def summarise(results: Results) -> list[dict[str, Any]]:
     def row(text: str, worst: Callable[..., Any], *columns: Ratios) -> None:
         found = [column for column in columns if column]
         if found:
-            rows.append({"figure": text, "worst": worst.__name__, "columns": [_digest(column, worst) for column in found]})
+            rows.append(
+                {
+                    "figure": text,
+                    "worst": worst.__name__,
+                    "columns": [_digest(column, worst) for column in found],
+                }
+            )
 
     def ours(over: str | None, *, cuts: Sequence[str] | None = None) -> list[Ratios]:
         return [ratios(results, over, under, cuts=cuts) for under in (pull, push)]
 
-    def against(under: str, *, shapes: Sequence[str] | None = None, cuts: Sequence[str] | None = None) -> list[Ratios]:
+    def against(
+        under: str, *, shapes: Sequence[str] | None = None, cuts: Sequence[str] | None = None
+    ) -> list[Ratios]:
         return [ratios(results, over, under, shapes=shapes, cuts=cuts) for over in (pull, push)]
 
     row("best peer / sse_stream", min, *ours(None))
@@ -80,7 +88,11 @@ def summarise(results: Results) -> list[dict[str, Any]]:
         if peer not in (*OURS, *FLOORS, *NODE):
             row(f"{peer} / sse_stream", min, *ours(peer))
     for floor in FLOORS:
-        row(f"sse_stream / {floor}, LLM streams, cut event and 1448", max, *against(floor, shapes=llm, cuts=small))
+        row(
+            f"sse_stream / {floor}, LLM streams, cut event and 1448",
+            max,
+            *against(floor, shapes=llm, cuts=small),
+        )
     for parser in NODE:
         row(f"{parser} / sse_stream, cut 64k", min, *ours(parser, cuts=["64k"]))
         row(f"sse_stream / {parser}, cut event", max, *against(parser, cuts=["event"]))
@@ -113,7 +125,9 @@ def relative(results: Results) -> dict[str, tuple[float, int]]:
 
 def markdown(results: Results) -> str:
     python = results["python"]
-    versions = [f"{name} {version}" for name, version in results["versions"].items() if name not in FLOORS]
+    versions = [
+        f"{name} {version}" for name, version in results["versions"].items() if name not in FLOORS
+    ]
     ran_on = f"{python['implementation']} {python['version']} ({python['compiler']}), {results['platform']}"
     parts = [
         "<!-- SPDX-License-Identifier: MIT -->",
@@ -126,16 +140,32 @@ def markdown(results: Results) -> str:
         parts += ["## The figures in short", _summary(results)]
     if results["times"]:
         if ratios(results, None, OURS[0]):
-            parts += ["## Best peer / sse_stream", "By pull, and in brackets by push; then the best peer.", _best(results)]
+            parts += [
+                "## Best peer / sse_stream",
+                "By pull, and in brackets by push; then the best peer.",
+                _best(results),
+            ]
         parts += ["## Microseconds per event", _FLOOR_NOTE]
         for cut in results["cuts"]:
-            parts += [f"### {results['cuts'][cut][:1].upper()}{results['cuts'][cut][1:]}", _times(results, cut)]
-        parts += ["The shapes:", "\n".join(f"- {name}: {shape['stresses']}" for name, shape in results["shapes"].items())]
+            parts += [
+                f"### {results['cuts'][cut][:1].upper()}{results['cuts'][cut][1:]}",
+                _times(results, cut),
+            ]
+        parts += [
+            "The shapes:",
+            "\n".join(
+                f"- {name}: {shape['stresses']}" for name, shape in results["shapes"].items()
+            ),
+        ]
         faults = _faults(results)
         if faults:
             parts += ["### Not timed", "Their events were not those of the standard.", faults]
     if results.get("peaks"):
-        parts += [f"## Peak memory for one event of {results['sizes']['peaks'] >> 10:,} KiB", _PEAK_NOTE, _peaks(results)]
+        parts += [
+            f"## Peak memory for one event of {results['sizes']['peaks'] >> 10:,} KiB",
+            _PEAK_NOTE,
+            _peaks(results),
+        ]
     if results.get("growth"):
         parts += [
             f"## Growth: one event of n = {results['sizes']['growth'] >> 10:,} KiB, 2n and 4n",
@@ -192,9 +222,19 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     def text(line: Sequence[str]) -> str:
         first, *rest = zip(line, widths, strict=True)
-        return "| " + " | ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]) + " |"
+        return (
+            "| "
+            + " | ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)])
+            + " |"
+        )
 
-    rule = "|" + "|".join([":" + "-" * (widths[0] + 1), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
+    rule = (
+        "|"
+        + "|".join(
+            [":" + "-" * (widths[0] + 1), *("-" * (width + 1) + ":" for width in widths[1:])]
+        )
+        + "|"
+    )
     return "\n".join([text(lines[0]), rule, *map(text, lines[1:])])
 
 
@@ -219,18 +259,26 @@ def _best(results: Results) -> str:
         return f"{by_pull[shape, cut]:.2f}{push} {best_peer(results, shape, cut)}"
 
     return table(
-        ["shape", *results["cuts"]], ([shape, *(cell(shape, cut) for cut in results["cuts"])] for shape in results["times"])
+        ["shape", *results["cuts"]],
+        ([shape, *(cell(shape, cut) for cut in results["cuts"])] for shape in results["times"]),
     )
 
 
 def _times(results: Results, cut: str) -> str:
-    names = [name for name in results["versions"] if any(name in results["times"][shape][cut] for shape in results["times"])]
+    names = [
+        name
+        for name in results["versions"]
+        if any(name in results["times"][shape][cut] for shape in results["times"])
+    ]
 
     def cell(shape: str, name: str) -> str:
         value = time_of(results, name, shape, cut)
         return "-" if value is None else _three_digits(value / 1000)
 
-    return table(["shape", *names], ([shape, *(cell(shape, name) for name in names)] for shape in results["times"]))
+    return table(
+        ["shape", *names],
+        ([shape, *(cell(shape, name) for name in names)] for shape in results["times"]),
+    )
 
 
 def _three_digits(value: float) -> str:
@@ -241,7 +289,11 @@ def _faults(results: Results) -> str:
     lines: list[str] = []
     for shape, cuts in results["times"].items():
         for cut, cell in cuts.items():
-            lines += [f"- {name} on {shape}, {cut}: {outcome['fault']}" for name, outcome in cell.items() if "fault" in outcome]
+            lines += [
+                f"- {name} on {shape}, {cut}: {outcome['fault']}"
+                for name, outcome in cell.items()
+                if "fault" in outcome
+            ]
     return "\n".join(lines)
 
 
@@ -250,7 +302,11 @@ def _peaks(results: Results) -> str:
         return str(value["fault"]) if isinstance(value, dict) else f"{value:.2f}"
 
     return table(
-        ["contender", *PEAKS], ([name, *(cell(found[each]) for each in PEAKS)] for name, found in results["peaks"].items())
+        ["contender", *PEAKS],
+        (
+            [name, *(cell(found[each]) for each in PEAKS)]
+            for name, found in results["peaks"].items()
+        ),
     )
 
 
@@ -258,8 +314,16 @@ def _growth(results: Results) -> str:
     def cell(value: Any) -> str:
         seconds = value["so far"] or [] if isinstance(value, dict) else value
         times = ", ".join(_three_digits(1000 * each) for each in seconds)
-        return f"{times} … {value['fault']}" if isinstance(value, dict) else f"{times} ({seconds[-1] / seconds[0]:.1f})"
+        return (
+            f"{times} … {value['fault']}"
+            if isinstance(value, dict)
+            else f"{times} ({seconds[-1] / seconds[0]:.1f})"
+        )
 
     return table(
-        ["contender", *GROWTHS], ([name, *(cell(found[each]) for each in GROWTHS)] for name, found in results["growth"].items())
+        ["contender", *GROWTHS],
+        (
+            [name, *(cell(found[each]) for each in GROWTHS)]
+            for name, found in results["growth"].items()
+        ),
     )

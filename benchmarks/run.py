@@ -33,7 +33,9 @@ def main(options: dict[str, Any]) -> None:
         found, outcomes = measure_node(node, folder, streams, options["cuts"], budget / 2)
         for (shape, cut), cell in outcomes.items():
             times[shape][cut].update((name, cell[name]) for name in parsers)
-        pin = json.loads((Path(__file__).parent / "package.json").read_text())["dependencies"]["eventsource-parser"]
+        pin = json.loads((Path(__file__).parent / "package.json").read_text())["dependencies"][
+            "eventsource-parser"
+        ]
         versions.update((name, f"{pin}, Node {found}, {contenders.NODE[name]}") for name in parsers)
     elif parsers:
         missing.update((name, "node or npm is not installed") for name in parsers)
@@ -69,19 +71,25 @@ def main(options: dict[str, Any]) -> None:
             for contender in loaded:
                 if contender.kind != "floor":
                     _say(f"{table}: {contender.name}")
-                    results[table][contender.name] = memory.in_process(table, contender.name, results["sizes"][table], limit)
+                    results[table][contender.name] = memory.in_process(
+                        table, contender.name, results["sizes"][table], limit
+                    )
         results["import"] = measure_import(5 if quick else 30)
     text = report.markdown(results)
     print(text)
     if options["output"]:
         folder = Path(options["output"])
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "results.json").write_text(
+            json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         (folder / "results.md").write_text(text, encoding="utf-8")
         (folder / "chart.svg").write_text(chart.svg(results), encoding="utf-8")
         page = folder.parents[1] / "README.md"
         if folder.parent.name == "benchmarks" and page.exists():
-            page.write_text(report.filled(page.read_text(encoding="utf-8"), results), encoding="utf-8")
+            page.write_text(
+                report.filled(page.read_text(encoding="utf-8"), results), encoding="utf-8"
+            )
         _say(f"wrote results.json, results.md and chart.svg to {folder}")
 
 

@@ -24,7 +24,9 @@ class Expected(NamedTuple):
     retry: int | None = None
 
 
-Part = tuple[bytes, "Expected | None"]  # what a server writes at once, and the event it completes, if any
+Part = tuple[
+    bytes, "Expected | None"
+]  # what a server writes at once, and the event it completes, if any
 
 
 class Stream(NamedTuple):
@@ -92,17 +94,28 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _part(*lines: str, end: str = "\n", event: str = "message", id: str = "", retry: int | None = None) -> Part:  # noqa: A002
+def _part(
+    *lines: str, end: str = "\n", event: str = "message", id: str = "", retry: int | None = None
+) -> Part:  # noqa: A002
     """Return a block of these lines, and the event that it must give."""
     data = "\n".join(line.removeprefix("data: ") for line in lines if line.startswith("data: "))
     return "".join(line + end for line in (*lines, "")).encode(), Expected(event, data, id, retry)
 
 
 def _chat(dice: _Dice, count: int, words: Sequence[str], end: str = "\n") -> list[Part]:
-    head = {"id": f"chatcmpl-{dice.token(29)}", "object": "chat.completion.chunk", "created": 1763683200}
+    head = {
+        "id": f"chatcmpl-{dice.token(29)}",
+        "object": "chat.completion.chunk",
+        "created": 1763683200,
+    }
     parts: list[Part] = []
     for _ in range(count - 1):
-        choice = {"index": 0, "delta": {"content": " " + dice.of(words)}, "logprobs": None, "finish_reason": None}
+        choice = {
+            "index": 0,
+            "delta": {"content": " " + dice.of(words)},
+            "logprobs": None,
+            "finish_reason": None,
+        }
         body = {
             **head,
             "model": "gpt-model-2025-08-07",
@@ -133,7 +146,14 @@ def _typed(body: dict[str, object], end: str = "\n", name: str = "") -> Part:
 
 
 def _anthropic(dice: _Dice, count: int) -> list[Part]:
-    parts = [_typed({"type": "message_start", "message": {"id": f"msg_{dice.token(24)}", "role": "assistant", "content": []}})]
+    parts = [
+        _typed(
+            {
+                "type": "message_start",
+                "message": {"id": f"msg_{dice.token(24)}", "role": "assistant", "content": []},
+            }
+        )
+    ]
     for number in range(count - 2):
         if number % 100 == 1:
             parts.append(_typed({"type": "ping"}))
@@ -148,7 +168,11 @@ def _responses(dice: _Dice, count: int) -> list[Part]:
     parts: list[Part] = []
     for number in range(count):
         where = {"sequence_number": number, "item_id": item, "output_index": 0, "content_index": 0}
-        rest = {"delta": " " + dice.of(_WORDS), "logprobs": [], "obfuscation": dice.token(1 + dice.below(16))}
+        rest = {
+            "delta": " " + dice.of(_WORDS),
+            "logprobs": [],
+            "obfuscation": dice.token(1 + dice.below(16)),
+        }
         parts.append(_typed({"type": "response.output_text.delta", **where, **rest}))
     return parts
 
@@ -156,9 +180,18 @@ def _responses(dice: _Dice, count: int) -> list[Part]:
 def _mcp_crlf(dice: _Dice, count: int) -> list[Part]:
     parts: list[Part] = []
     for number in range(count):
-        params = {"progressToken": dice.token(8), "progress": number, "total": count, "message": dice.text(6)}
+        params = {
+            "progressToken": dice.token(8),
+            "progress": number,
+            "total": count,
+            "message": dice.text(6),
+        }
         parts.append(
-            _typed({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}, end="\r\n", name="message")
+            _typed(
+                {"jsonrpc": "2.0", "method": "notifications/progress", "params": params},
+                end="\r\n",
+                name="message",
+            )
         )
     return parts
 
@@ -168,10 +201,16 @@ def _wikimedia(dice: _Dice, count: int) -> list[Part]:
     for number in range(count):
         stamp = 1763683200000 + 40 * number
         topics = [{"topic": "eqiad.mediawiki.recentchange", "partition": 0, "timestamp": stamp}]
-        mark = _json([*topics, {"topic": "codfw.mediawiki.recentchange", "partition": 0, "offset": -1}])
+        mark = _json(
+            [*topics, {"topic": "codfw.mediawiki.recentchange", "partition": 0, "offset": -1}]
+        )
         body = {
             "$schema": "/mediawiki/recentchange/1.0.0",
-            "meta": {"uri": f"https://example.org/wiki/{dice.token(20)}", "id": dice.token(36), "domain": "example.org"},
+            "meta": {
+                "uri": f"https://example.org/wiki/{dice.token(20)}",
+                "id": dice.token(36),
+                "domain": "example.org",
+            },
             "id": 1900000000 + number,
             "type": dice.of(["edit", "new", "log", "categorize"]),
             "title": dice.of(_ABROAD) + " " + dice.text(3),
@@ -201,7 +240,9 @@ def _fields(dice: _Dice, count: int) -> list[Part]:
 
 
 def _lines(dice: _Dice, count: int) -> list[Part]:
-    return [_part(*(f"data: {dice.text(1 + dice.below(12))}" for _ in range(20))) for _ in range(count)]
+    return [
+        _part(*(f"data: {dice.text(1 + dice.below(12))}" for _ in range(20))) for _ in range(count)
+    ]
 
 
 def _tiny(dice: _Dice, count: int) -> list[Part]:
@@ -217,13 +258,21 @@ def _keepalives(dice: _Dice, count: int) -> list[Part]:
 
 
 def _huge(dice: _Dice, count: int) -> list[Part]:
-    image = dice.token(1 << 10) * count  # as an image in base64: no line end in it, and nothing in it is looked at twice
+    image = (
+        dice.token(1 << 10) * count
+    )  # as an image in base64: no line end in it, and nothing in it is looked at twice
     return [_part(f"data: {_json({'image': image})}")]
 
 
 # Name, what it stresses, whether it is an LLM's stream, how many events (of the huge one: KiB), how they are made.
 _SHAPES: tuple[tuple[str, str, bool, int, Callable[[_Dice, int], list[Part]]], ...] = (
-    ("chat", "one data line of some 320 bytes: OpenAI chat chunks in ASCII", True, 1000, _chat_ascii),
+    (
+        "chat",
+        "one data line of some 320 bytes: OpenAI chat chunks in ASCII",
+        True,
+        1000,
+        _chat_ascii,
+    ),
     (
         "chat-unicode",
         "the same in other scripts: characters of two to four bytes, split by the cuts",
@@ -231,15 +280,51 @@ _SHAPES: tuple[tuple[str, str, bool, int, Callable[[_Dice, int], list[Part]]], .
         1000,
         _chat_unicode,
     ),
-    ("anthropic", "event + data of some 130 bytes, the type changes: Anthropic messages", True, 1500, _anthropic),
+    (
+        "anthropic",
+        "event + data of some 130 bytes, the type changes: Anthropic messages",
+        True,
+        1500,
+        _anthropic,
+    ),
     ("responses", "event + data of some 300 bytes: OpenAI responses", True, 1000, _responses),
-    ("chat-crlf", "the chat chunks with CRLF, as sse-starlette sends them", False, 1000, _chat_crlf),
-    ("mcp-crlf", "event + data with CRLF, the type named though it is the default: MCP", False, 1000, _mcp_crlf),
-    ("wikimedia", "event + a JSON id of 140 bytes + data of 700: decoding what is not data", False, 500, _wikimedia),
-    ("fields", "id, event, retry and data in every event: nothing is the plain case", False, 1000, _fields),
+    (
+        "chat-crlf",
+        "the chat chunks with CRLF, as sse-starlette sends them",
+        False,
+        1000,
+        _chat_crlf,
+    ),
+    (
+        "mcp-crlf",
+        "event + data with CRLF, the type named though it is the default: MCP",
+        False,
+        1000,
+        _mcp_crlf,
+    ),
+    (
+        "wikimedia",
+        "event + a JSON id of 140 bytes + data of 700: decoding what is not data",
+        False,
+        500,
+        _wikimedia,
+    ),
+    (
+        "fields",
+        "id, event, retry and data in every event: nothing is the plain case",
+        False,
+        1000,
+        _fields,
+    ),
     ("lines", "20 data lines an event: collecting and joining", False, 200, _lines),
     ("tiny", "events of some 12 bytes: the cost of an event, not of its bytes", False, 4000, _tiny),
-    ("keepalives", "nine comment blocks before each event: the cost of what gives nothing", False, 400, _keepalives),
+    (
+        "keepalives",
+        "nine comment blocks before each event: the cost of what gives nothing",
+        False,
+        400,
+        _keepalives,
+    ),
     ("huge", "one event of 512 KiB: bytes, and copies of them", False, 512, _huge),
 )
 NAMES = tuple(shape[0] for shape in _SHAPES)

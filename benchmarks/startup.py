@@ -24,11 +24,24 @@ print(round(1000 * seconds, 3), *sorted(name for name in set(sys.modules) - befo
 
 def measure_import(runs: int) -> dict[str, Any]:
     """Import the package in `runs` new interpreters; return the best and the median in milliseconds."""
-    command = [sys.executable, "-I", "-S", "-c", _CODE.format(root=str(Path(__file__).resolve().parent.parent))]
-    outputs = [subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout for _ in range(runs + 1)]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        _CODE.format(root=str(Path(__file__).resolve().parent.parent)),
+    ]
+    outputs = [
+        subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+        for _ in range(runs + 1)
+    ]
     found = [output.split() for output in outputs]  # the first run writes the bytecode
     milliseconds = sorted(float(line[0]) for line in found[1:])
-    return {"best ms": milliseconds[0], "median ms": milliseconds[len(milliseconds) // 2], "modules": found[-1][1:]}
+    return {
+        "best ms": milliseconds[0],
+        "median ms": milliseconds[len(milliseconds) // 2],
+        "modules": found[-1][1:],
+    }
 
 
 if __name__ == "__main__":

@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.demo:
             return _demo()
-        if options.source in (None, "-") and (sys.stdin is None or (options.source is None and sys.stdin.isatty())):
+        if options.source in (None, "-") and (
+            sys.stdin is None or (options.source is None and sys.stdin.isatty())
+        ):
             parser.error("nothing to read: name a URL or a file, pipe a stream in, or try --demo")
         if sys.stdout is None:
             raise OSError("standard output is closed")
@@ -58,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # lest the rest of the buffer raise again at exit
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # lest the rest of the buffer raise again at exit
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
         message = _message(error)
@@ -79,7 +83,9 @@ def _complain(message: str) -> None:
 
 def _tell_of_wait(error: Exception | None, delay: float | None) -> None:
     if delay is not None:
-        _complain(f"{_message(error) if error else 'the stream ended'}; connecting again in {delay:.1f} s")
+        _complain(
+            f"{_message(error) if error else 'the stream ended'}; connecting again in {delay:.1f} s"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,7 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", nargs="?", help="an http or https URL, a file, or - for standard input (the default)")
+    parser.add_argument(
+        "source",
+        nargs="?",
+        help="an http or https URL, a file, or - for standard input (the default)",
+    )
     parser.add_argument("--demo", action="store_true", help="read from a local server")
     parser.add_argument("--version", action="version", version=f"sse_stream {__version__}")
     shape = parser.add_mutually_exclusive_group()
@@ -101,18 +111,39 @@ def _parser() -> argparse.ArgumentParser:
         help="what becomes of an event that the end cuts off (default: dispatch, with --reconnect discard)",
     )
     parser.add_argument(
-        "--max-event-size", type=int, default=64 << 20, metavar="BYTES", help="bound on one event (default: 64 MiB)"
+        "--max-event-size",
+        type=int,
+        default=64 << 20,
+        metavar="BYTES",
+        help="bound on one event (default: 64 MiB)",
     )
     parser.add_argument("--last-event-id", default="", metavar="ID", help="resume after this event")
     request = parser.add_argument_group("request (with a URL)")
-    request.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
+    request.add_argument(
+        "-H",
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="may be repeated",
+    )
     request.add_argument("-X", "--method", help="default: GET, or POST with --body")
     request.add_argument(
-        "--body", metavar="TEXT|@FILE", help="sent as JSON, unless a header says otherwise; @-: standard input"
+        "--body",
+        metavar="TEXT|@FILE",
+        help="sent as JSON, unless a header says otherwise; @-: standard input",
     )
-    request.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte")
-    request.add_argument("--reconnect", action="store_true", help="connect again, and resume, when the connection breaks")
-    request.add_argument("--no-check", action="store_true", help="accept any status and Content-Type")
+    request.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte"
+    )
+    request.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="connect again, and resume, when the connection breaks",
+    )
+    request.add_argument(
+        "--no-check", action="store_true", help="accept any status and Content-Type"
+    )
     return parser
 
 
@@ -126,11 +157,17 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> EventStream | EventSource:
+def _open(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> EventStream | EventSource:
     incomplete: Any = options.incomplete or ("discard" if options.reconnect else "dispatch")
 
     def make_decoder(last_event_id: str) -> SSEDecoder:
-        return SSEDecoder(last_event_id=last_event_id, max_event_size=options.max_event_size, incomplete=incomplete)
+        return SSEDecoder(
+            last_event_id=last_event_id,
+            max_event_size=options.max_event_size,
+            incomplete=incomplete,
+        )
 
     source: str = options.source or "-"
     if source.partition("://")[0].lower() in ("http", "https"):
@@ -144,13 +181,21 @@ def _open(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Event
     return EventStream(chunks, decoder=decoder, response=file)
 
 
-def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]) -> EventStream | EventSource:
+def _open_url(
+    url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]
+) -> EventStream | EventSource:
     last_event_id: str = options.last_event_id
     if last_event_id and header_value(last_event_id) is None:
-        raise ValueError("this --last-event-id cannot be sent: it has a control character, or a blank at an end")
+        raise ValueError(
+            "this --last-event-id cannot be sent: it has a control character, or a blank at an end"
+        )
     fields = Headers(map(_header, options.header))
     headers = {name: value.encode() for name, value in fields.items()}
-    request: dict[str, Any] = {"headers": headers, "timeout": options.timeout, "check": not options.no_check}
+    request: dict[str, Any] = {
+        "headers": headers,
+        "timeout": options.timeout,
+        "check": not options.no_check,
+    }
     method = options.method or ("GET" if options.body is None else "POST")
     if options.body is not None:
         request["data"] = _read_body(options.body)
@@ -158,7 +203,13 @@ def _open_url(url: str, options: argparse.Namespace, make_decoder: Callable[[str
             headers["Content-Type"] = b"application/json"
     if options.reconnect:
         return subscribe(
-            None, method, url, make_decoder=make_decoder, last_event_id=last_event_id, on_disconnect=_tell_of_wait, **request
+            None,
+            method,
+            url,
+            make_decoder=make_decoder,
+            last_event_id=last_event_id,
+            on_disconnect=_tell_of_wait,
+            **request,
         )
     return connect(None, method, url, decoder=make_decoder(last_event_id), **request).__enter__()
 
@@ -221,7 +272,9 @@ def _visible(text: str) -> str:
 
 def _shown(c: str) -> str:
     # All that a terminal obeys or does not show, but LF, TAB and joiners.
-    obeyed = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t\u200c\u200d"
+    obeyed = (
+        unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t\u200c\u200d"
+    )
     return c.encode("unicode_escape").decode() if obeyed else c
 
 
@@ -241,8 +294,12 @@ class _DemoHandler(StreamRequestHandler):
     def handle(self) -> None:
         while self.rfile.readline().strip():  # the request
             pass
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for start in range(0, len(_DEMO_STREAM), 3):  # cuts between CR and LF, and within characters
+        self.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        for start in range(
+            0, len(_DEMO_STREAM), 3
+        ):  # cuts between CR and LF, and within characters
             piece = _DEMO_STREAM[start : start + 3]
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             time.sleep(0.015)
@@ -253,7 +310,10 @@ def _demo() -> int:
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # for a terminal without Unicode
-    print(f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 3. As they arrive:\n", flush=True)
+    print(
+        f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 3. As they arrive:\n",
+        flush=True,
+    )
     # HTTPServer would look up the machine's name, which may take seconds.
     with TCPServer(("127.0.0.1", 0), _DemoHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
@@ -265,7 +325,9 @@ def _demo() -> int:
                 print(f"{time.monotonic() - begin:5.2f} s  {_json_line(event)}", flush=True)
                 text += event.json()["text"] if event.event == "message" else ""
     print(f"\n{count} events. The text of the reply: {text}")
-    print(f"The last event came without its blank line; to resume, send Last-Event-ID: {stream.last_event_id}")
+    print(
+        f"The last event came without its blank line; to resume, send Last-Event-ID: {stream.last_event_id}"
+    )
     return 0 if count == _DEMO_EVENTS else 1
 
 

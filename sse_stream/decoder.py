@@ -20,7 +20,9 @@ import sys
 from collections import namedtuple
 from itertools import repeat
 
-TYPE_CHECKING = False  # true for type checkers; `typing` costs more to import than all of this package
+TYPE_CHECKING = (
+    False  # true for type checkers; `typing` costs more to import than all of this package
+)
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any, Literal, NamedTuple, Union
@@ -28,7 +30,13 @@ if TYPE_CHECKING:
     Chunk = Union[bytes, bytearray, memoryview]
     Engine = Generator[Any, "tuple[SSEDecoder, bytes]", None]
 
-__all__ = ["EventTooLargeError", "IncompleteEventError", "SSEDecoder", "SSEError", "ServerSentEvent"]
+__all__ = [
+    "EventTooLargeError",
+    "IncompleteEventError",
+    "SSEDecoder",
+    "SSEError",
+    "ServerSentEvent",
+]
 
 if TYPE_CHECKING:
 
@@ -39,7 +47,9 @@ if TYPE_CHECKING:
         retry: int | None = None
 
 else:
-    _Fields = namedtuple("_Fields", ("event", "data", "id", "retry"), defaults=("message", "", "", None))
+    _Fields = namedtuple(
+        "_Fields", ("event", "data", "id", "retry"), defaults=("message", "", "", None)
+    )
 
 
 class ServerSentEvent(_Fields):
@@ -167,15 +177,23 @@ class SSEDecoder:
         on_comment: Callable[[str], object] | None = None,
     ) -> None:
         if not isinstance(last_event_id, str):
-            raise TypeError(f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}')
+            raise TypeError(
+                f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}'
+            )
         if max_event_size is not None and not isinstance(max_event_size, int):
-            raise TypeError(f"max_event_size must be an int or None, not {type(max_event_size).__name__}")
+            raise TypeError(
+                f"max_event_size must be an int or None, not {type(max_event_size).__name__}"
+            )
         if max_event_size is not None and max_event_size < 1:
-            raise ValueError(f"max_event_size must be at least 1 byte, or None for no bound, not {max_event_size}")
+            raise ValueError(
+                f"max_event_size must be at least 1 byte, or None for no bound, not {max_event_size}"
+            )
         if on_oversize not in ("raise", "skip"):
             raise ValueError(f'on_oversize must be "raise" or "skip", not {on_oversize!r}')
         if incomplete not in ("dispatch", "discard", "raise"):
-            raise ValueError(f'incomplete must be "dispatch", "discard" or "raise", not {incomplete!r}')
+            raise ValueError(
+                f'incomplete must be "dispatch", "discard" or "raise", not {incomplete!r}'
+            )
         if on_comment is not None and not callable(on_comment):
             raise TypeError(f"on_comment must be callable or None, not {type(on_comment).__name__}")
         self._limit = sys.maxsize if max_event_size is None else max_event_size
@@ -222,7 +240,9 @@ class SSEDecoder:
         """Whether a field line has begun whose block's blank line has not come; after `close`: whether the stream ended so."""
         if self._ended_inside is not None:
             return self._ended_inside
-        in_field_line = bool(self._pieces) and self._pieces[0][0] != _COLON and self._gate != _AT_START
+        in_field_line = (
+            bool(self._pieces) and self._pieces[0][0] != _COLON and self._gate != _AT_START
+        )
         return self._in_block or in_field_line
 
     @property
@@ -246,13 +266,29 @@ class SSEDecoder:
                     self._pieces.append(chunk)
                 return []
             # pragma: no mutate start
-            if not self._pieces and not self._in_block:  # Fast path: as in `_decode`, without a generator: 1.6 to 1.9 times
+            if (
+                not self._pieces and not self._in_block
+            ):  # Fast path: as in `_decode`, without a generator: 1.6 to 1.9 times
                 if (start := chunk[:6]) == b"data: ":
-                    value = chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+                    value = (
+                        chunk[6:-2]
+                        if chunk[-2:] == b"\n\n"
+                        else chunk[6:-4]
+                        if chunk[-4:] == b"\r\n\r\n"
+                        else chunk
+                    )
                     if _LF not in value and _CR not in value:
                         text = value.decode("utf-8", "replace")
-                        return [_new_event(ServerSentEvent, ("message", text, self._last_event_id, None))]
-                elif start == b"event:" and self._start_of_typed and (event := self._typed_event(chunk)):
+                        return [
+                            _new_event(
+                                ServerSentEvent, ("message", text, self._last_event_id, None)
+                            )
+                        ]
+                elif (
+                    start == b"event:"
+                    and self._start_of_typed
+                    and (event := self._typed_event(chunk))
+                ):
                     return [event]
                 elif chunk[0] == _COLON and self._on_comment is None and _is_one_comment(chunk):
                     return []
@@ -290,7 +326,9 @@ class SSEDecoder:
         RuntimeError within `on_comment`. The properties stay readable.
         """
         if self._gate == _IN_CALLBACK:
-            raise RuntimeError("close() was called from within on_comment; call it after feed() has returned")
+            raise RuntimeError(
+                "close() was called from within on_comment; call it after feed() has returned"
+            )
         if self._gate == TOO_LARGE:
             raise EventTooLargeError(self._limit)
         events = self._salvage()
@@ -311,19 +349,28 @@ class SSEDecoder:
 
     # Chunks in, events out.
 
-    def _decode(self, chunks: Iterable[Chunk], stop: Callable[[BaseException], None] | None = None) -> Engine:
+    def _decode(
+        self, chunks: Iterable[Chunk], stop: Callable[[BaseException], None] | None = None
+    ) -> Engine:
         """Yield the events of the chunks as they are completed: the hot loop. The properties are up to date at each.
 
         `stop` takes an error of the chunks or the decoder, which else passes through. At `_PAUSE` among the chunks it yields
         None and is sent the next one.
         """
         self._engine = None  # what it knows grows old  # pragma: no mutate
-        lf, cr, new_event, on_comment = _LF, _CR, _new_event, self._on_comment  # a local name is found at once
+        lf, cr, new_event, on_comment = (
+            _LF,
+            _CR,
+            _new_event,
+            self._on_comment,
+        )  # a local name is found at once
         pieces = self._pieces
         more: list[bytes | bytearray] = self._more
         data, event_type, event_id, retry, in_block = self._block()
         last_event_id = self._last_event_id
-        event: ServerSentEvent | None = None  # completed, and held back until the next or the chunk's end
+        event: ServerSentEvent | None = (
+            None  # completed, and held back until the next or the chunk's end
+        )
         fields: Any = None  # pragma: no mutate
         # The last line that named a type: most events name the same again. 1.1 to 1.3 times.
         type_line, type_name = b"", ""  # pragma: no mutate
@@ -366,21 +413,32 @@ class SSEDecoder:
                         if not pieces:
                             # Fast path: the chunk is one event of one line: 1.8 to 2 times as fast.
                             value = (
-                                chunk[6:-2] if chunk[-2:] == b"\n\n" else chunk[6:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+                                chunk[6:-2]
+                                if chunk[-2:] == b"\n\n"
+                                else chunk[6:-4]
+                                if chunk[-4:] == b"\r\n\r\n"
+                                else chunk
                             )
                             if lf not in value and cr not in value:
                                 text = value.decode("utf-8", "replace")
                                 yield new_event(ServerSentEvent, ("message", text, event_id, None))
                                 continue
-                        end = chunk.find(b"\n") if len(chunk) > _BLOCKS and not self._is_long else -1
+                        end = (
+                            chunk.find(b"\n") if len(chunk) > _BLOCKS and not self._is_long else -1
+                        )
                         between = chunk[end : end + 8]
-                        if between == b"\n\ndata: " or (between := chunk[end - 1 : end + 9]) == b"\r\n\r\ndata: ":
+                        if (
+                            between == b"\n\ndata: "
+                            or (between := chunk[end - 1 : end + 9]) == b"\r\n\r\ndata: "
+                        ):
                             # Fast path: blocks of one line of data: 1.1 to 1.6 times as fast.
                             pieces.append(chunk)
                             block: bytes = b"".join(self._pieces)
                             pieces.clear()
                             is_ascii = block.isascii()
-                            marks: Any = (between.decode(), "\n", "\r") if is_ascii else (between, lf, cr)
+                            marks: Any = (
+                                (between.decode(), "\n", "\r") if is_ascii else (between, lf, cr)
+                            )
                             separator, feed, back = marks
                             # ASCII is split as text: 1.1 times as fast, for it is decoded at once.
                             values: Any = (block.decode() if is_ascii else block).split(separator)
@@ -395,13 +453,17 @@ class SSEDecoder:
                                 if event is not None:
                                     yield event
                                 text = value if is_ascii else value.decode("utf-8", "replace")
-                                event = new_event(ServerSentEvent, ("message", text, event_id, None))
+                                event = new_event(
+                                    ServerSentEvent, ("message", text, event_id, None)
+                                )
                             rest: bytes = tail.encode() if is_ascii else tail
                             chunk = b"data: " + rest
                             if lf not in rest and cr not in rest:
                                 self._room = room
                                 pieces.append(chunk)
-                                if event is not None:  # pragma: no branch (there is at least one value)
+                                if (
+                                    event is not None
+                                ):  # pragma: no branch (there is at least one value)
                                     yield event
                                     event = None
                                 continue
@@ -411,7 +473,12 @@ class SSEDecoder:
                             yield event
                             event = None
                             continue
-                    elif chunk[0] == _COLON and on_comment is None and not pieces and _is_one_comment(chunk):
+                    elif (
+                        chunk[0] == _COLON
+                        and on_comment is None
+                        and not pieces
+                        and _is_one_comment(chunk)
+                    ):
                         continue
                 # pragma: no mutate end
 
@@ -445,7 +512,12 @@ class SSEDecoder:
                             if data is not None:
                                 if more:
                                     data = _joined(data, more)
-                                fields = (event_type or "message", data.decode("utf-8", "replace"), event_id, retry)
+                                fields = (
+                                    event_type or "message",
+                                    data.decode("utf-8", "replace"),
+                                    event_id,
+                                    retry,
+                                )
                                 data, event_type, retry = None, "", None
                                 if event is not None:
                                     self._last_event_id = event[2]
@@ -480,10 +552,14 @@ class SSEDecoder:
                             in_block = True
                             type_line = line  # pragma: no mutate
                             event_type = type_name = line[7:].decode("utf-8", "replace")
-                        elif first == _I and line[:4] == b"id: " and 0 not in line:  # pragma: no mutate
+                        elif (
+                            first == _I and line[:4] == b"id: " and 0 not in line
+                        ):  # pragma: no mutate
                             in_block = True
                             event_id = line[4:].decode("utf-8", "replace")
-                        elif line[:7] == b"retry: " and line[7:].isdigit() and len(line) < 16:  # pragma: no mutate
+                        elif (
+                            line[:7] == b"retry: " and line[7:].isdigit() and len(line) < 16
+                        ):  # pragma: no mutate
                             in_block = True
                             self._retry = retry = int(line[7:])
                         else:
@@ -537,11 +613,18 @@ class SSEDecoder:
             self._start_of_typed = start = chunk[: end + 7]
             self._type_of_typed = name.decode("utf-8", "replace") or "message"
         size = len(start)
-        value = chunk[size:-2] if chunk[-2:] == b"\n\n" else chunk[size:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+        value = (
+            chunk[size:-2]
+            if chunk[-2:] == b"\n\n"
+            else chunk[size:-4]
+            if chunk[-4:] == b"\r\n\r\n"
+            else chunk
+        )
         if _LF in value or _CR in value:
             return None
         event: ServerSentEvent = _new_event(
-            ServerSentEvent, (self._type_of_typed, value.decode("utf-8", "replace"), self._last_event_id, None)
+            ServerSentEvent,
+            (self._type_of_typed, value.decode("utf-8", "replace"), self._last_event_id, None),
         )
         return event
 
@@ -554,11 +637,17 @@ class SSEDecoder:
         if self._gate == TOO_LARGE:
             raise EventTooLargeError(self._limit)
         if self._gate == _CLOSED:
-            raise ValueError("feed() was called after close(): a decoder serves one stream, make a new one")
+            raise ValueError(
+                "feed() was called after close(): a decoder serves one stream, make a new one"
+            )
         if self._gate == _BROKEN:
-            raise ValueError("feed() was called after an exception had ended this decoder: make a new one")
+            raise ValueError(
+                "feed() was called after an exception had ended this decoder: make a new one"
+            )
         if self._gate == _HALTED:
-            raise ValueError("feed() was called after the stream of this decoder was closed: make a new one")
+            raise ValueError(
+                "feed() was called after the stream of this decoder was closed: make a new one"
+            )
         if self._gate == _IN_CALLBACK:
             raise RuntimeError("feed() was called from within on_comment")
 
@@ -615,7 +704,12 @@ class SSEDecoder:
     def _is_one_event(self, chunk: bytes) -> bool:
         """Whether the chunk is one event of one line, which needs no cutting. Fast path: 2 times and more."""
         at_block = not (self._pieces or self._in_block or self._skipping)
-        return at_block and chunk.find(b"\n") == len(chunk) - 2 <= self._limit and chunk[-1] == _LF and _CR not in chunk
+        return (
+            at_block
+            and chunk.find(b"\n") == len(chunk) - 2 <= self._limit
+            and chunk[-1] == _LF
+            and _CR not in chunk
+        )
 
     # pragma: no mutate end
     def _decode_line(self, line: bytes) -> Iterator[ServerSentEvent]:
@@ -651,7 +745,9 @@ class SSEDecoder:
             pieces[0] += b"".join(pieces[1:])
             del pieces[1:]
         if self._data is not None and self._more:
-            self._data = _joined(self._data if type(self._data) is bytearray else bytearray(self._data), self._more)
+            self._data = _joined(
+                self._data if type(self._data) is bytearray else bytearray(self._data), self._more
+            )
         size = self._size()
         if size > self._limit and self._gate != _AT_START:
             size = self._exceed()
@@ -781,7 +877,9 @@ def _joined(data: bytes | bytearray, more: list[bytes | bytearray]) -> bytes | b
 # pragma: no mutate start
 def _is_one_comment(chunk: bytes) -> bool:
     """Whether the chunk is a comment and a blank line. Fast path for what nobody hears: 1.4 to 2 times."""
-    line = chunk[:-2] if chunk[-2:] == b"\n\n" else chunk[:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+    line = (
+        chunk[:-2] if chunk[-2:] == b"\n\n" else chunk[:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
+    )
     return _LF not in line and _CR not in line
 
 
@@ -805,5 +903,7 @@ def _as_bytes(chunk: Chunk) -> bytes:
     if isinstance(chunk, (bytes, bytearray, memoryview)):
         return bytes(chunk)
     if isinstance(chunk, str):
-        raise TypeError("feed() takes bytes, not str: pass the bytes as they came, or text.encode()")
+        raise TypeError(
+            "feed() takes bytes, not str: pass the bytes as they came, or text.encode()"
+        )
     raise TypeError(f"feed() takes bytes, bytearray or memoryview, not {type(chunk).__name__}")

@@ -63,7 +63,9 @@ class SSEEncoder:
 
 def _prefixed(prefix: str, text: str) -> str:
     # Lines end only at CRLF, LF and CR (9.2.5), unlike in str.splitlines.
-    return prefix + text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\n" + prefix) + "\n"
+    return (
+        prefix + text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\n" + prefix) + "\n"
+    )
 
 
 def _refuse_all_but_text(name: str, text: str, forbidden: str) -> None:

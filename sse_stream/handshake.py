@@ -68,7 +68,9 @@ class ResponseError(SSEError):
     body: its first 64 KiB, or what came of them.
     """
 
-    def __init__(self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b"") -> None:
+    def __init__(
+        self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.headers: Headers = Headers(headers.items())
@@ -92,7 +94,9 @@ def prepare_decoder(decoder: SSEDecoder | None, last_event_id: str) -> SSEDecode
     if decoder is None:
         return SSEDecoder(last_event_id=last_event_id)
     if not isinstance(decoder, SSEDecoder):
-        raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {type(decoder).__name__}")
+        raise TypeError(
+            f"decoder must be an SSEDecoder, such as SSEDecoder(), not {type(decoder).__name__}"
+        )
     if last_event_id:
         raise ValueError("pass either decoder or last_event_id, or SSEDecoder(last_event_id=...)")
     decoder.feed(b"")  # raises it
@@ -104,7 +108,9 @@ def header_value(last_event_id: str) -> bytes | None:
 
     Control characters but TAB could forge a header, blanks at its ends are lost (RFC 9110, 5.5).
     """
-    if last_event_id != last_event_id.strip(" \t") or any((c < " " and c != "\t") or c == "\x7f" for c in last_event_id):
+    if last_event_id != last_event_id.strip(" \t") or any(
+        (c < " " and c != "\t") or c == "\x7f" for c in last_event_id
+    ):
         return None
     try:
         return last_event_id.encode() or None
@@ -112,7 +118,9 @@ def header_value(last_event_id: str) -> bytes | None:
         return None
 
 
-def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = None) -> list[tuple[str, Any]]:
+def request_headers(
+    headers: Any = None, last_event_id: str = "", *, own: Any = None
+) -> list[tuple[str, Any]]:
     """Return the caller's header fields, a mapping or pairs, with Accept and Cache-Control as browsers send them.
 
     last_event_id: replaces the caller's if it can be sent, as bytes.
@@ -130,7 +138,10 @@ def request_headers(headers: Any = None, last_event_id: str = "", *, own: Any = 
 
 def _pairs(headers: Any) -> list[tuple[str, Any]]:
     pairs = headers.items() if hasattr(headers, "items") else headers or ()
-    return [(name.decode("latin-1") if isinstance(name, bytes) else name, value) for name, value in pairs]
+    return [
+        (name.decode("latin-1") if isinstance(name, bytes) else name, value)
+        for name, value in pairs
+    ]
 
 
 def is_event_stream(status: int, content_type: str | None) -> bool:
@@ -191,10 +202,16 @@ def coding_error(
     """Return the error for a coding not in `decodable` (in lower case; None: not known), else None."""
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
-    if decodable is None or {coding.strip(" \t").lower() for coding in encoding.split(",")} <= {"", "identity", *decodable}:
+    if decodable is None or {coding.strip(" \t").lower() for coding in encoding.split(",")} <= {
+        "",
+        "identity",
+        *decodable,
+    }:
         return None
     hint = "which this client does not decode; ask for Accept-Encoding: identity, or use another client"
-    return ResponseError(f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url)
+    return ResponseError(
+        f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url
+    )
 
 
 def shown_url(url: str) -> str:
@@ -225,12 +242,21 @@ def _printable(text: str) -> str:
 
 
 def check_response(
-    stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
+    stream: Any,
+    status: int,
+    headers: Any,
+    url: str,
+    *,
+    check: bool,
+    redirects: str,
+    decodable: Iterable[str] | None = (),
 ) -> None:
     """Close a stream that cannot be read, and raise the error; `check`: whether status and media type count."""
     try:
         if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(status, headers.items(), url, read_body(stream._state._chunks), redirects=redirects)
+            raise response_error(
+                status, headers.items(), url, read_body(stream._state._chunks), redirects=redirects
+            )
         if error := coding_error(status, headers.items(), url, decodable):
             raise error
     except BaseException:
@@ -239,11 +265,24 @@ def check_response(
 
 
 async def acheck_response(
-    stream: Any, status: int, headers: Any, url: str, *, check: bool, redirects: str, decodable: Iterable[str] | None = ()
+    stream: Any,
+    status: int,
+    headers: Any,
+    url: str,
+    *,
+    check: bool,
+    redirects: str,
+    decodable: Iterable[str] | None = (),
 ) -> None:
     """As `check_response`; an AsyncEventStream closes itself."""
     if check and not is_event_stream(status, headers.get("Content-Type")):
-        raise response_error(status, headers.items(), url, await aread_body(stream._state._chunks), redirects=redirects)
+        raise response_error(
+            status,
+            headers.items(),
+            url,
+            await aread_body(stream._state._chunks),
+            redirects=redirects,
+        )
     if error := coding_error(status, headers.items(), url, decodable):
         raise error
 
@@ -251,8 +290,12 @@ async def acheck_response(
 def read_promptly(response: Any) -> Iterator[bytes]:
     """Read a response of urllib3, also beneath requests'; ValueError if it has been read or closed."""
     # An empty body is closed from the start.
-    if response.tell() > 0 or (response.closed and getattr(response, "length_remaining", None) != 0):
-        raise ValueError("this response has been read or closed already; pass it before anything is read")
+    if response.tell() > 0 or (
+        response.closed and getattr(response, "length_remaining", None) != 0
+    ):
+        raise ValueError(
+            "this response has been read or closed already; pass it before anything is read"
+        )
     return _read(response)
 
 
@@ -260,7 +303,11 @@ def _read(response: Any) -> Iterator[bytes]:
     # Only `read1` (urllib3 2.2) neither waits for more nor misses an early end; urllib3-future's, known by `extension`, returns
     # nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
     future = hasattr(response, "extension")
-    if not future and hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1"):
+    if (
+        not future
+        and hasattr(response, "read1")
+        and hasattr(getattr(response, "_fp", response), "read1")
+    ):
         while chunk := response.read1(65536, decode_content=True):
             yield chunk
     else:  # prompt unless a chunk came in part

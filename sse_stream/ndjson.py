@@ -43,7 +43,9 @@ class DocumentError(SSEError):
 class _Lines:
     _response_to_close = None
 
-    def __init__(self, chunks: Any, max_line_size: int | None, loads: Callable[[str], Any] | None) -> None:
+    def __init__(
+        self, chunks: Any, max_line_size: int | None, loads: Callable[[str], Any] | None
+    ) -> None:
         if max_line_size is not None:
             if not isinstance(max_line_size, int):
                 raise TypeError(f"max_line_size must be an int or None, not {_name(max_line_size)}")
@@ -87,19 +89,27 @@ class _Lines:
             self._line_number += 1
             yield from documents
         rest = self._line
-        if self._line_number == 1 and self._limit is not None and len(rest) > self._limit:  # else no copy
+        if (
+            self._line_number == 1 and self._limit is not None and len(rest) > self._limit
+        ):  # else no copy
             rest = bytearray() if _BOM.startswith(rest) else rest.removeprefix(_BOM)
         self._measure(rest)
 
     def _measure(self, line: bytes | bytearray) -> None:
         if self._limit is not None and len(line) > self._limit:
-            raise self._error(f"is longer than max_line_size={self._limit} bytes", line[: self._limit + 1])
+            raise self._error(
+                f"is longer than max_line_size={self._limit} bytes", line[: self._limit + 1]
+            )
 
     def _load(self, line: bytes) -> Any:
         try:
             return self._loads(line.decode())
         except Exception as error:
-            reason = "is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else "is no JSON document"
+            reason = (
+                "is no text in UTF-8"
+                if isinstance(error, UnicodeDecodeError)
+                else "is no JSON document"
+            )
             raise self._error(f"{reason} ({error})", line) from error
 
     def _error(self, reason: str, line: bytes | bytearray) -> DocumentError:
@@ -187,7 +197,10 @@ class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
 
 
 def iter_documents(
-    chunks: Iterable[Chunk], *, max_line_size: int | None = 64 * 1024 * 1024, loads: Callable[[str], Any] | None = None
+    chunks: Iterable[Chunk],
+    *,
+    max_line_size: int | None = 64 * 1024 * 1024,
+    loads: Callable[[str], Any] | None = None,
 ) -> Documents:
     """Iterate over the JSON documents in an iterable of bytes, one a line.
 
@@ -201,7 +214,12 @@ def iter_documents(
 
 
 def aiter_documents(
-    chunks: AsyncIterable[Chunk], *, max_line_size: int | None = 64 * 1024 * 1024, loads: Callable[[str], Any] | None = None
+    chunks: AsyncIterable[Chunk],
+    *,
+    max_line_size: int | None = 64 * 1024 * 1024,
+    loads: Callable[[str], Any] | None = None,
 ) -> AsyncDocuments:
     """`iter_documents` for an async iterable of bytes."""
-    return AsyncDocuments(_async_iterator(chunks, "aiter_documents", "iter_documents"), max_line_size, loads)
+    return AsyncDocuments(
+        _async_iterator(chunks, "aiter_documents", "iter_documents"), max_line_size, loads
+    )

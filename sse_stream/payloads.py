@@ -13,7 +13,16 @@ from __future__ import annotations
 import json
 
 from .decoder import IncompleteEventError, ServerSentEvent, SSEError
-from .streams import AsyncEventStream, EventStream, _aclose, _AsyncClosing, _AsyncOwner, _Closing, _name, _Owner
+from .streams import (
+    AsyncEventStream,
+    EventStream,
+    _aclose,
+    _AsyncClosing,
+    _AsyncOwner,
+    _Closing,
+    _name,
+    _Owner,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +78,10 @@ class ServiceError(SSEError):
         self.payload = payload
         self.message: str = _find_message(payload) or event.data
         text, data = _shown(self.message) or "no message", _shown(event.data)
-        super().__init__(f"the service sent an error: {text}" + (f"; data: {data}" if data not in ("", text) else ""))
+        super().__init__(
+            f"the service sent an error: {text}"
+            + (f"; data: {data}" if data not in ("", text) else "")
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.event, self.payload)
@@ -77,7 +89,9 @@ class ServiceError(SSEError):
 
 def is_service_error(event: ServerSentEvent, payload: Any) -> bool:
     """Whether the event's type or the payload's "type" is "error" or "response.failed", or the payload's "error" truthy."""
-    return event.event in _ERRORS or _get(payload, "type") in _ERRORS or bool(_get(payload, "error"))
+    return (
+        event.event in _ERRORS or _get(payload, "type") in _ERRORS or bool(_get(payload, "error"))
+    )
 
 
 def iter_payloads(
@@ -115,7 +129,9 @@ def aiter_payloads(
 
 
 class _Reader:
-    def __init__(self, events: Any, iterator: Any, done: Any, require_done: bool, is_error: Any, loads: Any) -> None:
+    def __init__(
+        self, events: Any, iterator: Any, done: Any, require_done: bool, is_error: Any, loads: Any
+    ) -> None:
         if done is not None and not isinstance(done, str) and not callable(done):
             raise TypeError(f"done must be a str, a function or None, not {_name(done)}")
         if isinstance(done, str):
@@ -150,7 +166,9 @@ class _Reader:
         self._number += 1
         data = getattr(event, "data", None)
         if not isinstance(data, str):
-            raise TypeError(f"payloads are those of events, such as an EventStream has, not of {_name(event)}")
+            raise TypeError(
+                f"payloads are those of events, such as an EventStream has, not of {_name(event)}"
+            )
         done = self._done
         if data.strip() == done:
             self._ended = True
@@ -177,7 +195,11 @@ class _Reader:
     def _refusal(self, event: ServerSentEvent, reason: str) -> SSEError:
         events = self._events
         # An EventStream dispatches only the unfinished event at its end.
-        if isinstance(events, (EventStream, AsyncEventStream)) and events._state.ended and events._state.error is None:
+        if (
+            isinstance(events, (EventStream, AsyncEventStream))
+            and events._state.ended
+            and events._state.error is None
+        ):
             if self._require_done:
                 return IncompleteEventError(event)
             reason += "; the stream ended inside this event"

@@ -72,8 +72,13 @@ if TYPE_CHECKING:
         reconnect_on_end: bool
 
 else:
-    _Numbers = namedtuple("_Numbers", "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end")
-    _Numbers._make = classmethod(lambda cls, iterable: cls(*iterable))  # lest `_replace` skip the checks
+    _Numbers = namedtuple(
+        "_Numbers",
+        "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end",
+    )
+    _Numbers._make = classmethod(
+        lambda cls, iterable: cls(*iterable)
+    )  # lest `_replace` skip the checks
 
 
 __all__ = [
@@ -120,7 +125,15 @@ class ReconnectionPolicy(_Numbers):
     ) -> ReconnectionPolicy:
         """TypeError for another type, ValueError out of range."""
         policy = super().__new__(
-            cls, initial, factor, maximum, jitter, max_attempts, max_elapsed, max_retry_after, reconnect_on_end
+            cls,
+            initial,
+            factor,
+            maximum,
+            jitter,
+            max_attempts,
+            max_elapsed,
+            max_retry_after,
+            reconnect_on_end,
         )
         values: dict[str, Any] = policy._asdict()
         for name, value in values.items():
@@ -134,7 +147,12 @@ class ReconnectionPolicy(_Numbers):
                 raise ValueError(f"{name} must be finite and at least {least}, not {value}")
         return policy
 
-    def start(self, *, random: Callable[[], float] | None = None, clock: Callable[[], float] = time.monotonic) -> Reconnection:
+    def start(
+        self,
+        *,
+        random: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Reconnection:
         """Start one source; `random` gives 0 to 1, `clock` seconds."""
         if random is None:
             import random as source  # slow to import
@@ -149,7 +167,9 @@ class Reconnection:
     retry: the server's reconnection time in milliseconds; retry_after: in seconds.
     """
 
-    def __init__(self, policy: ReconnectionPolicy, random: Callable[[], float], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: ReconnectionPolicy, random: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
         self._policy = policy
         self._random = random
         self._clock = clock
@@ -185,7 +205,9 @@ class Reconnection:
         now = self._clock()
         if self._down_since is None:
             self._down_since = now - self._down
-        delay = max(self._backoff, least, min(retry or 0, 10**9) / 1000)  # it may have any number of digits
+        delay = max(
+            self._backoff, least, min(retry or 0, 10**9) / 1000
+        )  # it may have any number of digits
         delay += delay * policy.jitter * self._random()
         if policy.max_elapsed is not None and now - self._down_since + delay > policy.max_elapsed:
             return "stop"
@@ -207,7 +229,9 @@ class _Source:
 
     def __init__(self, connect: Any, policy: Any, last_event_id: str, *functions: Any) -> None:
         self._policy = ReconnectionPolicy() if policy is None else policy
-        _require(isinstance(self._policy, ReconnectionPolicy), "policy", "a ReconnectionPolicy", policy)
+        _require(
+            isinstance(self._policy, ReconnectionPolicy), "policy", "a ReconnectionPolicy", policy
+        )
         _require(isinstance(last_event_id, str), "last_event_id", "a str", last_event_id)
         self._connect = connect
         is_transient, on_connect, on_disconnect, self._sleep, self._clock = functions
@@ -232,7 +256,15 @@ class _Source:
         return self._retry if retry is None else retry
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "ended" if self._ended else "open" if self._stream else "not connected"
+        state = (
+            "closed"
+            if self._closed
+            else "ended"
+            if self._ended
+            else "open"
+            if self._stream
+            else "not connected"
+        )
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
     def _enter(self, opening: Any, stream: Any) -> None:
@@ -306,7 +338,9 @@ class EventSource(_Source, _Closing):
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
+        super().__init__(
+            connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock
+        )
         self._lock = threading.RLock()
         self._reader: int | None = None
         self._wake = threading.Event()
@@ -402,7 +436,9 @@ class EventSource(_Source, _Closing):
         self._wake.set()
         if reader is None:
             self._leave()
-        elif stream and (reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running")):
+        elif stream and (
+            reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running")
+        ):
             stream.close()  # within a callback; pycurl's from any thread
         elif stream:
             # `close` waits for the lock that the read holds; urllib3's `shutdown` does not.
@@ -435,7 +471,9 @@ class AsyncEventSource(_Source, _AsyncClosing):
         sleep: Callable[[float], Awaitable[object]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock)
+        super().__init__(
+            connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock
+        )
         self._reading = False
         self._wake: Any = None
 
@@ -558,10 +596,14 @@ def make_source(
     The first connection is prepared at once, to find mistakes.
     """
     if "decoder" in request_options:
-        raise TypeError("each connection needs a decoder of its own: pass make_decoder in place of decoder")
+        raise TypeError(
+            "each connection needs a decoder of its own: pass make_decoder in place of decoder"
+        )
     for name in ("content", "data", "json", "body", "files", "fields"):
         _refuse_body_for_once(name, request_options.get(name))
-    new_decoder = partial(SSEDecoder, incomplete="discard") if make_decoder is None else make_decoder
+    new_decoder = (
+        partial(SSEDecoder, incomplete="discard") if make_decoder is None else make_decoder
+    )
     prepared: list[Any] = []
 
     def connect(last_event_id: str) -> Any:
@@ -573,7 +615,9 @@ def make_source(
     return source
 
 
-def make_subscribe(kind: type[_Source], connect: Callable[..., Any], is_transient: Callable[[Exception], bool]) -> Any:
+def make_subscribe(
+    kind: type[_Source], connect: Callable[..., Any], is_transient: Callable[[Exception], bool]
+) -> Any:
     """Return an adapter's `subscribe`, or over `aconnect` its `asubscribe`."""
 
     def subscribe(
@@ -593,7 +637,9 @@ def make_subscribe(kind: type[_Source], connect: Callable[..., Any], is_transien
         """Return a source over `connect`, with options as `reconnect.make_source` explains them."""
         return make_source(
             kind,
-            lambda decoder: connect(client, method, url, decoder=decoder, check=check, **request_options),
+            lambda decoder: connect(
+                client, method, url, decoder=decoder, check=check, **request_options
+            ),
             url,
             request_options,
             make_decoder=make_decoder,
@@ -618,7 +664,11 @@ def is_refused_certificate(error: BaseException) -> bool:
         if type(part).__name__ == "SSLCertVerificationError":  # `ssl` may be missing
             return True
         wrapped = (getattr(part, "reason", None), part.__cause__, *part.args)
-        made_from += [other for other in wrapped if isinstance(other, BaseException) and other not in made_from]
+        made_from += [
+            other
+            for other in wrapped
+            if isinstance(other, BaseException) and other not in made_from
+        ]
     return False
 
 
@@ -626,8 +676,12 @@ def _refuse_body_for_once(name: str, body: Any) -> None:
     if type(body) in (dict, list, tuple):
         for part in body.values() if hasattr(body, "values") else body:
             _refuse_body_for_once(name, part)
-    elif any(hasattr(body, attribute) for attribute in ("__next__", "__anext__", "read", "add_field")):
-        raise TypeError(f"{name} holds {type(body).__name__}, which can be sent only once; pass bytes, str or a dict")
+    elif any(
+        hasattr(body, attribute) for attribute in ("__next__", "__anext__", "read", "add_field")
+    ):
+        raise TypeError(
+            f"{name} holds {type(body).__name__}, which can be sent only once; pass bytes, str or a dict"
+        )
 
 
 def _is_os_error(error: Exception) -> bool:

@@ -47,7 +47,9 @@ class TeeOutcome(NamedTuple):
 class _Observer:
     _untold: Any = ()
 
-    def __init__(self, chunks: Any, on_event: Any, on_end: Any, decoder: SSEDecoder | None, response: Any) -> None:
+    def __init__(
+        self, chunks: Any, on_event: Any, on_end: Any, decoder: SSEDecoder | None, response: Any
+    ) -> None:
         from inspect import iscoroutinefunction  # slow to import
 
         for name, observer in (("on_event", on_event), ("on_end", on_end)):
@@ -113,7 +115,15 @@ class _Observer:
             on_end, self._on_end, self._on_event = self._on_end, None, None
             if on_end is not None:
                 try:
-                    on_end(TeeOutcome(state, error or self._fault, self._bytes, self._count, self._decoder.last_event_id))
+                    on_end(
+                        TeeOutcome(
+                            state,
+                            error or self._fault,
+                            self._bytes,
+                            self._count,
+                            self._decoder.last_event_id,
+                        )
+                    )
                 except Exception as fault:
                     self._log("on_end raised", fault)
 
@@ -240,4 +250,7 @@ def atee(
 def _may_be_event_stream(response: Any) -> bool:
     headers: Any = getattr(response, "headers", {})
     content_type: str | None = headers.get("Content-Type")
-    return content_type is None or content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"
+    return (
+        content_type is None
+        or content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"
+    )

@@ -15,7 +15,14 @@ from .decoder import _CR, _LF, _MANY, SSEDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Iterator,
+    )
     from types import TracebackType
     from typing import Any, TypeVar
 
@@ -40,7 +47,10 @@ class _Closing:
         return self
 
     def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -59,7 +69,10 @@ class _AsyncClosing:
         return self
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         if exc_type is not None and issubclass(exc_type, GeneratorExit):
             self._abandon()  # nothing can be awaited
@@ -116,7 +129,16 @@ class _AsyncOwner:
 class _State:
     """What both streams know."""
 
-    __slots__ = ("closed", "decoder", "ended", "error", "events", "frozen_id", "id_before_end", "response")
+    __slots__ = (
+        "closed",
+        "decoder",
+        "ended",
+        "error",
+        "events",
+        "frozen_id",
+        "id_before_end",
+        "response",
+    )
 
     _chunks: Any
     _response_to_close: Any
@@ -125,7 +147,9 @@ class _State:
         if decoder is None:
             decoder = SSEDecoder()
         elif not isinstance(decoder, SSEDecoder):
-            raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}")
+            raise TypeError(
+                f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}"
+            )
         decoder.feed(b"")  # a ValueError if it is closed
         self.decoder = decoder
         self._chunks = chunks
@@ -261,7 +285,9 @@ class EventStream(_Stream, _Closing):
     _reader: Any  # the generator beneath `__next__`
     _state: _SyncState
 
-    def __init__(self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
+    def __init__(
+        self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None
+    ) -> None:
         iterator = _iterator(chunks, "EventStream", "AsyncEventStream")
         self._state = _SyncState(iterator, decoder, response)
         # Fast path: only what has `__next__` alone needs a wrapper.
@@ -269,7 +295,9 @@ class EventStream(_Stream, _Closing):
             iterator = iter(iterator.__next__, object())
         # They know the state, not the stream: a stream that nobody holds goes at once.
         self._reader = self._state.decoder._decode(iterator, self._state.stop)
-        _set_next(self, chain(self._reader, _end(self._state), _hand_out_rest(self._state)).__next__)
+        _set_next(
+            self, chain(self._reader, _end(self._state), _hand_out_rest(self._state)).__next__
+        )
 
     def close(self) -> None:
         """Release the iterator and the response. The properties stay readable."""
@@ -282,7 +310,9 @@ class EventStream(_Stream, _Closing):
 
 
 # The slot itself, since a subclass may have a `__next__` of its own, which calls this one.
-_set_next: Callable[[EventStream, Callable[[], ServerSentEvent]], None] = vars(EventStream)["__next__"].__set__
+_set_next: Callable[[EventStream, Callable[[], ServerSentEvent]], None] = vars(EventStream)[
+    "__next__"
+].__set__
 
 
 def _end(state: _SyncState) -> Iterator[ServerSentEvent]:
@@ -308,11 +338,19 @@ class AsyncEventStream(_Stream, _AsyncClosing):
 
     _state: _AsyncState
 
-    def __init__(self, chunks: AsyncIterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None) -> None:
+    def __init__(
+        self,
+        chunks: AsyncIterable[Chunk],
+        *,
+        decoder: SSEDecoder | None = None,
+        response: Any = None,
+    ) -> None:
         iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
         self._state = _AsyncState(iterator, decoder, response)
         # Fast path: only what has `__anext__` alone needs a wrapper.
-        self._source: Any = iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)  # pragma: no mutate
+        self._source: Any = (
+            iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)
+        )  # pragma: no mutate
         self._check: Callable[[], Awaitable[None]] | None = None  # awaited before the first chunk
         self._waiting = False
 
@@ -334,7 +372,12 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                             decoder._room = room
                             decoder._pieces.append(chunk)
                             continue
-                        if room >= 0 and not decoder._pieces and len(chunk) <= _MANY and decoder._on_comment is None:
+                        if (
+                            room >= 0
+                            and not decoder._pieces
+                            and len(chunk) <= _MANY
+                            and decoder._on_comment is None
+                        ):
                             events = decoder.feed(chunk)
                             if len(events) == 1:
                                 return events[0]
@@ -368,7 +411,9 @@ class AsyncEventStream(_Stream, _AsyncClosing):
                 state.raise_error()
                 raise StopAsyncIteration
             else:
-                raise RuntimeError("two tasks wait for this stream at once; let one read and pass the events on")
+                raise RuntimeError(
+                    "two tasks wait for this stream at once; let one read and pass the events on"
+                )
         finally:
             del end
 
@@ -450,7 +495,10 @@ class Opening:
         return self._stream
 
     def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._stream.close()
 
@@ -469,14 +517,19 @@ class AsyncOpening:
         return self._stream
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self._stream.__aexit__(exc_type, exc, traceback)
 
 
 def _enter_once(entered: bool) -> bool:
     if entered:
-        raise RuntimeError("this connection was opened before; call connect or aconnect again for another one")
+        raise RuntimeError(
+            "this connection was opened before; call connect or aconnect again for another one"
+        )
     return True
 
 
@@ -490,7 +543,9 @@ def _iterator(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
 
 
 def _async_iterator(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
-    _refuse_other_than_chunks(chunks, "__aiter__", "an async iterable", taker, "__iter__", sync_taker)
+    _refuse_other_than_chunks(
+        chunks, "__aiter__", "an async iterable", taker, "__iter__", sync_taker
+    )
     iterator: AsyncIterator[Chunk] = chunks.__aiter__()
     return iterator
 

@@ -89,7 +89,9 @@ class Stream:
                 self.encoded += encoder.comment("".join(chance.choices(PIECES, k=2)))
         self._add(encoder, ServerSentEvent(END, "", chance.choice(IDS), RETRY))
         cuts = sorted(chance.randint(0, len(self.encoded)) for _ in range(chance.randint(0, 20)))
-        self.pieces = [self.encoded[i:j] for i, j in zip([0, *cuts], [*cuts, len(self.encoded)], strict=True)]
+        self.pieces = [
+            self.encoded[i:j] for i, j in zip([0, *cuts], [*cuts, len(self.encoded)], strict=True)
+        ]
         self.requests: list[tuple[float, str | None]] = []
         self.ended = 0.0
         self.seen: list[list[str]] | None = None
@@ -104,11 +106,20 @@ class Stream:
         expected = [[event.event, event.data, event.id] for event in self.events]
         if self.seen != expected:
             faults.append(f"sent {expected!r}\n  as {self.encoded!r}\n  seen {self.seen!r}")
-        last_event_id = self.events[-1].id.strip(" ")  # HTTP drops blanks at the ends of a header's value
-        if [header for _, header in self.requests] != [None, last_event_id.encode().decode("latin-1") or None]:
-            faults.append(f"the last ID is {last_event_id!r}, but the requests were {self.requests!r}")
+        last_event_id = self.events[-1].id.strip(
+            " "
+        )  # HTTP drops blanks at the ends of a header's value
+        if [header for _, header in self.requests] != [
+            None,
+            last_event_id.encode().decode("latin-1") or None,
+        ]:
+            faults.append(
+                f"the last ID is {last_event_id!r}, but the requests were {self.requests!r}"
+            )
         elif self.requests[1][0] - self.ended < 0.9 * RETRY / 1000:
-            faults.append(f"reconnected after {self.requests[1][0] - self.ended:.3f} s, not after {RETRY} ms")
+            faults.append(
+                f"reconnected after {self.requests[1][0] - self.ended:.3f} s, not after {RETRY} ms"
+            )
         return faults
 
 
@@ -125,7 +136,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._respond("text/html", PAGE.encode())
         elif kind == "plan":
             types = sorted({*TYPES})
-            self._respond("application/json", json.dumps({"types": types, "end": END, "streams": len(self.streams)}).encode())
+            self._respond(
+                "application/json",
+                json.dumps({"types": types, "end": END, "streams": len(self.streams)}).encode(),
+            )
         elif kind == "stream":
             self._stream(self.streams[int(number)])
         else:
@@ -182,9 +196,22 @@ class Server(http.server.ThreadingHTTPServer):
 def browse(chromium: str, server: Server, timeout: float) -> None:
     """Let the browser read all streams."""
     with tempfile.TemporaryDirectory() as profile:
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"]
-        command = [chromium, *options, "--remote-debugging-port=0", f"http://127.0.0.1:{server.server_port}/"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            f"--user-data-dir={profile}",
+        ]
+        command = [
+            chromium,
+            *options,
+            "--remote-debugging-port=0",
+            f"http://127.0.0.1:{server.server_port}/",
+        ]
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as browser:
             try:
                 server.done.wait(timeout)
             finally:
@@ -193,14 +220,22 @@ def browse(chromium: str, server: Server, timeout: float) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.browser", description="Check the encoder against Chromium.")
-    parser.add_argument("--chromium", default="chromium", help="its command or path (default: %(default)s)")
-    parser.add_argument("--streams", type=int, default=60, help="how many streams (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.browser", description="Check the encoder against Chromium."
+    )
+    parser.add_argument(
+        "--chromium", default="chromium", help="its command or path (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--streams", type=int, default=60, help="how many streams (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chromium = shutil.which(options.chromium)
     if chromium is None:
-        parser.error(f"there is no {options.chromium}; install Chromium, or name one with --chromium")
+        parser.error(
+            f"there is no {options.chromium}; install Chromium, or name one with --chromium"
+        )
     chance = random.Random(options.seed)
     server = Server([Stream(chance) for _ in range(options.streams)])
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -211,7 +246,9 @@ def main() -> int:
     for fault in [*faults[:5], *filter(None, [server.failure])]:
         print(f"FAULT: {fault}")
     count = sum(len(stream.events) for stream in server.streams)
-    version = subprocess.run([chromium, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    version = subprocess.run(
+        [chromium, "--version"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     print(f"{version}: {len(server.streams)} streams, {count} events, {len(faults)} faults")
     return 1 if faults or server.failure else 0
 

@@ -42,7 +42,9 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default context takes 20
 
 
 @contextmanager
-def open_httpx(module: Any, http2: bool, url: str, *, limit: float | None = None, **options: Any) -> Generator[EventStream]:
+def open_httpx(
+    module: Any, http2: bool, url: str, *, limit: float | None = None, **options: Any
+) -> Generator[EventStream]:
     client = module.Client(verify=NO_TLS, timeout=limit, http1=not http2, http2=http2)
     with client, of_httpx.connect(client, "GET", url, **options) as stream:
         yield stream
@@ -58,21 +60,34 @@ async def aopen_httpx(
 
 
 @asynccontextmanager
-async def aopen_aiohttp(url: str, *, limit: float | None = None, **options: Any) -> AsyncGenerator[AsyncEventStream]:
+async def aopen_aiohttp(
+    url: str, *, limit: float | None = None, **options: Any
+) -> AsyncGenerator[AsyncEventStream]:
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
-    async with session, of_aiohttp.aconnect(session, "GET", url, idle_timeout=limit, **options) as stream:
+    async with (
+        session,
+        of_aiohttp.aconnect(session, "GET", url, idle_timeout=limit, **options) as stream,
+    ):
         yield stream
 
 
 @contextmanager
-def open_requests(url: str, *, limit: float | None = None, **options: Any) -> Generator[EventStream]:
-    with requests.Session() as session, of_requests.connect(session, "GET", url, timeout=limit, **options) as stream:
+def open_requests(
+    url: str, *, limit: float | None = None, **options: Any
+) -> Generator[EventStream]:
+    with (
+        requests.Session() as session,
+        of_requests.connect(session, "GET", url, timeout=limit, **options) as stream,
+    ):
         yield stream
 
 
 @contextmanager
 def open_urllib3(url: str, *, limit: float | None = None, **options: Any) -> Generator[EventStream]:
-    with urllib3.PoolManager(timeout=limit) as pool, of_urllib3.connect(pool, "GET", url, **options) as stream:
+    with (
+        urllib3.PoolManager(timeout=limit) as pool,
+        of_urllib3.connect(pool, "GET", url, **options) as stream,
+    ):
         yield stream
 
 
@@ -85,7 +100,9 @@ def new_handle(http2: bool) -> Any:
 
 
 @contextmanager
-def open_pycurl(http2: bool, url: str, *, limit: float | None = None, **options: Any) -> Generator[EventStream]:
+def open_pycurl(
+    http2: bool, url: str, *, limit: float | None = None, **options: Any
+) -> Generator[EventStream]:
     with of_pycurl.connect(new_handle(http2), "GET", url, idle_timeout=limit, **options) as stream:
         yield stream
 
@@ -94,7 +111,9 @@ def open_pycurl(http2: bool, url: str, *, limit: float | None = None, **options:
 async def aopen_pycurl(
     http2: bool, url: str, *, limit: float | None = None, **options: Any
 ) -> AsyncGenerator[AsyncEventStream]:
-    async with of_pycurl.aconnect(new_handle(http2), "GET", url, idle_timeout=limit, **options) as stream:
+    async with of_pycurl.aconnect(
+        new_handle(http2), "GET", url, idle_timeout=limit, **options
+    ) as stream:
         yield stream
 
 

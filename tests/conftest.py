@@ -10,4 +10,10 @@ from hypothesis import settings
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=200)
 settings.register_profile("explore", deadline=None, max_examples=2000)
-settings.load_profile("explore" if os.environ.get("SSE_STREAM_EXPLORE") else "ci" if os.environ.get("CI") else "default")
+settings.load_profile(
+    "explore"
+    if os.environ.get("SSE_STREAM_EXPLORE")
+    else "ci"
+    if os.environ.get("CI")
+    else "default"
+)

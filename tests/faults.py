@@ -32,7 +32,14 @@ from tests.adapters.server import (
     http_2_server,
     respond,
 )
-from tests.clients import ASYNC_CLIENTS, ASYNC_HTTP2_CLIENTS, CLIENTS, HTTP2_CLIENTS, IS_TRANSIENT, NAMES
+from tests.clients import (
+    ASYNC_CLIENTS,
+    ASYNC_HTTP2_CLIENTS,
+    CLIENTS,
+    HTTP2_CLIENTS,
+    IS_TRANSIENT,
+    NAMES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -45,14 +52,22 @@ BEGIN, END = "<!-- faults: begin (python3 -m tests.faults --write) -->\n", "<!--
 #: Seconds without a byte after which a client gives up, where the server's silence is the fault.
 LIMIT = 0.25
 
-HTTP2_RESET, SILENCE, NO_SERVER = "reset of an HTTP/2 stream", "silence before headers", "no connection"
+HTTP2_RESET, SILENCE, NO_SERVER = (
+    "reset of an HTTP/2 stream",
+    "silence before headers",
+    "no connection",
+)
 
 #: The faults that strike inside the third event; the others strike in place of a response.
 IN_THE_STREAM = (*FAULTS, *SILENT_FAULTS, HTTP2_RESET)
 
 #: The rows: faults that mean the same to the user, in the words of the table.
 ROWS = {
-    "reset, in chunks or with a Content-Length": ("reset", "reset inside a chunk", "reset, Content-Length"),
+    "reset, in chunks or with a Content-Length": (
+        "reset",
+        "reset inside a chunk",
+        "reset, Content-Length",
+    ),
     "reset, if the connection ends the body": ("reset, close-delimited",),
     "reset of an HTTP/2 stream": (HTTP2_RESET,),
     "closed, in chunks or with a Content-Length": (
@@ -74,7 +89,10 @@ ROWS = {
 #: What the user sees depends on a version, or on which bytes the client received at once: one of these stands for all.
 ALTERNATIVES = {
     # aiohttp reads no response whose head comes together with a malformed chunk.
-    ("aiohttp", "bad chunk size"): ("`ClientPayloadError`", "`ClientResponseError` before any event"),
+    ("aiohttp", "bad chunk size"): (
+        "`ClientPayloadError`",
+        "`ClientResponseError` before any event",
+    ),
     ("pycurl", "corrupt gzip"): ("`error` 61", "`error` 23"),  # 23 in old libcurl
 }
 
@@ -100,7 +118,9 @@ def read(client: Open, url: str, acknowledge: Callable[[], None], **options: Any
     return Outcome(data, None)
 
 
-async def aread(client: AsyncOpen, url: str, acknowledge: Callable[[], None], **options: Any) -> Outcome:
+async def aread(
+    client: AsyncOpen, url: str, acknowledge: Callable[[], None], **options: Any
+) -> Outcome:
     """Read all events; acknowledge the second."""
     data: list[str] = []
     try:
@@ -160,7 +180,10 @@ def observe(name: str, fault: str) -> list[Outcome]:
 
 def shown_class(kind: type[BaseException], client: str) -> str:
     """Return a class's name, with its module if that is neither the client's nor built in."""
-    ours = kind.__module__ == "builtins" or kind.__module__.partition(".")[0] in (client, "sse_stream")
+    ours = kind.__module__ == "builtins" or kind.__module__.partition(".")[0] in (
+        client,
+        "sse_stream",
+    )
     return f"`{kind.__name__}`" if ours else f"`{kind.__module__}.{kind.__name__}`"
 
 
@@ -174,7 +197,11 @@ def shown(name: str, fault: str, outcome: Outcome) -> str:
         text = f"`error` {outcome.error.args[0]}"
     else:
         text = shown_class(type(outcome.error), name)
-    if outcome.error and text != "silent" and (isinstance(outcome.error, SSEError) or not IS_TRANSIENT[name](outcome.error)):
+    if (
+        outcome.error
+        and text != "silent"
+        and (isinstance(outcome.error, SSEError) or not IS_TRANSIENT[name](outcome.error))
+    ):
         text += "†"
     if outcome.data == (["one", "two"] if fault in IN_THE_STREAM else []):
         return text
@@ -196,8 +223,15 @@ def bases(name: str, errors: list[Exception]) -> str:
     kinds = [type(error) for error in errors if not isinstance(error, SSEError)]
     found: list[str] = []
     while kinds:
-        counts = Counter(base for kind in kinds for base in kind.__mro__ if base not in (object, BaseException, Exception))
-        base = max(counts, key=lambda base: counts[base])  # the first of equals: each class comes before its bases
+        counts = Counter(
+            base
+            for kind in kinds
+            for base in kind.__mro__
+            if base not in (object, BaseException, Exception)
+        )
+        base = max(
+            counts, key=lambda base: counts[base]
+        )  # the first of equals: each class comes before its bases
         found.append(shown_class(base, name))
         kinds = [kind for kind in kinds if not issubclass(kind, base)]
     return ", ".join(found)
@@ -205,7 +239,13 @@ def bases(name: str, errors: list[Exception]) -> str:
 
 def column(name: str) -> list[str]:
     seen = [{fault: observe(name, fault) for fault in faults} for faults in ROWS.values()]
-    errors = [outcome.error for row in seen for several in row.values() for outcome in several if outcome.error]
+    errors = [
+        outcome.error
+        for row in seen
+        for several in row.values()
+        for outcome in several
+        if outcome.error
+    ]
     return [*(cell(name, row) for row in seen), bases(name, errors)]
 
 
@@ -215,7 +255,10 @@ def table() -> str:
     for name in NAMES:
         columns.setdefault(tuple(column(name)), []).append(name)
     rows = [["", *(", ".join(names) for names in columns.values())], ["---"] * (len(columns) + 1)]
-    rows += [[words, *cells] for words, *cells in zip([*ROWS, "`except` for all these"], *columns, strict=True)]
+    rows += [
+        [words, *cells]
+        for words, *cells in zip([*ROWS, "`except` for all these"], *columns, strict=True)
+    ]
     return "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in rows)
 
 
@@ -225,8 +268,12 @@ def in_readme() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.faults", description="Show what each client makes of each fault.")
-    parser.add_argument("--write", action="store_true", help="put the table into the README, between its markers")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.faults", description="Show what each client makes of each fault."
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into the README, between its markers"
+    )
     options = parser.parse_args()
     text = table()
     print(text, end="")

@@ -27,13 +27,30 @@ ROOT = Path(__file__).parents[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.fuzz", description="Fuzz the package by coverage.")
-    parser.add_argument("--seconds", type=int, default=3600, help="for all targets together (default: %(default)s)")
-    parser.add_argument("--target", action="append", help="decoder, encoder, ndjson, headers, terminal (default: all)")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.fuzz", description="Fuzz the package by coverage."
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=3600, help="for all targets together (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--target",
+        action="append",
+        help="decoder, encoder, ndjson, headers, terminal (default: all)",
+    )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--findings", type=Path, help="a folder for failing inputs (default: a new temporary one)")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="run a finding again; its name begins with its target")
-    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)  # what this command calls itself with
+    parser.add_argument(
+        "--findings", type=Path, help="a folder for failing inputs (default: a new temporary one)"
+    )
+    parser.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="run a finding again; its name begins with its target",
+    )
+    parser.add_argument(
+        "--work", type=Path, help=argparse.SUPPRESS
+    )  # what this command calls itself with
     options = parser.parse_args(arguments)
     if options.work is not None:
         return work(options)
@@ -41,7 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     names = options.target or list(TARGETS)
     if options.replay:
-        names = [name for name in options.target or TARGETS if options.replay.name.startswith(name) or options.target]
+        names = [
+            name
+            for name in options.target or TARGETS
+            if options.replay.name.startswith(name) or options.target
+        ]
         if not names:
             parser.error(f"name the target of this file: --target {' | '.join(TARGETS)}")
         TARGETS[names[0]].check(options.replay.read_bytes())
@@ -54,7 +75,11 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         python = interpreter(Path(folder))
         seconds = max(1, options.seconds // len(names))
-        failed = [name for name in names if not fuzz(python, name, Path(folder), findings, seconds, options.seed)]
+        failed = [
+            name
+            for name in names
+            if not fuzz(python, name, Path(folder), findings, seconds, options.seed)
+        ]
     if not options.findings and not failed:
         findings.rmdir()
     return 1 if failed else 0
@@ -66,7 +91,12 @@ def interpreter(folder: Path) -> str:
         return sys.executable
     venv.create(folder / "venv", with_pip=True)
     python = str(folder / "venv" / "bin" / "python")
-    installed = subprocess.run([python, "-m", "pip", "install", "-q", "atheris"], capture_output=True, text=True, check=False)
+    installed = subprocess.run(
+        [python, "-m", "pip", "install", "-q", "atheris"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if installed.returncode:
         sys.exit(
             f"{installed.stderr}\natheris could not be installed for {sys.executable}; run this command with a CPython that it "
@@ -78,16 +108,43 @@ def interpreter(folder: Path) -> str:
 def fuzz(python: str, name: str, folder: Path, findings: Path, seconds: int, seed: int) -> bool:
     """Fuzz one target in a process of its own, tell what came of it, and return whether nothing was found."""
     before = set(findings.iterdir())
-    command = [python, "-m", "tests.fuzz", "--work", str(folder / name), "--target", name, "--findings", str(findings)]
+    command = [
+        python,
+        "-m",
+        "tests.fuzz",
+        "--work",
+        str(folder / name),
+        "--target",
+        name,
+        "--findings",
+        str(findings),
+    ]
     command += ["--seconds", str(seconds), "--seed", str(seed)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     said = done.stdout + done.stderr
-    runs = re.findall(r"^#(\d+)\s", said, re.MULTILINE) or re.findall(r"Done (\d+) runs", said) or ["0"]
+    runs = (
+        re.findall(r"^#(\d+)\s", said, re.MULTILINE)
+        or re.findall(r"Done (\d+) runs", said)
+        or ["0"]
+    )
     covered = re.findall(r"cov: (\d+)", said) or ["0"]
-    found = sorted(file for file in set(findings.iterdir()) - before if not re.search("slow-unit", file.name))
+    found = sorted(
+        file for file in set(findings.iterdir()) - before if not re.search("slow-unit", file.name)
+    )
     verdict = "no finding" if not found and not done.returncode else "FAILED"
-    print(f"{name}: {max(map(int, runs))} inputs in {seconds} s, {covered[-1]} edges reached, {verdict}", flush=True)
+    print(
+        f"{name}: {max(map(int, runs))} inputs in {seconds} s, {covered[-1]} edges reached, {verdict}",
+        flush=True,
+    )
     if done.returncode:
         faults = [line for line in said.splitlines() if not line.startswith("#")]
         print("\n".join(faults[-40:]))
@@ -109,9 +166,17 @@ def work(options: argparse.Namespace) -> int:
     dictionary = corpus.with_suffix(".dictionary")
     words = {"".join(f"\\x{byte:02x}" for byte in token) for token in targets[name].tokens}
     dictionary.write_text("".join(f'"{word}"\n' for word in sorted(words)))
-    limits = [f"-max_total_time={options.seconds}", "-max_len=400", "-timeout=30", "-rss_limit_mb=2048"]
+    limits = [
+        f"-max_total_time={options.seconds}",
+        "-max_len=400",
+        "-timeout=30",
+        "-rss_limit_mb=2048",
+    ]
     files = [f"-artifact_prefix={options.findings}/{name}-", f"-dict={dictionary}", str(corpus)]
-    atheris.Setup([sys.argv[0], f"-seed={options.seed}", "-print_final_stats=1", *limits, *files], targets[name].check)
+    atheris.Setup(
+        [sys.argv[0], f"-seed={options.seed}", "-print_final_stats=1", *limits, *files],
+        targets[name].check,
+    )
     atheris.Fuzz()
     return 0  # not reached: libFuzzer ends the process
 

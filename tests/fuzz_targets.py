@@ -136,7 +136,11 @@ class Plan(NamedTuple):
         if self.limit is None:
             return reference.decode(stream, last_event_id=self.last_event_id, flush=flush)
         return reference.decode_bounded(
-            stream, self.limit, on_oversize=self.on_oversize, last_event_id=self.last_event_id, flush=flush
+            stream,
+            self.limit,
+            on_oversize=self.on_oversize,
+            last_event_id=self.last_event_id,
+            flush=flush,
         )
 
 
@@ -212,10 +216,17 @@ def _is_too_large(call: Callable[[], object]) -> bool:
 
 
 def _compare(
-    plan: Plan, made: SSEDecoder, comments: list[str], events: list[Fields], error: Exception | None, broken: bool = False
+    plan: Plan,
+    made: SSEDecoder,
+    comments: list[str],
+    events: list[Fields],
+    error: Exception | None,
+    broken: bool = False,
 ) -> None:
     expected = plan.expected(plan.stream, plan.incomplete == "dispatch" and not broken)
-    cut_off = plan.incomplete == "raise" and expected.incomplete and not expected.too_large and not broken
+    cut_off = (
+        plan.incomplete == "raise" and expected.incomplete and not expected.too_large and not broken
+    )
     assert isinstance(error, IncompleteEventError) == cut_off, f"{plan} raises {error!r}"
     if isinstance(error, IncompleteEventError):
         came = [] if error.event is None else _fields([error.event])
@@ -223,7 +234,9 @@ def _compare(
     if not plan.hears:
         expected.comments = []
     too_large = isinstance(error, EventTooLargeError)
-    outcome = reference.Outcome(events, comments, made.last_event_id, made.retry, made.incomplete, made.skipped, too_large)
+    outcome = reference.Outcome(
+        events, comments, made.last_event_id, made.retry, made.incomplete, made.skipped, too_large
+    )
     assert outcome == expected, f"{plan}\n got      {outcome}\n expected {expected}"
 
 
@@ -240,7 +253,9 @@ def _check_stream(plan: Plan, wrap: Any, broken: bool) -> None:
         for event in Now(stream) if wrap is AsyncEventStream else stream:
             events.append(event)
             last = stream.last_event_id
-            assert ids is None or last in ids[min(len(events), len(ids) - 1)], f"{last!r} runs ahead of {event} in {plan}"
+            assert ids is None or last in ids[min(len(events), len(ids) - 1)], (
+                f"{last!r} runs ahead of {event} in {plan}"
+            )
     except (EventTooLargeError, IncompleteEventError, Broken) as raised:
         error = raised
     _compare(plan, made, comments, _fields(events), error, broken)
@@ -282,7 +297,9 @@ def _check_faulty_callback(plan: Plan) -> None:
             expected = before
             break
     assert refused == (len(expected.comments) >= plan.faulty_comment), plan
-    assert _fields(events) == expected.events, f"{plan}\n got      {events}\n expected {expected.events}"
+    assert _fields(events) == expected.events, (
+        f"{plan}\n got      {events}\n expected {expected.events}"
+    )
 
 
 # The encoder.
@@ -364,8 +381,12 @@ def ndjson(data: bytes) -> None:
                 got.append(repr(document))  # noqa: PERF401  those before an error count
         except DocumentError as raised:
             error = (raised.line_number, raised.start)
-        assert (got, error) == (expected, fault), f"{chunks} under {limit}:\n {got}, {error}, not\n {expected}, {fault}"
-        assert source.given <= enough, f"{source.given} bytes of {chunks} were read, and {enough} tell the fault"
+        assert (got, error) == (expected, fault), (
+            f"{chunks} under {limit}:\n {got}, {error}, not\n {expected}, {fault}"
+        )
+        assert source.given <= enough, (
+            f"{source.given} bytes of {chunks} were read, and {enough} tell the fault"
+        )
 
 
 def _documents(stream: bytes, limit: int | None) -> tuple[list[str], tuple[int, str] | None, int]:
@@ -379,13 +400,21 @@ def _documents(stream: bytes, limit: int | None) -> tuple[list[str], tuple[int, 
         if number == 1 and line.startswith(b"\xef\xbb\xbf"):
             begin, line = begin + 3, line[3:]
         if limit is not None and len(line) > limit:
-            return documents, (number, line[: min(200, limit + 1)].decode("utf-8", "replace")), max(begin + limit + 1, 3)
+            return (
+                documents,
+                (number, line[: min(200, limit + 1)].decode("utf-8", "replace")),
+                max(begin + limit + 1, 3),
+            )
         if all(byte in b" \t\r" for byte in line):
             continue
         try:
             documents.append(repr(json.loads(line.decode("utf-8"))))
         except (ValueError, RecursionError):
-            return documents, (number, line[:200].decode("utf-8", "replace")), min(offset, len(stream))
+            return (
+                documents,
+                (number, line[:200].decode("utf-8", "replace")),
+                min(offset, len(stream)),
+            )
     return documents, None, len(stream)
 
 
@@ -410,16 +439,27 @@ def _check_id(last_event_id: str) -> None:
     value = handshake.header_value(last_event_id)
     forbidden = {chr(code) for code in (*range(32), 127)} - {"\t"}
     blank = last_event_id[:1] in (" ", "\t") or last_event_id[-1:] in (" ", "\t")
-    sendable = last_event_id != "" and not blank and not set(last_event_id) & forbidden and not _has_surrogate(last_event_id)
+    sendable = (
+        last_event_id != ""
+        and not blank
+        and not set(last_event_id) & forbidden
+        and not _has_surrogate(last_event_id)
+    )
     assert (value is not None) == sendable, f"{last_event_id!r} becomes {value!r}"
     own = [("X-Own", "a"), ("last-EVENT-id", "own")]
     fields = handshake.request_headers(own, last_event_id)
     assert own == [("X-Own", "a"), ("last-EVENT-id", "own")]
     wire = b"".join(
-        name.encode() + b": " + (text if isinstance(text, bytes) else text.encode()) + b"\r\n" for name, text in fields
+        name.encode() + b": " + (text if isinstance(text, bytes) else text.encode()) + b"\r\n"
+        for name, text in fields
     )
     arrived = parse_headers(io.BytesIO(wire + b"\r\n"))
-    assert sorted(name.lower() for name in arrived) == ["accept", "cache-control", "last-event-id", "x-own"]
+    assert sorted(name.lower() for name in arrived) == [
+        "accept",
+        "cache-control",
+        "last-event-id",
+        "x-own",
+    ]
     assert arrived["Last-Event-ID"].encode("latin-1") == (value or b"own")
 
 
@@ -466,7 +506,9 @@ def _check_url(status: int, user: str, path: str, content_type: str, body: str) 
     for error in filter(None, errors):
         message = str(error)
         assert message.isprintable(), f"{message!r} has characters that a terminal may obey"
-        assert SECRET not in message.partition(" answered")[0].partition(" sent")[0].replace(path, "")
+        assert SECRET not in message.partition(" answered")[0].partition(" sent")[0].replace(
+            path, ""
+        )
 
 
 # The command line.
@@ -474,10 +516,17 @@ def _check_url(status: int, user: str, path: str, content_type: str, body: str) 
 
 def terminal(data: bytes) -> None:
     """No event puts anything on a terminal that it would obey; nothing but LF ends a line of JSON, and it parses."""
-    event, text, event_id, *_ = [*(part.decode("utf-8", "surrogateescape") for part in data.split(b"\xff")), "", "", ""]
+    event, text, event_id, *_ = [
+        *(part.decode("utf-8", "surrogateescape") for part in data.split(b"\xff")),
+        "",
+        "",
+        "",
+    ]
     shown = ServerSentEvent(event, text, event_id, len(data))
     for written in (_readable(shown), _visible(text), _json_line(shown, ascii_only=True)):
-        obeyed = [c for c in written if c not in "\n\t\u200c\u200d" and unicodedata.category(c) in _OBEYED]
+        obeyed = [
+            c for c in written if c not in "\n\t\u200c\u200d" and unicodedata.category(c) in _OBEYED
+        ]
         assert not obeyed, f"{obeyed!r} in {written!r}"
     for line in (_json_line(shown), _json_line(shown, ascii_only=True)):
         assert len(line.splitlines()) == 1, f"{line!r} is more than one line to some"
@@ -507,26 +556,42 @@ _HEADERS = [
 
 
 def _streams() -> list[bytes]:
-    cases = [*vectors.load("wpt.json"), *vectors.load("services.json"), *vectors.load("browser.json.gz")[::10]]
+    cases = [
+        *vectors.load("wpt.json"),
+        *vectors.load("services.json"),
+        *vectors.load("browser.json.gz")[::10],
+    ]
     return [case.stream for case in cases if len(case.stream) < 600]
 
 
 def _decoder_seeds() -> list[bytes]:
-    return [stream + bytes(12) for stream in _streams()] + [stream + bytes(range(3, 23)) for stream in _streams()]
+    return [stream + bytes(12) for stream in _streams()] + [
+        stream + bytes(range(3, 23)) for stream in _streams()
+    ]
 
 
 def _encoder_seeds() -> list[bytes]:
     events = [reference.decode(stream, flush=True).events for stream in _streams()]
-    parts = (b"\xff".join(f"{e}\xff{d}\xff{i}\xff".encode("latin-1", "replace") for e, d, i, _ in some) for some in events)
+    parts = (
+        b"\xff".join(f"{e}\xff{d}\xff{i}\xff".encode("latin-1", "replace") for e, d, i, _ in some)
+        for some in events
+    )
     return [part + bytes(4) for part in parts]
 
 
 def _ndjson_seeds() -> list[bytes]:
-    return [b'{"a": 1}\n{"b": [2, null]}\r\n\n"x"' + tail for tail in (bytes(4), bytes(range(2, 12)), b"\n[\xff" + bytes(6))]
+    return [
+        b'{"a": 1}\n{"b": [2, null]}\r\n\n"x"' + tail
+        for tail in (bytes(4), bytes(range(2, 12)), b"\n[\xff" + bytes(6))
+    ]
 
 
 def _header_seeds() -> list[bytes]:
-    return [b"%b\xff%b\xff%b\xff%b\0" % (one, other, one, other) for one in _HEADERS for other in _HEADERS[::3]]
+    return [
+        b"%b\xff%b\xff%b\xff%b\0" % (one, other, one, other)
+        for one in _HEADERS
+        for other in _HEADERS[::3]
+    ]
 
 
 class Target(NamedTuple):

@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sse_stream.decoder import SSEDecoder
-from tests.adapters.server import EVENT_STREAM, FRAMINGS, Connection, Framing, Handler, Server, brotli
+from tests.adapters.server import (
+    EVENT_STREAM,
+    FRAMINGS,
+    Connection,
+    Framing,
+    Handler,
+    Server,
+    brotli,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +92,10 @@ def endless_headers(connection: Connection) -> None:
 
 
 def redirects(connection: Connection) -> None:
-    connection.send(b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % connection.request.target.encode())
+    connection.send(
+        b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
+        % connection.request.target.encode()
+    )
 
 
 def endless_error(connection: Connection) -> None:
@@ -96,9 +107,17 @@ def endless_error(connection: Connection) -> None:
 @cache
 def bomb(coding: str, size: int) -> bytes:
     """Return an event of one data line that inflates to `size` bytes."""
-    compressor: Any = zlib.compressobj(9, wbits=31) if coding == "gzip" else brotli.Compressor(quality=5)
-    add, end = (compressor.process, compressor.finish) if coding == "br" else (compressor.compress, compressor.flush)
-    return b"".join([add(b"data: "), *(add(b"x" * (1 << 20)) for _ in range(size >> 20)), add(b"\n\n"), end()])
+    compressor: Any = (
+        zlib.compressobj(9, wbits=31) if coding == "gzip" else brotli.Compressor(quality=5)
+    )
+    add, end = (
+        (compressor.process, compressor.finish)
+        if coding == "br"
+        else (compressor.compress, compressor.flush)
+    )
+    return b"".join(
+        [add(b"data: "), *(add(b"x" * (1 << 20)) for _ in range(size >> 20)), add(b"\n\n"), end()]
+    )
 
 
 def exploding(coding: str, size: int) -> Handler:
@@ -120,7 +139,15 @@ ATTACKS: dict[str, Attack] = {
     "a million events in one chunk": Attack(in_one_chunk(b"data: x\n\n" * 1_000_000), ("",)),
     "8 MiB of ids and types": Attack(flood(b"id: x\nevent: y\n" * 4096, FLOOD), ("",)),
     "headers, then nothing": Attack(
-        silence, ("ReadTimeout", "SocketTimeoutError", "ConnectionError", "ReadTimeoutError", "TimeoutError", "error 28")
+        silence,
+        (
+            "ReadTimeout",
+            "SocketTimeoutError",
+            "ConnectionError",
+            "ReadTimeoutError",
+            "TimeoutError",
+            "error 28",
+        ),
     ),
     "headers without end": Attack(
         endless_headers,
@@ -135,7 +162,9 @@ ATTACKS: dict[str, Attack] = {
             "error 100",
         ),
     ),
-    "redirects without end": Attack(redirects, ("TooManyRedirects", "StatusError", "MaxRetryError", "error 47")),
+    "redirects without end": Attack(
+        redirects, ("TooManyRedirects", "StatusError", "MaxRetryError", "error 47")
+    ),
     "a status error without end": Attack(endless_error, ("StatusError",)),
     "256 MiB in gzip": Attack(exploding("gzip", BOMB), (*TOO_LARGE, "ResponseError")),
     "256 MiB in brotli": Attack(exploding("br", BOMB), (*TOO_LARGE, "ResponseError")),
@@ -189,7 +218,9 @@ def _pycurl(url: str, decoder: SSEDecoder) -> Iterator[Any]:
         yield from stream
 
 
-def _on_asyncio(opening: Callable[[str, SSEDecoder], Any]) -> Callable[[str, SSEDecoder], Iterator[Any]]:
+def _on_asyncio(
+    opening: Callable[[str, SSEDecoder], Any],
+) -> Callable[[str, SSEDecoder], Iterator[Any]]:
     def run(url: str, decoder: SSEDecoder) -> Iterator[Any]:
         async def count() -> int:
             client, stream = opening(url, decoder)
@@ -211,13 +242,17 @@ def _on_asyncio(opening: Callable[[str, SSEDecoder], Any]) -> Callable[[str, SSE
 
 def _ahttpx(url: str, decoder: SSEDecoder) -> Any:
     client = importlib.import_module("httpx").AsyncClient(timeout=READ_LIMIT, follow_redirects=True)
-    return client, importlib.import_module("sse_stream.adapters.httpx").aconnect(client, "GET", url, decoder=decoder)
+    return client, importlib.import_module("sse_stream.adapters.httpx").aconnect(
+        client, "GET", url, decoder=decoder
+    )
 
 
 def _aiohttp(url: str, decoder: SSEDecoder) -> Any:
     aiohttp = importlib.import_module("aiohttp")
     client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_read=READ_LIMIT))
-    return client, importlib.import_module("sse_stream.adapters.aiohttp").aconnect(client, "GET", url, decoder=decoder)
+    return client, importlib.import_module("sse_stream.adapters.aiohttp").aconnect(
+        client, "GET", url, decoder=decoder
+    )
 
 
 def _apycurl(url: str, decoder: SSEDecoder) -> Any:
@@ -281,7 +316,9 @@ def attack(client: str, handlers: list[Handler], timeout: float = 60) -> list[Ou
     with Server() as server:
         urls = [server.url(handler) for handler in [in_one_chunk(b"data: x\n\n"), *handlers]]
         command = [sys.executable, "-m", "tests.hostile", "--suffer", client, *urls]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
+        )
     outcomes = [Outcome(*json.loads(line)) for line in done.stdout.splitlines()]
     assert len(outcomes) == len(handlers), f"{client} has died of an attack:\n{done.stderr}"
     assert not done.stderr, done.stderr
@@ -296,16 +333,27 @@ def table(outcomes: dict[str, dict[str, Outcome]]) -> str:
     clients = list(next(iter(outcomes.values())))
     rows = [["attack", "ends with", *clients], ["---", "---", *["---:"] * len(clients)]]
     for name, row in outcomes.items():
-        ends = dict.fromkeys(f"`{outcome.error}`" if outcome.error else "the stream's end" for outcome in row.values())
+        ends = dict.fromkeys(
+            f"`{outcome.error}`" if outcome.error else "the stream's end"
+            for outcome in row.values()
+        )
         rows.append([name, ", ".join(ends), *(f"{outcome.growth:.1f}" for outcome in row.values())])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.hostile", description="Attack every client.")
-    parser.add_argument("--attack", action="append", choices=ATTACKS, metavar="NAME", help="; ".join(ATTACKS))
-    parser.add_argument("--client", action="append", choices=CLIENTS, metavar="NAME", help="; ".join(CLIENTS))
-    parser.add_argument("--suffer", nargs="+", help=argparse.SUPPRESS)  # the client and the URLs, of another process
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.hostile", description="Attack every client."
+    )
+    parser.add_argument(
+        "--attack", action="append", choices=ATTACKS, metavar="NAME", help="; ".join(ATTACKS)
+    )
+    parser.add_argument(
+        "--client", action="append", choices=CLIENTS, metavar="NAME", help="; ".join(CLIENTS)
+    )
+    parser.add_argument(
+        "--suffer", nargs="+", help=argparse.SUPPRESS
+    )  # the client and the URLs, of another process
     options = parser.parse_args()
     if options.suffer:
         suffer(options.suffer[0], options.suffer[1:])
@@ -313,7 +361,10 @@ def main() -> int:
     for coding in ("gzip", "br"):
         bomb(coding, BOMB)  # takes longer than a client waits
     outcomes = {
-        name: {client: attack(client, [ATTACKS[name].handler])[0] for client in options.client or CLIENTS}
+        name: {
+            client: attack(client, [ATTACKS[name].handler])[0]
+            for client in options.client or CLIENTS
+        }
         for name in options.attack or ATTACKS
     }
     print(table(outcomes))

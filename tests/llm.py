@@ -27,13 +27,24 @@ def _event(payload: Any, name: str = "") -> bytes:
 
 def _openai_delta(delta: dict[str, Any], reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1717000000, "model": "m"}
+    head = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1717000000,
+        "model": "m",
+    }
     return _event({**head, "choices": [choice], "usage": None})
 
 
 def _openai_parts(tokens: Iterable[str]) -> list[bytes]:
     usage = {"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15}
-    last = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1717000000, "model": "m", "choices": []}
+    last = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1717000000,
+        "model": "m",
+        "choices": [],
+    }
     return [
         b": PROCESSING\n\n",
         _openai_delta({"role": "assistant", "content": ""}),
@@ -46,7 +57,9 @@ def _openai_parts(tokens: Iterable[str]) -> list[bytes]:
 
 def _anthropic_delta(token: str) -> bytes:
     delta = {"type": "text_delta", "text": token}
-    return _event({"type": "content_block_delta", "index": 0, "delta": delta}, "content_block_delta")
+    return _event(
+        {"type": "content_block_delta", "index": 0, "delta": delta}, "content_block_delta"
+    )
 
 
 def _anthropic_parts(tokens: Iterable[str]) -> list[bytes]:
@@ -59,8 +72,16 @@ def _anthropic_parts(tokens: Iterable[str]) -> list[bytes]:
         "stop_reason": None,
     }
     message |= {"stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 1}}
-    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": {"output_tokens": 6}}
+    block = {
+        "type": "content_block_start",
+        "index": 0,
+        "content_block": {"type": "text", "text": ""},
+    }
+    end = {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {"output_tokens": 6},
+    }
     return [
         _event({"type": "message_start", "message": message}, "message_start"),
         _event(block, "content_block_start"),
@@ -103,31 +124,51 @@ OPENAI = Protocol(
     parts=_openai_parts(TOKENS),
     tokens=_openai_tokens,
     delta=lambda token: _openai_delta({"content": token}),
-    error=_event({"error": {"message": "Overloaded", "type": "server_error", "param": None, "code": None}}),
+    error=_event(
+        {"error": {"message": "Overloaded", "type": "server_error", "param": None, "code": None}}
+    ),
     options={"require_done": True},
 )
 ANTHROPIC = Protocol(
     path="/v1/messages",
     headers={"X-Api-Key": "KEY", "Anthropic-Version": "2023-06-01"},
     parts=_anthropic_parts(TOKENS),
-    tokens=lambda payload: payload["delta"].get("text", "") if payload["type"] == "content_block_delta" else "",
+    tokens=lambda payload: (
+        payload["delta"].get("text", "") if payload["type"] == "content_block_delta" else ""
+    ),
     delta=_anthropic_delta,
-    error=_event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"),
+    error=_event(
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"
+    ),
     options={"require_done": True, "done": lambda event: event.event == "message_stop"},
 )
 PROTOCOLS = {protocol.path: protocol for protocol in (OPENAI, ANTHROPIC)}
 
-REQUEST = {"model": "m", "max_tokens": 99, "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
+REQUEST = {
+    "model": "m",
+    "max_tokens": 99,
+    "stream": True,
+    "messages": [{"role": "user", "content": "Hello!"}],
+}
 
 
-def refusal(protocol: Protocol, header: Callable[[str], str | None], body: bytes) -> tuple[int, bytes] | None:
+def refusal(
+    protocol: Protocol, header: Callable[[str], str | None], body: bytes
+) -> tuple[int, bytes] | None:
     """Return status and body of the answer to a request that the service would refuse, None for one that it takes."""
     key, *others = protocol.headers
     if header(key) != protocol.headers[key] and header("Authorization") != "Bearer KEY":
-        return 401, b'{"error": {"message": "Incorrect API key provided", "type": "invalid_request_error"}}'
+        return (
+            401,
+            b'{"error": {"message": "Incorrect API key provided", "type": "invalid_request_error"}}',
+        )
     request = json.loads(body)
     message = request["messages"][0]
-    right = (request["stream"], message["role"], message["content"]) == (True, "user", "Hello!") and bool(request["model"])
+    right = (request["stream"], message["role"], message["content"]) == (
+        True,
+        "user",
+        "Hello!",
+    ) and bool(request["model"])
     if not right or header("Content-Type") != "application/json" or not all(map(header, others)):
         return 400, b'{"error": {"message": "Invalid request", "type": "invalid_request_error"}}'
     return None
@@ -153,5 +194,9 @@ def speak(protocol: Protocol, handler: Handler | None = None) -> Handler:
 def readme_block(text: str) -> str:
     """Return the README's block of Python that has this text."""
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (code,) = [t.content for t in MarkdownIt().parse(readme) if t.type == "fence" and t.info == "python" and text in t.content]
+    (code,) = [
+        t.content
+        for t in MarkdownIt().parse(readme)
+        if t.type == "fence" and t.info == "python" and text in t.content
+    ]
     return code

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     Got = Callable[[str, Any, Any], None]
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- migration: begin (python3 -m tests.migration --write) -->\n", "<!-- migration: end -->\n"
+BEGIN, END = (
+    "<!-- migration: begin (python3 -m tests.migration --write) -->\n",
+    "<!-- migration: end -->\n",
+)
 PEERS = {"httpx-sse": "0.4.3", "sseclient-py": "1.9.0", "aiohttp-sse-client": "0.2.1"}
 NEEDS = ["aiohttp==3.14.5", "brotli", "h2", "httpx==0.28.1", "requests==2.34.2"]
 
@@ -44,7 +47,10 @@ PATIENCE = 0.5
 def with_httpx_sse(url: str, got: Got) -> None:
     import httpx
 
-    with httpx.Client() as client, import_module("httpx_sse").connect_sse(client, "GET", url) as source:
+    with (
+        httpx.Client() as client,
+        import_module("httpx_sse").connect_sse(client, "GET", url) as source,
+    ):
         for event in source.iter_sse():
             got(event.data, event.id, event.retry)
 
@@ -66,7 +72,11 @@ def with_aiohttp_sse_client(url: str, got: Got) -> None:
             async with make_source(url, session=session, reconnection_time=timedelta(0)) as source:
                 async for event in source:
                     # Its events carry no `retry`; this is what it makes of one.
-                    got(event.data, event.last_event_id, int(source._reconnection_time / timedelta(milliseconds=1)))
+                    got(
+                        event.data,
+                        event.last_event_id,
+                        int(source._reconnection_time / timedelta(milliseconds=1)),
+                    )
 
     asyncio.run(main())
 
@@ -211,7 +221,9 @@ def observe(read: Callable[[str, Got], None], row: Row) -> str:
     came = threading.Semaphore(0)
 
     def got(data: str, event_id: Any, retry: Any) -> None:
-        looked_at = str({"data": data, "id": event_id, "retry": retry, "sent": len(sent), "again": ""}[row.show])
+        looked_at = str(
+            {"data": data, "id": event_id, "retry": retry, "sent": len(sent), "again": ""}[row.show]
+        )
         seen.append(looked_at if looked_at.split() == [looked_at] else repr(looked_at))
         came.release()
 
@@ -231,7 +243,9 @@ def observe(read: Callable[[str, Got], None], row: Row) -> str:
     again = len(server.requests) > 1
     if row.show == "again":
         return "again" if again else ""
-    return " ".join([*seen, *([] if again else [error])]).strip()  # after that the error is that of the 204
+    return " ".join(
+        [*seen, *([] if again else [error])]
+    ).strip()  # after that the error is that of the 204
 
 
 def answer(row: Row, sent: list[bytes], came: threading.Semaphore) -> Handler:
@@ -242,11 +256,15 @@ def answer(row: Row, sent: list[bytes], came: threading.Semaphore) -> Handler:
     if row.answer == "json":
         return respond(200, b"{}", [("Content-Type", "application/json")])
     if row.answer:
-        return respond(int(row.answer), b"data: no\n\n" if row.answer != "204" else b"", [EVENT_STREAM])
+        return respond(
+            int(row.answer), b"data: no\n\n" if row.answer != "204" else b"", [EVENT_STREAM]
+        )
     return paced(row.parts, row.framing, sent, came)
 
 
-def paced(parts: Sequence[bytes], framing_name: str, sent: list[bytes], came: threading.Semaphore) -> Handler:
+def paced(
+    parts: Sequence[bytes], framing_name: str, sent: list[bytes], came: threading.Semaphore
+) -> Handler:
     """Return a handler that sends each part when an event has come since the one before, or after PATIENCE."""
     from tests.adapters.server import EVENT_STREAM, FRAMINGS
 
@@ -279,17 +297,30 @@ def made_in_an_environment() -> str:
         venv.create(folder, with_pip=True)
         (python,) = [path for path in Path(folder).glob("*/python*") if path.stem == "python"]
         pins = [f"{name}=={version}" for name, version in PEERS.items()]
-        subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *pins, *NEEDS], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *pins, *NEEDS],
+            check=True,
+        )
         ran = subprocess.run(
-            [python, "-m", "tests.migration", "--here"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+            [python, "-m", "tests.migration", "--here"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
         return ran.stdout
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.migration", description="Compare with three other libraries.")
-    parser.add_argument("--write", action="store_true", help="put the table into the README, between its markers")
-    parser.add_argument("--here", action="store_true", help="in this environment, which has the libraries")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.migration", description="Compare with three other libraries."
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into the README, between its markers"
+    )
+    parser.add_argument(
+        "--here", action="store_true", help="in this environment, which has the libraries"
+    )
     options = parser.parse_args()
     logging.disable()
     text = table() if options.here else made_in_an_environment()

@@ -37,7 +37,14 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 EQUIVALENT = ROOT / "tests" / "data" / "mutants.json"
-NEEDS = ["mutmut==3.8.1", "coverage>=7.6", "hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "trio>=0.26"]
+NEEDS = [
+    "mutmut==3.8.1",
+    "coverage>=7.6",
+    "hypothesis>=6.100",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "trio>=0.26",
+]
 # The modules, and the tests that ought to notice.
 MODULES = {
     "decoder": ["tests/test_decoder.py", "tests/test_streams.py"],
@@ -72,7 +79,9 @@ class Mutant(NamedTuple):
 class Coverage(NamedTuple):
     """What the tests did with the original."""
 
-    tests: dict[int, set[str]]  # for each line of the module, the tests that ran it; "" for what ran outside of any
+    tests: dict[
+        int, set[str]
+    ]  # for each line of the module, the tests that ran it; "" for what ran outside of any
     seconds: dict[str, float]
 
 
@@ -96,11 +105,24 @@ def mutants(module: str) -> list[Mutant]:
             name = next(iter(names[function]())).name
             span = range(positions[function.body].start.line, positions[function.body].end.line + 1)
         code = wrapper.module.deep_replace(mutation.original_node, mutation.mutated_node).code
-        difference = list(difflib.unified_diff(source.splitlines(), code.splitlines(), n=0, lineterm=""))[3:]
-        removed, added = (" ".join(line[1:].strip() for line in difference if line[0] == sign) for sign in "-+")
+        difference = list(
+            difflib.unified_diff(source.splitlines(), code.splitlines(), n=0, lineterm="")
+        )[3:]
+        removed, added = (
+            " ".join(line[1:].strip() for line in difference if line[0] == sign) for sign in "-+"
+        )
         if removed == added.replace('"UTF-8"', '"utf-8"').replace('"LATIN-1"', '"latin-1"'):
             continue  # such names ignore case
-        line = next((i for i, (a, b) in enumerate(zip(source.splitlines(), code.splitlines(), strict=False), 1) if a != b), 0)
+        line = next(
+            (
+                i
+                for i, (a, b) in enumerate(
+                    zip(source.splitlines(), code.splitlines(), strict=False), 1
+                )
+                if a != b
+            ),
+            0,
+        )
         made.append(Mutant(module, name, line, span, code, removed, added))
     return made
 
@@ -117,20 +139,38 @@ def leave_out(cst: Any, visitor: Any) -> None:
 
     def skip_more(node: Any) -> bool:
         if isinstance(node, cst.FunctionDef):
-            return bool(visitor.get_metadata(visitor.METADATA_DEPENDENCIES[0], node).start.line in visitor._ignored_node_lines)
-        if isinstance(node, cst.If) and isinstance(node.test, cst.Name) and node.test.value == "TYPE_CHECKING":
+            return bool(
+                visitor.get_metadata(visitor.METADATA_DEPENDENCIES[0], node).start.line
+                in visitor._ignored_node_lines
+            )
+        if (
+            isinstance(node, cst.If)
+            and isinstance(node.test, cst.Name)
+            and node.test.value == "TYPE_CHECKING"
+        ):
             left_out.add(node.body)
         if isinstance(node, cst.Assign):
-            return getattr(node.targets[0].target, "value", None) in ("__slots__", "__all__", "TYPE_CHECKING")
+            return getattr(node.targets[0].target, "value", None) in (
+                "__slots__",
+                "__all__",
+                "TYPE_CHECKING",
+            )
         if isinstance(node, cst.Raise) and isinstance(node.exc, cst.Call):
-            texts = [argument.value for argument in node.exc.args if isinstance(argument.value, cst.BaseString)]
+            texts = [
+                argument.value
+                for argument in node.exc.args
+                if isinstance(argument.value, cst.BaseString)
+            ]
             left_out.update(texts)
             messages.update([node.exc] if texts else [])
         return node in left_out or bool(skip(node))
 
     def create_less(node: Any) -> None:
         # None for False would be the same to all conditions; each False becomes True, too.
-        for_false = isinstance(node, (cst.Assign, cst.AnnAssign)) and getattr(node.value, "value", None) == "False"
+        for_false = (
+            isinstance(node, (cst.Assign, cst.AnnAssign))
+            and getattr(node.value, "value", None) == "False"
+        )
         if node not in messages and not for_false:
             create(node)
 
@@ -153,7 +193,9 @@ class Order:
         in_function = {test for line in self.mutant.span for test in tests.get(line, ())}
         if self.mutant.span and "" not in in_function:  # else a thread, or the import
             items[:] = [item for item in items if item.originalname in in_function]
-        items.sort(key=lambda item: (item.originalname not in on_line, seconds.get(item.originalname, 0.0)))
+        items.sort(
+            key=lambda item: (item.originalname not in on_line, seconds.get(item.originalname, 0.0))
+        )
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.seconds[report.location[2].partition("[")[0]] += report.duration
@@ -162,10 +204,29 @@ class Order:
 def run_pytest(module: str, plugin: Order, seconds: float = 120) -> int:
     import pytest
 
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-o", f"timeout={seconds}", "--tb=no", "--hypothesis-profile=mutation"]
-    options += ["-o", "timeout_method=thread"]  # it ends the process: a mutant may swallow exceptions
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # its own plugins are loaded by now
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    options = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        f"timeout={seconds}",
+        "--tb=no",
+        "--hypothesis-profile=mutation",
+    ]
+    options += [
+        "-o",
+        "timeout_method=thread",
+    ]  # it ends the process: a mutant may swallow exceptions
+    options += [
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    ]  # its own plugins are loaded by now
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         return int(pytest.main([*options, *MODULES[module]], plugins=[plugin]))
 
 
@@ -178,14 +239,19 @@ def cover(module: str) -> Coverage:
     with collector.collect():
         status = run_pytest(module, plugin)
     if status != 0:
-        raise SystemExit(f"the tests of {module} fail on the unchanged code: pytest's status is {status}")
+        raise SystemExit(
+            f"the tests of {module} fail on the unchanged code: pytest's status is {status}"
+        )
     path = str(Path("sse_stream", f"{module}.py").resolve())
     if sys.modules[f"sse_stream.{module}"].__file__ != path:
         raise SystemExit(f"the tests do not meet the copy {path}")
     contexts: dict[int, list[str]] = collector.get_data().contexts_by_lineno(path)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("sse_stream", "tests")]:
         del sys.modules[name]  # but what they import stays
-    tests = {line: {context.rpartition(".")[2] for context in several} for line, several in contexts.items()}
+    tests = {
+        line: {context.rpartition(".")[2] for context in several}
+        for line, several in contexts.items()
+    }
     return Coverage(tests, dict(plugin.seconds))
 
 
@@ -244,7 +310,9 @@ def check(module: str, as_list: bool) -> bool:
     path.write_text(original)
     stale = [key for key, rest in reasons.items() for _ in rest]
     for _, function, removed, added in stale:
-        print(f"  listed, but it is killed or no mutant: {function}\n    - {removed}\n    + {added}")
+        print(
+            f"  listed, but it is killed or no mutant: {function}\n    - {removed}\n    + {added}"
+        )
     killed, score = len(all_mutants) - len(survivors), 100 - 100 * len(survivors) / len(all_mutants)
     print(
         f"{module}: {killed} of {len(all_mutants)} mutants killed, {score:.1f} %; {len(survivors) - unexplained} of "
@@ -261,7 +329,9 @@ def equivalent(module: str) -> dict[tuple[str, ...], list[str]]:
     reasons: dict[tuple[str, ...], list[str]] = {}
     for entry in json.loads(EQUIVALENT.read_text()):
         if entry["module"] == module:
-            reasons.setdefault(tuple(entry[name] for name in NAMES[:-1]), []).append(entry["reason"])
+            reasons.setdefault(tuple(entry[name] for name in NAMES[:-1]), []).append(
+                entry["reason"]
+            )
     return reasons
 
 
@@ -269,20 +339,38 @@ def environment(directory: Path) -> str:
     """Return a Python that has what is needed: this one, or that of a new virtual environment."""
     probe = "import mutmut, coverage, hypothesis, pytest, pytest_timeout, trio; from importlib.metadata import version"
     probe += f"\nassert 'mutmut==' + version('mutmut') == {NEEDS[0]!r}"
-    if subprocess.run([sys.executable, "-c", probe], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+    if (
+        subprocess.run(
+            [sys.executable, "-c", probe], stderr=subprocess.DEVNULL, check=False
+        ).returncode
+        == 0
+    ):
         return sys.executable
     print("Making an environment with", *NEEDS, flush=True)
     subprocess.run([sys.executable, "-m", "venv", directory], check=True)
     python = str(directory / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *NEEDS], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *NEEDS], check=True
+    )
     return python
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.mutation")
-    parser.add_argument("modules", metavar="MODULE", nargs="*", help=f"of {', '.join(MODULES)}; by default all of them")
-    parser.add_argument("--list", action="store_true", help="print the survivors in the form of tests/data/mutants.json")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # the working directory is the copy
+    parser.add_argument(
+        "modules",
+        metavar="MODULE",
+        nargs="*",
+        help=f"of {', '.join(MODULES)}; by default all of them",
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="print the survivors in the form of tests/data/mutants.json",
+    )
+    parser.add_argument(
+        "--here", action="store_true", help=argparse.SUPPRESS
+    )  # the working directory is the copy
     options = parser.parse_args()
     modules = options.modules or MODULES
     if not set(modules) <= MODULES.keys():
@@ -291,7 +379,9 @@ def main() -> int:
         settings: Any = importlib.import_module("hypothesis").settings
         phase: Any = importlib.import_module("hypothesis").Phase
         # A failure need not be made small.
-        settings.register_profile("mutation", deadline=None, derandomize=True, phases=[phase.explicit, phase.generate])
+        settings.register_profile(
+            "mutation", deadline=None, derandomize=True, phases=[phase.explicit, phase.generate]
+        )
         results = [check(module, options.list) for module in modules]
         return 0 if all(results) else 1
     with tempfile.TemporaryDirectory() as temporary:
@@ -300,8 +390,19 @@ def main() -> int:
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         python = environment(Path(temporary, "environment"))
-        command = [python, "-m", "tests.mutation", "--here", *(["--list"] if options.list else []), *modules]
-        environ = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "SSE_STREAM_EXPLORE", "CI")}
+        command = [
+            python,
+            "-m",
+            "tests.mutation",
+            "--here",
+            *(["--list"] if options.list else []),
+            *modules,
+        ]
+        environ = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("PYTHONPATH", "SSE_STREAM_EXPLORE", "CI")
+        }
         return subprocess.run(command, cwd=copy, env=environ, check=False).returncode
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Outcome:
-    events: list[tuple[str, str, str, int | None]] = field(default_factory=list[tuple[str, str, str, "int | None"]])
+    events: list[tuple[str, str, str, int | None]] = field(
+        default_factory=list[tuple[str, str, str, "int | None"]]
+    )
     comments: list[str] = field(default_factory=list[str])
     last_event_id: str = ""
     retry: int | None = None
@@ -81,8 +83,15 @@ class Interpreter:
         if self.has_data:
             data = self.data_buffer[:-1]
             event_type = self.event_type_buffer if self.event_type_buffer != "" else "message"
-            self.outcome.events.append((event_type, data, self.outcome.last_event_id, self.block_retry))
-        self.data_buffer, self.has_data, self.event_type_buffer, self.block_retry = "", False, "", None
+            self.outcome.events.append(
+                (event_type, data, self.outcome.last_event_id, self.block_retry)
+            )
+        self.data_buffer, self.has_data, self.event_type_buffer, self.block_retry = (
+            "",
+            False,
+            "",
+            None,
+        )
         self.in_block = False
 
 
@@ -104,7 +113,12 @@ def decode(stream: bytes, *, last_event_id: str = "", flush: bool = False) -> Ou
 
 
 def decode_bounded(
-    stream: bytes, limit: int, *, on_oversize: str = "raise", last_event_id: str = "", flush: bool = False
+    stream: bytes,
+    limit: int,
+    *,
+    on_oversize: str = "raise",
+    last_event_id: str = "",
+    flush: bool = False,
 ) -> Outcome:
     """The same with a bound on the size of an event, measured line by line in bytes."""
     if stream.startswith(b"\xef\xbb\xbf"):

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "sse_stream"
-PACKED = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", PACKAGE, "tests", "benchmarks", ".ci")
+PACKED = (
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    PACKAGE,
+    "tests",
+    "benchmarks",
+    ".ci",
+)
 WHEEL_LIMIT = 60 << 10  # bytes
 DISTINFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
 
@@ -49,9 +58,18 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
     """Run a command with this Python's scripts first in the PATH; return its output, leave with it if it fails."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, **environment}
-    ran = subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    ran = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     if ran.returncode:
-        raise SystemExit(f"{ran.stdout}\nFAULT: {' '.join(map(str, command))} gave status {ran.returncode}")
+        raise SystemExit(
+            f"{ran.stdout}\nFAULT: {' '.join(map(str, command))} gave status {ran.returncode}"
+        )
     return ran.stdout
 
 
@@ -93,16 +111,28 @@ def check_sdist(sdist: Path, checkout: Path) -> list[str]:
 
 def check_wheel(wheel: Path, checkout: Path) -> list[str]:
     name = "-".join(wheel.name.split("-")[:2])
-    package = {f"{PACKAGE}/{file}" for file in files_in(checkout / PACKAGE) if file.endswith(".py") or file == "py.typed"}
+    package = {
+        f"{PACKAGE}/{file}"
+        for file in files_in(checkout / PACKAGE)
+        if file.endswith(".py") or file == "py.typed"
+    }
     with zipfile.ZipFile(wheel) as archive:
-        faults = differing(wheel.name, archive.namelist(), {*package, *(f"{name}.dist-info/{file}" for file in DISTINFO)})
+        faults = differing(
+            wheel.name,
+            archive.namelist(),
+            {*package, *(f"{name}.dist-info/{file}" for file in DISTINFO)},
+        )
         metadata = HeaderParser().parsestr(archive.read(f"{name}.dist-info/METADATA").decode())
         entry_points = archive.read(f"{name}.dist-info/entry_points.txt").decode().split()
     if entry_points != ["[console_scripts]", "sse-stream=sse_stream.__main__:main"]:
         faults.append(f"entry points: {entry_points}")
-    faults += [f"needs {need}" for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need]
+    faults += [
+        f"needs {need}" for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need
+    ]
     if wheel.stat().st_size >= WHEEL_LIMIT:
-        faults.append(f"{wheel.name} has {wheel.stat().st_size:,} bytes, {WHEEL_LIMIT:,} are too many")
+        faults.append(
+            f"{wheel.name} has {wheel.stat().st_size:,} bytes, {WHEEL_LIMIT:,} are too many"
+        )
     return faults
 
 
@@ -117,11 +147,19 @@ def vendor(wheel: Path, project: Path) -> str:
     run(sys.executable, "-m", "vendoring", "sync", cwd=project)
     program = "import yourtool._vendor.sse_stream.__main__ as main; main.main()"
     run(sys.executable, "-c", program, "--version", cwd=project)
-    return run(sys.executable, "-m", "tests.vectors", "yourtool._vendor.sse_stream.decoder", PYTHONPATH=str(project))
+    return run(
+        sys.executable,
+        "-m",
+        "tests.vectors",
+        "yourtool._vendor.sse_stream.decoder",
+        PYTHONPATH=str(project),
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.release", description="Build the release and check it.")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.release", description="Build the release and check it."
+    )
     parser.add_argument("folder", nargs="?", type=Path, help="where to put sdist and wheel")
     folder = parser.parse_args().folder
     with tempfile.TemporaryDirectory() as temporary:
@@ -130,7 +168,9 @@ def main() -> int:
         sdist, wheel = first = build(checkout, work / "dist")
         second = build(copy_checkout(work / "another" / "place"), work / "again")
         faults = [
-            f"{a.name} is not reproducible" for a, b in zip(first, second, strict=True) if a.read_bytes() != b.read_bytes()
+            f"{a.name} is not reproducible"
+            for a, b in zip(first, second, strict=True)
+            if a.read_bytes() != b.read_bytes()
         ]
         run(sys.executable, "-m", "twine", "check", "--strict", *first)
         run(sys.executable, "-m", "check_wheel_contents", wheel)

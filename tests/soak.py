@@ -61,7 +61,9 @@ def sending(count: int, cuts: int = 0) -> Handler:
         connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM]))
         for thousands in range(start // CHUNK, (end - 1) // CHUNK + 1):
             first, behind = max(start - thousands * CHUNK, 0), min(end - thousands * CHUNK, CHUNK)
-            events = block[first * size : behind * size].replace(PREFIX.encode(), b"%06d" % thousands)
+            events = block[first * size : behind * size].replace(
+                PREFIX.encode(), b"%06d" % thousands
+            )
             FRAMINGS["chunked"].send(connection, events)
         if end <= count:
             FRAMINGS["chunked"].send(connection, b"id: 999999999\ndata: cut o")
@@ -90,7 +92,12 @@ class Measurement:
         self.mark = self.marks[len(self.memory)] if len(self.memory) < len(self.marks) else 0
 
     def report(self, count: int, last: str) -> dict[str, Any]:
-        return {"count": count, "last": last, "seconds": time.perf_counter() - self.begin, "memory": self.memory}
+        return {
+            "count": count,
+            "last": last,
+            "seconds": time.perf_counter() - self.begin,
+            "memory": self.memory,
+        }
 
 
 def misplaced(event: ServerSentEvent, last: str) -> Exception:
@@ -153,9 +160,26 @@ def soak(way: str, count: int) -> dict[str, Any]:
     """Send so many events to a process that reads them, and return its report, whose "fault" is "" if all held."""
     with Server() as server:
         url = server.url(sending(count, cuts=10 if way == "subscribe" else 0))
-        command = [sys.executable, "-m", "tests.soak", "--events", str(count), "--read", url, "--client", way]
-        done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False)
-        report: dict[str, Any] = {"memory": [0] * 3, "count": 0, "seconds": 1.0, "fault": done.stderr.strip() or "no report"}
+        command = [
+            sys.executable,
+            "-m",
+            "tests.soak",
+            "--events",
+            str(count),
+            "--read",
+            url,
+            "--client",
+            way,
+        ]
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
+        )
+        report: dict[str, Any] = {
+            "memory": [0] * 3,
+            "count": 0,
+            "seconds": 1.0,
+            "fault": done.stderr.strip() or "no report",
+        }
         if done.returncode == 0:
             report = json.loads(done.stdout)
             report["fault"] = fault(report, count)
@@ -173,9 +197,15 @@ def fault(report: dict[str, Any], count: int) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.soak", description="Read ten million events through each client.")
-    parser.add_argument("--events", type=int, default=10_000_000, help="how many (default: %(default)s)")
-    parser.add_argument("--client", choices=WAYS, metavar="NAME", help="only this one: " + "; ".join(WAYS))
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.soak", description="Read ten million events through each client."
+    )
+    parser.add_argument(
+        "--events", type=int, default=10_000_000, help="how many (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--client", choices=WAYS, metavar="NAME", help="only this one: " + "; ".join(WAYS)
+    )
     parser.add_argument("--read", metavar="URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
@@ -184,12 +214,19 @@ def main() -> int:
         print(json.dumps(read(*arguments) if side == "sync" else asyncio.run(aread(*arguments))))
         return 0
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{options.events:,} events of {len(EVENT.format(PREFIX, 0))} bytes, {python}, {os.cpu_count()} cores\n")
-    print("| client | events/s | MB at 10 % | at 50 % | at 100 % |\n| --- | --- | --- | --- | --- |")
+    print(
+        f"{options.events:,} events of {len(EVENT.format(PREFIX, 0))} bytes, {python}, {os.cpu_count()} cores\n"
+    )
+    print(
+        "| client | events/s | MB at 10 % | at 50 % | at 100 % |\n| --- | --- | --- | --- | --- |"
+    )
     failed = False
     for way in [options.client] if options.client else WAYS:
         report = soak(way, options.events)
-        cells = [f"{report['count'] / report['seconds']:,.0f}", *(f"{size / 2**20:.1f}" for size in report["memory"])]
+        cells = [
+            f"{report['count'] / report['seconds']:,.0f}",
+            *(f"{size / 2**20:.1f}" for size in report["memory"]),
+        ]
         print(f"| {way} | {' | '.join(cells)} |", flush=True)
         if report["fault"]:
             failed = True

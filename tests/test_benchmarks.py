@@ -37,13 +37,21 @@ def test_expected_events_are_the_decoders(shape: str, cut_name: str) -> None:
 
 def test_streams_are_the_same_everywhere() -> None:
     streams = b"".join(shapes.build(name).data for name in shapes.NAMES)
-    assert hashlib.sha256(streams).hexdigest() == "648881ec94b9928b3f9671962f1be4e317967b4cec6363d5a47ca434055d4fe9"
+    assert (
+        hashlib.sha256(streams).hexdigest()
+        == "648881ec94b9928b3f9671962f1be4e317967b4cec6363d5a47ca434055d4fe9"
+    )
 
 
 def test_every_shape_says_what_it_stresses() -> None:
     streams = [shapes.build(name, SCALE) for name in shapes.NAMES]
     assert all(stream.stresses for stream in streams)
-    assert {stream.name for stream in streams if stream.llm} == {"chat", "chat-unicode", "anthropic", "responses"}
+    assert {stream.name for stream in streams if stream.llm} == {
+        "chat",
+        "chat-unicode",
+        "anthropic",
+        "responses",
+    }
     with pytest.raises(ValueError, match="no shape is named 'other'"):
         shapes.build("other")
 
@@ -76,7 +84,10 @@ def test_the_wrong_and_the_raising_are_not_timed() -> None:
         "fail": fail,
     }
     outcomes = measure.measure_cell(
-        [contenders.Contender(name, "peer", "1", events) for name, events in cast.items()], stream, "event", 0
+        [contenders.Contender(name, "peer", "1", events) for name, events in cast.items()],
+        stream,
+        "event",
+        0,
     )
     assert {*outcomes["right"]} == {"ns", "runs"}
     assert outcomes["short"] == {"fault": f"wrong: {len(right) - 1} events of {len(right)}"}
@@ -89,7 +100,10 @@ def test_a_peer_that_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch
         raise ModuleNotFoundError("No module named 'peer'")
 
     monkeypatch.setitem(contenders._MAKERS, "httpx2", gone)
-    assert contenders.load(["httpx2"]) == ([], {"httpx2": "ModuleNotFoundError: No module named 'peer'"})
+    assert contenders.load(["httpx2"]) == (
+        [],
+        {"httpx2": "ModuleNotFoundError: No module named 'peer'"},
+    )
 
 
 def results() -> dict[str, Any]:
@@ -97,23 +111,34 @@ def results() -> dict[str, Any]:
 
     def cell(peer: int, other: dict[str, Any]) -> dict[str, Any]:
         ours = {"sse_stream": {"ns": 100.0}, "sse_stream push": {"ns": 50.0}, "floor": {"ns": 25.0}}
-        return {**ours, "peer": {"ns": float(peer)}, "other": other, "eventsource-parser": {"ns": 40.0}}
+        return {
+            **ours,
+            "peer": {"ns": float(peer)},
+            "other": other,
+            "eventsource-parser": {"ns": 40.0},
+        }
 
     wrong = {"fault": "wrong: 1 events of 2"}
     found: dict[str, Any] = {
         "command": "python3 -m benchmarks",
         "python": {"implementation": "CPython", "version": "3.x", "compiler": "<C> & co."},
         "platform": "Linux",
-        "versions": dict.fromkeys(["sse_stream", "sse_stream push", "floor", "peer", "other", "eventsource-parser"], "1.0"),
+        "versions": dict.fromkeys(
+            ["sse_stream", "sse_stream push", "floor", "peer", "other", "eventsource-parser"], "1.0"
+        ),
         "missing": {"third": "ImportError"},
         "cuts": {name: CUTS[name][1] for name in ("event", "64k")},
-        "shapes": {name: {"stresses": "nothing", "llm": name == "chat"} for name in ("chat", "tiny")},
+        "shapes": {
+            name: {"stresses": "nothing", "llm": name == "chat"} for name in ("chat", "tiny")
+        },
         "times": {
             "chat": {"event": cell(200, {"ns": 400.0}), "64k": cell(200, wrong)},
             "tiny": {"event": cell(800, {"ns": 400.0}), "64k": cell(800, {"ns": 400.0})},
         },
         "sizes": {"peaks": 1 << 20, "growth": 1 << 10},
-        "peaks": {"peer": {"64 KiB chunks": 2.5, "1 KiB chunks": {"fault": "over 5 s", "so far": None}}},
+        "peaks": {
+            "peer": {"64 KiB chunks": 2.5, "1 KiB chunks": {"fault": "over 5 s", "so far": None}}
+        },
         "growth": {
             "peer": {
                 "one line, 16-byte chunks": [0.001, 0.002, 0.004],
@@ -137,7 +162,9 @@ def test_ratios_and_means() -> None:
     assert report.ratios(found, None, "sse_stream") == best
     assert report.ratios(found, "other", "sse_stream", shapes=["chat"]) == {("chat", "event"): 4}
     assert report.best_peer(found, "tiny", "event") == "other"
-    relative = {name: (round(mean, 6), cells) for name, (mean, cells) in report.relative(found).items()}
+    relative = {
+        name: (round(mean, 6), cells) for name, (mean, cells) in report.relative(found).items()
+    }
     assert (relative["peer"], relative["other"]) == ((4, 4), (4, 3))
     rows = {row["figure"]: row["columns"] for row in found["summary"]}
     pull, push = rows["best peer / sse_stream"]
@@ -168,7 +195,9 @@ def test_chart_is_well_formed() -> None:
     labels = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "sse_stream push" in labels
     assert "peer <1> & more" in labels
-    second = next(index for index, label in enumerate(labels) if label.startswith("OpenAI chat chunks"))
+    second = next(
+        index for index, label in enumerate(labels) if label.startswith("OpenAI chat chunks")
+    )
     assert "other 1.0" not in labels[:second], "a mean over fewer streams is not drawn"
     assert "other 1.0" in labels[second:]
 
@@ -188,7 +217,11 @@ def test_committed_results_match_the_streams() -> None:
     assert report.filled(page, found) == page
 
 
-@pytest.mark.parametrize("path", sorted([*BENCHMARKS.glob("*.*"), *BENCHMARKS.glob("results/*.*")]), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted([*BENCHMARKS.glob("*.*"), *BENCHMARKS.glob("results/*.*")]),
+    ids=lambda path: path.name,
+)
 def test_every_file_names_its_licence(path: Path) -> None:
     start = path.read_text(encoding="utf-8")[:400]
     assert "SPDX-License-Identifier: MIT" in start or '"SPDX-License-Identifier": "MIT"' in start

@@ -90,8 +90,14 @@ def invalid_utf8(size: int) -> bytes:
         (skipped_lines, 500),
     ],
 )
-def test_time_grows_with_the_bytes(make: Callable[[int], bytes], number: int, chunk_size: int) -> None:
-    options = {"max_event_size": 1000 * 4 * number, "on_oversize": "skip"} if make is skipped_lines else {}
+def test_time_grows_with_the_bytes(
+    make: Callable[[int], bytes], number: int, chunk_size: int
+) -> None:
+    options = (
+        {"max_event_size": 1000 * 4 * number, "on_oversize": "skip"}
+        if make is skipped_lines
+        else {}
+    )
     small, large = make(number), make(4 * number)
 
     def seconds(stream: bytes) -> float:
@@ -104,7 +110,9 @@ def test_time_grows_with_the_bytes(make: Callable[[int], bytes], number: int, ch
         pairs = [(seconds(small), seconds(large)) for _ in range(3)]
         return min(large for _, large in pairs) / (min(small for small, _ in pairs) + 0.001)
 
-    assert any(growth() < 10 for _ in range(3))  # a neighbour can disturb one measurement, not three
+    assert any(
+        growth() < 10 for _ in range(3)
+    )  # a neighbour can disturb one measurement, not three
 
 
 def memory(stream: bytes, chunk_size: int, size: int) -> tuple[float, float]:

@@ -17,7 +17,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError
+from sse_stream.decoder import (
+    EventTooLargeError,
+    IncompleteEventError,
+    ServerSentEvent,
+    SSEDecoder,
+    SSEError,
+)
 from sse_stream.streams import EventStream
 from tests import reference, vectors
 
@@ -73,7 +79,9 @@ TOKENS = [
     b"\xef\xbb\xbf", b"\xef", b"\xbb", b"\xe2\x82\xac", b"\xe2\x82", b"\xf0\x9f\x9a\x80", b"\xf0\x9f", b"\xc0\x80",
     b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b", b"\x0c", b"\x1c", b"\xd9\xa1", "\N{SUPERSCRIPT TWO}".encode(),
 ]  # fmt: skip
-streams = st.one_of(st.lists(st.sampled_from(TOKENS), max_size=24).map(b"".join), st.binary(max_size=40))
+streams = st.one_of(
+    st.lists(st.sampled_from(TOKENS), max_size=24).map(b"".join), st.binary(max_size=40)
+)
 cut_points = st.lists(st.integers(0, 60), max_size=6)
 limits = st.one_of(st.none(), st.integers(1, 40))
 
@@ -116,7 +124,16 @@ def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) ->
 some = st.booleans()
 
 
-@given(streams, cut_points, limits, st.sampled_from(["raise", "skip"]), some, some, st.integers(1, 30), some)
+@given(
+    streams,
+    cut_points,
+    limits,
+    st.sampled_from(["raise", "skip"]),
+    some,
+    some,
+    st.integers(1, 30),
+    some,
+)
 @example(b"\xef\xbb", [1], 1, "raise", True, True, 30, True)
 @example(b": long\ndata: a\n\ndata: b\n\n", [3], 5, "skip", False, True, 30, True)
 @example(b"data: 12\nid: 5678\n\n", [], 8, "skip", False, False, 30, True)
@@ -124,7 +141,14 @@ some = st.booleans()
 @example(b": 0123456789\ndata\n\ndata: b\n\n", [12, 19], 9, "skip", False, False, 30, False)
 @example(b": 0123456789\n\ndata: b\n\n", [*range(23)], 9, "skip", False, False, 30, False)
 def test_any_stream_at_any_cut(
-    stream: bytes, cuts: list[int], limit: int | None, on_oversize: Any, flush: bool, plain: bool, piece: int, heard: bool
+    stream: bytes,
+    cuts: list[int],
+    limit: int | None,
+    on_oversize: Any,
+    flush: bool,
+    plain: bool,
+    piece: int,
+    heard: bool,
 ) -> None:
     if limit is None:
         expected = reference.decode(stream, flush=flush)
@@ -140,10 +164,19 @@ def test_any_stream_at_any_cut(
             incomplete="dispatch" if flush else "discard",
             on_comment=comments.append if heard else None,
         )
-        assert outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments) == expected
+        assert (
+            outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments)
+            == expected
+        )
 
 
-@given(streams, cut_points, limits, st.integers(1, 30), st.lists(st.sampled_from(["retry", "incomplete", "last_event_id"])))
+@given(
+    streams,
+    cut_points,
+    limits,
+    st.integers(1, 30),
+    st.lists(st.sampled_from(["retry", "incomplete", "last_event_id"])),
+)
 def test_reading_the_state_between_chunks_changes_nothing(
     stream: bytes, cuts: list[int], limit: int | None, size: int, names: list[str]
 ) -> None:
@@ -156,11 +189,15 @@ def test_reading_the_state_between_chunks_changes_nothing(
 
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
     with vectors.small_thresholds(size):
-        assert outcome_of(Read(max_event_size=limit), chunks, []) == outcome_of(SSEDecoder(max_event_size=limit), chunks, [])
+        assert outcome_of(Read(max_event_size=limit), chunks, []) == outcome_of(
+            SSEDecoder(max_event_size=limit), chunks, []
+        )
 
 
 @given(streams, cut_points, st.integers(1, 30))
-def test_the_state_in_the_callback_does_not_depend_on_the_cuts(stream: bytes, cuts: list[int], size: int) -> None:
+def test_the_state_in_the_callback_does_not_depend_on_the_cuts(
+    stream: bytes, cuts: list[int], size: int
+) -> None:
     def states(chunks: list[bytes]) -> list[tuple[str, bool, str, int | None]]:
         seen: list[tuple[str, bool, str, int | None]] = []
 
@@ -180,14 +217,26 @@ def test_the_state_in_the_callback_does_not_depend_on_the_cuts(stream: bytes, cu
 @pytest.mark.parametrize("step", [16, 1000, 1024, 4096, 1 << 30])
 @pytest.mark.parametrize("size", [1500, 3000, 20_000, 70_000, 300_000])
 @pytest.mark.parametrize(
-    "start", [b"id: 3\n", b"event: q\nid: 3\n", b"data: first\n", b"retry: 5\n", b": c\n", b"data: first\n" * 300]
+    "start",
+    [
+        b"id: 3\n",
+        b"event: q\nid: 3\n",
+        b"data: first\n",
+        b"retry: 5\n",
+        b": c\n",
+        b"data: first\n" * 300,
+    ],
 )
 def test_large_events_after_other_lines(start: bytes, size: int, step: int) -> None:
     stream = start + b"data: " + b"x" * size + b"\n\nid: 4\ndata: next\n\n"
     expected = reference.decode(start + b"data: X\n\nid: 4\ndata: next\n\n")
     decoder = SSEDecoder()
-    events = [event for i in range(0, len(stream), step) for event in decoder.feed(stream[i : i + step])]
-    assert [(e.event, e.data.replace("x" * size, "X"), e.id, e.retry) for e in events] == expected.events
+    events = [
+        event for i in range(0, len(stream), step) for event in decoder.feed(stream[i : i + step])
+    ]
+    assert [
+        (e.event, e.data.replace("x" * size, "X"), e.id, e.retry) for e in events
+    ] == expected.events
 
 
 SHAPES = [
@@ -209,7 +258,11 @@ SHAPES = [
 def test_blocks_cut_where_they_end(blocks: list[bytes], limit: int | None) -> None:
     comments: list[str] = []
     stream = b"".join(blocks)
-    expected = reference.decode(stream, flush=True) if limit is None else reference.decode_bounded(stream, limit, flush=True)
+    expected = (
+        reference.decode(stream, flush=True)
+        if limit is None
+        else reference.decode_bounded(stream, limit, flush=True)
+    )
     for chunks in (blocks, [stream], [stream[:7], stream[7:]], [stream[:-7], stream[-7:]]):
         comments.clear()
         decoder = SSEDecoder(on_comment=comments.append, max_event_size=limit)
@@ -218,8 +271,15 @@ def test_blocks_cut_where_they_end(blocks: list[bytes], limit: int | None) -> No
         assert outcome_of(unheard, chunks, comments) == expected
 
 
-@given(streams | st.lists(st.sampled_from(SHAPES), max_size=8).map(b"".join), cut_points, limits, st.integers(1, 30))
-def test_fast_and_plain_paths_agree(stream: bytes, cuts: list[int], limit: int | None, size: int) -> None:
+@given(
+    streams | st.lists(st.sampled_from(SHAPES), max_size=8).map(b"".join),
+    cut_points,
+    limits,
+    st.integers(1, 30),
+)
+def test_fast_and_plain_paths_agree(
+    stream: bytes, cuts: list[int], limit: int | None, size: int
+) -> None:
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
     with vectors.small_thresholds(size):
         plain = outcome_of(Plain(max_event_size=limit), chunks, [])
@@ -238,7 +298,11 @@ FAST_PATHS = {  # chunks of the shape, what precedes them, a chunk of another sh
     "one line of data": ([b"data: a\n\n"], b"", b"data:a\n\n"),
     "one line of data, CRLF": ([b"data: a\r\n\r\n"], b"", b"data: a\r\r"),
     "a type and a line of data": ([b"event: x\ndata: a\n\n"], b"", b"event: x\ndata:a\n\n"),
-    "a type and a line of data, CRLF": ([b"event: x\r\ndata: a\r\n\r\n"], b"", b"event: x\r\ndata:a\r\n\r\n"),
+    "a type and a line of data, CRLF": (
+        [b"event: x\r\ndata: a\r\n\r\n"],
+        b"",
+        b"event: x\r\ndata:a\r\n\r\n",
+    ),
     "a comment that nobody hears": ([b": c\n\n"], b"", b": c\n"),
     "a comment that nobody hears, CRLF": ([b": c\r\n\r\n"], b"", b": c\r\r"),
     "blocks of data": (
@@ -246,7 +310,11 @@ FAST_PATHS = {  # chunks of the shape, what precedes them, a chunk of another sh
         b"data: ",
         b"data: a\nid: 1\n\n" * 200,
     ),
-    "blocks of data, CRLF": ([b"data: a\r\n\r\n" * 200 + b"data: b"], b"data: ", b"data: a\r\r" * 200),
+    "blocks of data, CRLF": (
+        [b"data: a\r\n\r\n" * 200 + b"data: b"],
+        b"data: ",
+        b"data: a\r\r" * 200,
+    ),
 }
 
 
@@ -274,7 +342,9 @@ def interpreted_lines(decoder: SSEDecoder, chunks: list[bytes], by_feed: bool) -
 
 @pytest.mark.parametrize(("shape", "before", "other"), FAST_PATHS.values(), ids=FAST_PATHS.keys())
 @pytest.mark.parametrize("by_feed", [True, False], ids=["feed", "pull"])
-def test_each_fast_path_is_taken_on_its_shape(shape: list[bytes], before: bytes, other: bytes, by_feed: bool) -> None:
+def test_each_fast_path_is_taken_on_its_shape(
+    shape: list[bytes], before: bytes, other: bytes, by_feed: bool
+) -> None:
     traced = sys.gettrace()
     for chunks, taken in ((shape, True), ([other], False)):
         decoder = SSEDecoder()
@@ -300,26 +370,43 @@ def test_feed_makes_no_generator_for_a_whole_event() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("value", ["a", "\u00fc\U0001f600\x0b", "a\x0b\x0c\x1c\x1f "], ids=["ASCII", "others", "control"])
+@pytest.mark.parametrize(
+    "value", ["a", "\u00fc\U0001f600\x0b", "a\x0b\x0c\x1c\x1f "], ids=["ASCII", "others", "control"]
+)
 def test_blocks_of_data_and_then_others(value: str, end: str) -> None:
     plain = f"data: {value}\n\n" * 200
-    stream = (plain + "data: b\nid: 7\n\n" + plain + "data: c\n: d\n\n" + plain).replace("\n", end).encode()
+    stream = (
+        (plain + "data: b\nid: 7\n\n" + plain + "data: c\n: d\n\n" + plain)
+        .replace("\n", end)
+        .encode()
+    )
     expected = [tuple(event) for event in reference.decode(stream).events]
     assert len(expected) == 602
     for chunks in ([b"\n", stream], [b"\n" + stream[:9], stream[9:]]):
         decoder = SSEDecoder()
-        assert [event for chunk in chunks for event in decoder.feed(chunk)] == [*EventStream(chunks)] == expected
+        assert (
+            [event for chunk in chunks for event in decoder.feed(chunk)]
+            == [*EventStream(chunks)]
+            == expected
+        )
 
 
 def test_feed_keeps_its_generator() -> None:
     decoder = SSEDecoder()
-    with patch.object(SSEDecoder, "_decode", autospec=True, side_effect=SSEDecoder._decode) as decode:
+    with patch.object(
+        SSEDecoder, "_decode", autospec=True, side_effect=SSEDecoder._decode
+    ) as decode:
         for _ in range(20):
             assert decoder.feed(b"id: 1\ndata: a\n") == []
-            assert decoder.feed(b"\ndata: b\n\n: c\n") == [ServerSentEvent(data="a", id="1"), ServerSentEvent(data="b", id="1")]
+            assert decoder.feed(b"\ndata: b\n\n: c\n") == [
+                ServerSentEvent(data="a", id="1"),
+                ServerSentEvent(data="b", id="1"),
+            ]
         assert decode.call_count == 1
         large = b"data: c\n" + b": c\n" * 400
-        assert decoder.feed(b"data: b\n") + decoder.feed(large) + decoder.feed(b"\n") == [ServerSentEvent(data="b\nc", id="1")]
+        assert decoder.feed(b"data: b\n") + decoder.feed(large) + decoder.feed(b"\n") == [
+            ServerSentEvent(data="b\nc", id="1")
+        ]
         assert decode.call_count == 3  # one for what is large, and a new one after it
 
 
@@ -343,14 +430,21 @@ def test_a_generator_that_waits_holds_no_long_line(start: bytes) -> None:
 @pytest.mark.parametrize("size", [None, 1000, 16, 1])
 def test_types_that_come_again(size: int | None, line_end: str) -> None:
     types = ["x", "x", "", "y", "x", "message", "x", "y", "y", "", "", "z" * 40, "z" * 40]
-    blocks = [f"event: {name}\ndata: {n}\n\n" if name else f"data: {n}\n\n" for n, name in enumerate(types)]
+    blocks = [
+        f"event: {name}\ndata: {n}\n\n" if name else f"data: {n}\n\n"
+        for n, name in enumerate(types)
+    ]
     chunks = [block.replace("\n", line_end).encode() for block in blocks]
     if size:
         stream = b"".join(chunks)
         chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
     expected = [ServerSentEvent(name or "message", str(n)) for n, name in enumerate(types)]
     decoder = SSEDecoder()
-    assert [event for chunk in chunks for event in decoder.feed(chunk)] == [*EventStream(chunks)] == expected
+    assert (
+        [event for chunk in chunks for event in decoder.feed(chunk)]
+        == [*EventStream(chunks)]
+        == expected
+    )
 
 
 def test_a_type_that_comes_again_begins_a_block() -> None:
@@ -365,7 +459,9 @@ def test_typed_events_of_another_form_are_tried_once(by_feed: bool) -> None:
     decoder = SSEDecoder()
     decoder.feed(b"\n")
     chunks = [b"event: x\nid: 1\ndata: a\n\n"] * 5
-    with patch.object(SSEDecoder, "_typed_event", autospec=True, side_effect=SSEDecoder._typed_event) as tried:
+    with patch.object(
+        SSEDecoder, "_typed_event", autospec=True, side_effect=SSEDecoder._typed_event
+    ) as tried:
         assert [decoder.feed(chunk) for chunk in chunks] if by_feed else [*decoder._decode(chunks)]
     assert tried.call_count == 1
 
@@ -380,16 +476,35 @@ def test_a_stream_closed_by_a_comment_that_was_fed_to_its_decoder() -> None:
 
 MEASURED = {  # options, chunks, how many of their lines are measured by themselves
     "a long chunk": ({}, [b"\n" + b"data: a\n\n" * 30_000], 0),
-    "a piece of the size of the bound": ({"max_event_size": 1 << 17}, [(b"data: a\n\n" * 14_564)[: 1 << 17] + b" b"], 0),
-    "many lines": ({}, [b"data: " + b"a" * 3000 + b"\n" + b"data: a\n" * 30_000, b"\n" + b": c\ndata: b\n\n" * 100], 0),
-    "an event as large as the bound": ({"max_event_size": 9}, [b"data:6789\n\n", b"data:6789\n\n"], 4),
+    "a piece of the size of the bound": (
+        {"max_event_size": 1 << 17},
+        [(b"data: a\n\n" * 14_564)[: 1 << 17] + b" b"],
+        0,
+    ),
+    "many lines": (
+        {},
+        [
+            b"data: " + b"a" * 3000 + b"\n" + b"data: a\n" * 30_000,
+            b"\n" + b": c\ndata: b\n\n" * 100,
+        ],
+        0,
+    ),
+    "an event as large as the bound": (
+        {"max_event_size": 9},
+        [b"data:6789\n\n", b"data:6789\n\n"],
+        4,
+    ),
 }
 
 
 @pytest.mark.parametrize(("options", "chunks", "lines"), MEASURED.values(), ids=MEASURED.keys())
-def test_no_line_is_measured_that_need_not(options: dict[str, Any], chunks: list[bytes], lines: int) -> None:
+def test_no_line_is_measured_that_need_not(
+    options: dict[str, Any], chunks: list[bytes], lines: int
+) -> None:
     decoder = SSEDecoder(**options)
-    with patch.object(SSEDecoder, "_decode_line", autospec=True, side_effect=SSEDecoder._decode_line) as decode_line:
+    with patch.object(
+        SSEDecoder, "_decode_line", autospec=True, side_effect=SSEDecoder._decode_line
+    ) as decode_line:
         assert [event for chunk in chunks for event in decoder.feed(chunk)]
     assert decode_line.call_count == lines
 
@@ -397,7 +512,9 @@ def test_no_line_is_measured_that_need_not(options: dict[str, Any], chunks: list
 def test_a_chunk_that_ends_with_cr_does_not_make_the_next_be_measured() -> None:
     decoder = SSEDecoder()
     decoder.feed(b"\n")
-    with patch.object(SSEDecoder, "_measure", autospec=True, side_effect=SSEDecoder._measure) as measure:
+    with patch.object(
+        SSEDecoder, "_measure", autospec=True, side_effect=SSEDecoder._measure
+    ) as measure:
         assert [*decoder._decode([b"data: a\r", b"\n\r", b"\ndata: b\r", b"\r"])] == [
             ServerSentEvent(data="a"),
             ServerSentEvent(data="b"),
@@ -412,7 +529,11 @@ def test_an_lf_after_a_long_chunk_that_ended_with_cr(size: int) -> None:
     for after in ([b"\ndata: b\r"], [b"\n", b"data: b\r"]):
         chunks = [b"\n", f"data: {value}\r".encode(), *after, b"\n\r", b"\n"]
         decoder = SSEDecoder()
-        assert [event for chunk in chunks for event in decoder.feed(chunk)] == [*EventStream(chunks)] == events
+        assert (
+            [event for chunk in chunks for event in decoder.feed(chunk)]
+            == [*EventStream(chunks)]
+            == events
+        )
 
 
 def test_a_halted_decoder_ends_with_its_chunk() -> None:
@@ -430,7 +551,9 @@ def test_listening_to_comments_changes_nothing_else(stream: bytes, cuts: list[in
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
     for limit in (None, 9):
         deaf = outcome_of(SSEDecoder(max_event_size=limit), chunks, [])
-        listening = outcome_of(SSEDecoder(max_event_size=limit, on_comment=lambda _: None), chunks, [])
+        listening = outcome_of(
+            SSEDecoder(max_event_size=limit, on_comment=lambda _: None), chunks, []
+        )
         assert deaf == listening
 
 
@@ -537,11 +660,16 @@ def test_text_is_told_to_be_encoded() -> None:
 def test_state_persists_as_the_standard_says() -> None:
     decoder = SSEDecoder()
     assert decoder.feed(b"id: 7\nretry: 50\n") == []
-    assert (decoder.last_event_id, decoder.retry) == ("", 50)  # retry at its line, the ID at the blank line
+    assert (decoder.last_event_id, decoder.retry) == (
+        "",
+        50,
+    )  # retry at its line, the ID at the blank line
     assert decoder.feed(b"\n") == []
     assert decoder.last_event_id == "7"
     assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a", id="7")]
-    assert decoder.feed(b"retry: 60\nid\ndata: b\n\n") == [ServerSentEvent(data="b", id="", retry=60)]
+    assert decoder.feed(b"retry: 60\nid\ndata: b\n\n") == [
+        ServerSentEvent(data="b", id="", retry=60)
+    ]
     assert (decoder.last_event_id, decoder.retry) == ("", 60)
 
 
@@ -577,7 +705,9 @@ def test_a_retry_too_long_for_int_is_ignored() -> None:
     assert decoder.retry == int("9" * 4300)
 
 
-if hasattr(sys, "set_int_max_str_digits"):  # 3.10.7; before that, int() has no limit that could be lowered
+if hasattr(
+    sys, "set_int_max_str_digits"
+):  # 3.10.7; before that, int() has no limit that could be lowered
 
     def test_a_retry_beyond_a_lowered_limit_is_ignored() -> None:
         limit = sys.get_int_max_str_digits()
@@ -703,7 +833,10 @@ def test_the_decoder_cannot_be_used_from_within_the_callback(call: str) -> None:
 
     decoder = SSEDecoder(on_comment=reenter)
     assert decoder.feed(b": a\r") == []
-    assert decoder.feed(b"\ndata: a\n\n: b\ndata: c\n\n") == [ServerSentEvent(data="a"), ServerSentEvent(data="c")]
+    assert decoder.feed(b"\ndata: a\n\n: b\ndata: c\n\n") == [
+        ServerSentEvent(data="a"),
+        ServerSentEvent(data="c"),
+    ]
 
 
 def test_an_error_of_another_decoder_in_the_callback_is_not_ours() -> None:
@@ -722,7 +855,9 @@ def test_an_error_of_another_decoder_in_the_callback_is_not_ours() -> None:
 def test_the_callback_sees_the_state_at_its_line(step: int) -> None:
     stream = b": 1\ndata: a\n: 2\nid: 7\nretry: 5\n: 3\n\n: 4\n"
     seen: list[tuple[bool, str, int | None]] = []
-    decoder = SSEDecoder(on_comment=lambda _: seen.append((decoder.incomplete, decoder.last_event_id, decoder.retry)))
+    decoder = SSEDecoder(
+        on_comment=lambda _: seen.append((decoder.incomplete, decoder.last_event_id, decoder.retry))
+    )
     for i in range(0, len(stream), step):
         decoder.feed(stream[i : i + step])
     assert seen == [(False, "", None), (True, "", None), (True, "", 5), (False, "7", 5)]
@@ -740,7 +875,9 @@ def test_the_bound_is_exact(ending: bytes, step: int) -> None:
         decoder = SSEDecoder(max_event_size=limit)
         chunks = [stream[i : i + step] for i in range(0, len(stream), step)]
         if fits:
-            assert [e for chunk in chunks for e in decoder.feed(chunk)] == [ServerSentEvent(data="12\n345")]
+            assert [e for chunk in chunks for e in decoder.feed(chunk)] == [
+                ServerSentEvent(data="12\n345")
+            ]
         else:
             with pytest.raises(EventTooLargeError) as info:
                 for chunk in chunks:
@@ -768,11 +905,23 @@ def test_a_first_line_that_is_too_large_leaves_an_incomplete_event(line: bytes) 
 @pytest.mark.parametrize("step", [1, 3, 7, 1000])
 @pytest.mark.parametrize(
     "before",
-    [[b"\n"], [b"id: 1\n"], [b"data: a\n"], [b"data: a\n\n"], [b"data: a", b"\n\n"], [b"data: a\r\n\r\n"], [b": c"]],
+    [
+        [b"\n"],
+        [b"id: 1\n"],
+        [b"data: a\n"],
+        [b"data: a\n\n"],
+        [b"data: a", b"\n\n"],
+        [b"data: a\r\n\r\n"],
+        [b": c"],
+    ],
     ids=repr,
 )
-def test_the_bound_is_exact_after_other_chunks(before: list[bytes], step: int, on_comment: Any) -> None:
-    for name, size, small in itertools.product([b":", b"data: ", b"id: "], range(15, 23), [2, 1 << 16]):
+def test_the_bound_is_exact_after_other_chunks(
+    before: list[bytes], step: int, on_comment: Any
+) -> None:
+    for name, size, small in itertools.product(
+        [b":", b"data: ", b"id: "], range(15, 23), [2, 1 << 16]
+    ):
         line = name + b"x" * (size - len(name))
         for rest in (line + b"\n\ndata: b\n\n", line + b"\n" + line + b"\n\n"):
             chunks = [*before, *(rest[i : i + step] for i in range(0, len(rest), step))]
@@ -845,7 +994,9 @@ def test_comments_do_not_add_up() -> None:
 
 def test_too_large_after_completed_events() -> None:
     decoder = SSEDecoder(max_event_size=9)
-    assert decoder.feed(b"id: 1\ndata: a\n\ndata: 0123456789\n\ndata: b\n\n") == [ServerSentEvent(data="a", id="1")]
+    assert decoder.feed(b"id: 1\ndata: a\n\ndata: 0123456789\n\ndata: b\n\n") == [
+        ServerSentEvent(data="a", id="1")
+    ]
     for _ in range(2):
         with pytest.raises(EventTooLargeError) as info:
             decoder.feed(b"")
@@ -869,7 +1020,9 @@ def test_skip() -> None:
     decoder = SSEDecoder(max_event_size=10, on_oversize="skip", on_comment=heard.append)
     stream = b"id: 1\ndata: 0123456789\nretry: 7\n: c\ndata: x\nid: 123456789\n\ndata: ok\n\n"
     events = [event for i in range(len(stream)) for event in decoder.feed(stream[i : i + 1])]
-    assert events == [ServerSentEvent(data="ok", id="1")]  # the retry was not this event's own; the long ID did not fit
+    assert events == [
+        ServerSentEvent(data="ok", id="1")
+    ]  # the retry was not this event's own; the long ID did not fit
     assert (decoder.retry, decoder.skipped, heard) == (7, 1, ["c"])
 
 
@@ -880,7 +1033,11 @@ def test_skip_and_the_end_of_the_stream() -> None:
         assert decoder.feed(b"id: 9\ndata: 0123456789") == []
         assert decoder.incomplete
         assert decoder.close() == []
-        assert (decoder.last_event_id, decoder.skipped, decoder.incomplete) == (last_event_id, 1, True)
+        assert (decoder.last_event_id, decoder.skipped, decoder.incomplete) == (
+            last_event_id,
+            1,
+            True,
+        )
     decoder = SSEDecoder(max_event_size=9, on_oversize="skip", incomplete="raise")
     decoder.feed(b"id: 9\ndata: 0123456789")
     with pytest.raises(IncompleteEventError) as info:
@@ -918,11 +1075,18 @@ def test_after_close() -> None:
     for chunk in (b"", b"data: b\n\n"):
         with pytest.raises(ValueError, match="one stream"):
             decoder.feed(chunk)
-    assert (decoder.last_event_id, decoder.retry, decoder.incomplete, decoder.skipped) == ("1", 2, True, 0)
+    assert (decoder.last_event_id, decoder.retry, decoder.incomplete, decoder.skipped) == (
+        "1",
+        2,
+        True,
+        0,
+    )
 
 
 @pytest.mark.parametrize("mode", ["dispatch", "discard", "raise"])
-@pytest.mark.parametrize("stream", [b"", b"\xef\xbb\xbf", b": ping\n", b"\n\n", b"data: a\n\n", b"\xef\xbb\xbf: a"])
+@pytest.mark.parametrize(
+    "stream", [b"", b"\xef\xbb\xbf", b": ping\n", b"\n\n", b"data: a\n\n", b"\xef\xbb\xbf: a"]
+)
 def test_a_clean_end(stream: bytes, mode: Mode) -> None:
     decoder = SSEDecoder(incomplete=mode)
     decoder.feed(stream)
@@ -1005,7 +1169,12 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [EventTooLargeError(5), IncompleteEventError(ServerSentEvent(data="a")), IncompleteEventError()]
+    "error",
+    [
+        EventTooLargeError(5),
+        IncompleteEventError(ServerSentEvent(data="a")),
+        IncompleteEventError(),
+    ],
 )
 def test_errors_are_picklable(error: SSEError) -> None:
     again = pickle.loads(pickle.dumps(error))
@@ -1054,7 +1223,13 @@ def test_the_file_works_alone(tmp_path: Path) -> None:
         "except my_decoder.SSEError as error: print(error)\n"
         "assert not any(name.startswith('sse_stream') for name in sys.modules)\n"
     )
-    ran = subprocess.run([sys.executable, "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert ran.stdout.startswith("the stream sent an event larger than max_event_size=9 bytes")
 
 

@@ -17,10 +17,14 @@ TRICKY = "a: \n\t\v\f\0\x1c\x1d\x1e\x85\u2028\u2029\ufeff\ufffd\u00e9\u65e5\U000
 
 def text(*, without: str) -> st.SearchStrategy[str]:
     characters = st.characters(exclude_categories=["Cs"], exclude_characters=without)
-    return st.text(st.sampled_from("".join(c for c in TRICKY if c not in without)) | characters, max_size=12)
+    return st.text(
+        st.sampled_from("".join(c for c in TRICKY if c not in without)) | characters, max_size=12
+    )
 
 
-def valid_events(*, ids: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[ServerSentEvent]:
+def valid_events(
+    *, ids: st.SearchStrategy[str] | None = None
+) -> st.SearchStrategy[ServerSentEvent]:
     return st.builds(
         ServerSentEvent,
         event=st.just("message") | text(without="\r\n").filter(bool),
@@ -35,20 +39,33 @@ def streams(draw: st.DrawFn) -> tuple[list[ServerSentEvent | str], bytes]:
     """Return events and comments, and what the encoder makes of them."""
     items = draw(st.lists(valid_events() | text(without=""), max_size=6))
     encoder = SSEEncoder()
-    encoded = b"".join(encoder.encode(item) if isinstance(item, ServerSentEvent) else encoder.comment(item) for item in items)
+    encoded = b"".join(
+        encoder.encode(item) if isinstance(item, ServerSentEvent) else encoder.comment(item)
+        for item in items
+    )
     return items, encoded
 
 
 @given(streams(), st.lists(st.integers(0, 300), max_size=6))
-def test_decoding_gives_the_events_again(stream: tuple[list[ServerSentEvent | str], bytes], cuts: list[int]) -> None:
+def test_decoding_gives_the_events_again(
+    stream: tuple[list[ServerSentEvent | str], bytes], cuts: list[int]
+) -> None:
     items, encoded = stream
     comments: list[str] = []
     for on_comment in None, comments.append:
         decoder = SSEDecoder(on_comment=on_comment, incomplete="raise")
-        decoded = [e for chunk in vectors.cut(encoded, [c % (len(encoded) + 1) for c in cuts]) for e in decoder.feed(chunk)]
+        decoded = [
+            e
+            for chunk in vectors.cut(encoded, [c % (len(encoded) + 1) for c in cuts])
+            for e in decoder.feed(chunk)
+        ]
         assert decoded == [item for item in items if isinstance(item, ServerSentEvent)]
         assert decoder.close() == []
-    lines = [item.replace("\r\n", "\n").replace("\r", "\n").split("\n") for item in items if isinstance(item, str)]
+    lines = [
+        item.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        for item in items
+        if isinstance(item, str)
+    ]
     assert comments == [line for comment in lines for line in comment]
 
 
@@ -74,7 +91,10 @@ def test_resuming(events: list[ServerSentEvent], place: int) -> None:
     """A reader that resumes, and an encoder that was told so, agree on the ID in force."""
     place %= len(events)
     last_event_id = events[place].id
-    encoder, decoder = SSEEncoder(last_event_id=last_event_id), SSEDecoder(last_event_id=last_event_id)
+    encoder, decoder = (
+        SSEEncoder(last_event_id=last_event_id),
+        SSEDecoder(last_event_id=last_event_id),
+    )
     rest = events[place + 1 :]
     assert decoder.feed(b"".join(map(encoder.encode, rest))) == rest
 
@@ -85,7 +105,9 @@ def test_the_bytes() -> None:
     assert encoder.encode(ServerSentEvent("note", "a\nb\n", "1", 3000)) == (
         b"retry: 3000\nid: 1\nevent: note\ndata: a\ndata: b\ndata: \n\n"
     )
-    assert encoder.encode(ServerSentEvent(data="", id="1")) == b"data: \n\n"  # the ID is still in force
+    assert (
+        encoder.encode(ServerSentEvent(data="", id="1")) == b"data: \n\n"
+    )  # the ID is still in force
     assert encoder.encode(ServerSentEvent(data="c")) == b"id: \ndata: c\n\n"
     assert encoder.encode(ServerSentEvent(data="d")) == b"data: d\n\n"
     assert encoder.comment() == b": \n"
@@ -95,12 +117,18 @@ def test_the_bytes() -> None:
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
 def test_lines_of_data_end_at_each_line_end_of_the_standard(end: str) -> None:
-    assert SSEEncoder().encode(ServerSentEvent(data=f"a{end}b{end}")) == b"data: a\ndata: b\ndata: \n\n"
+    assert (
+        SSEEncoder().encode(ServerSentEvent(data=f"a{end}b{end}"))
+        == b"data: a\ndata: b\ndata: \n\n"
+    )
 
 
 @pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
 def test_lines_of_data_end_nowhere_else(character: str) -> None:
-    assert SSEEncoder().encode(ServerSentEvent(data=f"a{character}b")) == f"data: a{character}b\n\n".encode()
+    assert (
+        SSEEncoder().encode(ServerSentEvent(data=f"a{character}b"))
+        == f"data: a{character}b\n\n".encode()
+    )
 
 
 def test_an_empty_type_is_message() -> None:
@@ -136,7 +164,9 @@ def test_only_events_are_encoded(event: Any) -> None:
         SSEEncoder().encode(event)
 
 
-@pytest.mark.parametrize(("field", "value"), [("event", None), ("data", b"a"), ("id", 7), ("retry", "5"), ("retry", 1.0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("event", None), ("data", b"a"), ("id", 7), ("retry", "5"), ("retry", 1.0)]
+)
 def test_fields_of_another_type(field: str, value: Any) -> None:
     with pytest.raises(TypeError, match=f"{field} must be"):
         SSEEncoder().encode(ServerSentEvent()._replace(**{field: value}))

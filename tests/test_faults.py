@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_table_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     readme = faults.README.read_text()
     renewed = tmp_path / "README.md"
     renewed.write_text(readme.replace(faults.in_readme(), "another table\n"))
@@ -30,7 +32,14 @@ def test_the_table_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_nothing_is_left_out() -> None:
     shown = [fault for row in faults.ROWS.values() for fault in row]
     assert sorted(shown) == sorted(
-        [*FAULTS, *SILENT_FAULTS, *EARLY_FAULTS, "reset of an HTTP/2 stream", faults.SILENCE, faults.NO_SERVER]
+        [
+            *FAULTS,
+            *SILENT_FAULTS,
+            *EARLY_FAULTS,
+            "reset of an HTTP/2 stream",
+            faults.SILENCE,
+            faults.NO_SERVER,
+        ]
     )
     assert {*CLIENTS, *ASYNC_CLIENTS} == {*NAMES} > {*HTTP2_CLIENTS} == {*ASYNC_HTTP2_CLIENTS}
 

@@ -61,8 +61,18 @@ FAULTS: list[tuple[str, Any, str, Any]] = [
     ("decoder", SSEDecoder, "_salvage", lambda self: []),
     ("decoder", SSEDecoder, "last_event_id", property(lambda self: self._id_buffer)),
     ("decoder", SSEDecoder, "skipped", 0),
-    ("decoder", streams._Stream, "last_event_id", property(lambda self: self._decoder.last_event_id)),
-    ("encoder", encoder, "_prefixed", lambda prefix, text: "".join(f"{prefix}{line}\n" for line in text.splitlines())),
+    (
+        "decoder",
+        streams._Stream,
+        "last_event_id",
+        property(lambda self: self._decoder.last_event_id),
+    ),
+    (
+        "encoder",
+        encoder,
+        "_prefixed",
+        lambda prefix, text: "".join(f"{prefix}{line}\n" for line in text.splitlines()),
+    ),
     ("encoder", encoder, "_refuse_all_but_text", lambda name, text, forbidden: None),
     ("ndjson", ndjson, "_BOM", b""),
     ("ndjson", ndjson.Documents, "_measure", lambda self, line: None),
@@ -74,8 +84,14 @@ FAULTS: list[tuple[str, Any, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "owner", "attribute", "fault"), FAULTS, ids=lambda value: value if type(value) is str else "")
-def test_a_fault_is_found(monkeypatch: pytest.MonkeyPatch, name: str, owner: Any, attribute: str, fault: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "owner", "attribute", "fault"),
+    FAULTS,
+    ids=lambda value: value if type(value) is str else "",
+)
+def test_a_fault_is_found(
+    monkeypatch: pytest.MonkeyPatch, name: str, owner: Any, attribute: str, fault: Any
+) -> None:
     monkeypatch.setattr(owner, attribute, fault)
     with pytest.raises(AssertionError):
         run(name)
@@ -84,7 +100,9 @@ def test_a_fault_is_found(monkeypatch: pytest.MonkeyPatch, name: str, owner: Any
 # The command.
 
 
-def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     finding = tmp_path / "ndjson-crash-1"
     finding.write_bytes(b"1" * 40 + bytes([0, 0, 5, 1]))
     assert fuzz.main(["--replay", str(finding)]) == 0
@@ -95,9 +113,12 @@ def test_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [(["--replay", "nameless"], "name the target"), (["--target", "x"], "no target x")]
+    ("options", "message"),
+    [(["--replay", "nameless"], "name the target"), (["--target", "x"], "no target x")],
 )
-def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
+def test_a_wrong_command_line(
+    capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
     with pytest.raises(SystemExit) as raised:
         fuzz.main(options)
     assert raised.value.code == 2

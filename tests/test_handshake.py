@@ -62,8 +62,14 @@ def test_the_callers_headers_stay() -> None:
 
 def test_what_the_caller_set_in_the_client_stays() -> None:
     assert request_headers(own={"accept": "*/*", "User-Agent": "x"}) == BROWSER_HEADERS
-    assert request_headers(own=[("ACCEPT", "application/json, text/event-stream")]) == BROWSER_HEADERS[1:]
-    assert request_headers(own={b"cache-control": b"max-age=5", "Accept": b"*/*"}) == BROWSER_HEADERS[:1]
+    assert (
+        request_headers(own=[("ACCEPT", "application/json, text/event-stream")])
+        == BROWSER_HEADERS[1:]
+    )
+    assert (
+        request_headers(own={b"cache-control": b"max-age=5", "Accept": b"*/*"})
+        == BROWSER_HEADERS[:1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +93,9 @@ def test_what_the_caller_set_in_the_client_stays() -> None:
         ("\ud800", None),
     ],
 )
-def test_an_id_that_cannot_be_a_header_value_is_not_sent(last_event_id: str, value: bytes | None) -> None:
+def test_an_id_that_cannot_be_a_header_value_is_not_sent(
+    last_event_id: str, value: bytes | None
+) -> None:
     assert header_value(last_event_id) == value
     sent = dict(request_headers({}, last_event_id)).get("Last-Event-ID")
     assert sent == value
@@ -157,7 +165,9 @@ URL = "https://user:secret@example.org:8443/v1/chat?key=secret#secret"
 
 def test_a_status_error() -> None:
     body = json.dumps({"error": {"message": "no\ncredit é"}}, ensure_ascii=False).encode()
-    error = response_error(429, [("Retry-After", "5"), ("Content-Type", "application/json")], URL, body)
+    error = response_error(
+        429, [("Retry-After", "5"), ("Content-Type", "application/json")], URL, body
+    )
     assert type(error) is StatusError
     assert isinstance(error, ResponseError)
     assert isinstance(error, SSEError)
@@ -186,10 +196,15 @@ def test_an_unknown_status() -> None:
 
 
 def test_a_content_type_error() -> None:
-    error = response_error(200, [("content-type", "text/html")], URL, b"<p>\x1b[31m hello\0 " + b"x" * 3000)
+    error = response_error(
+        200, [("content-type", "text/html")], URL, b"<p>\x1b[31m hello\0 " + b"x" * 3000
+    )
     assert type(error) is ContentTypeError
     message = str(error)
-    assert "the Content-Type is 'text/html', not text/event-stream: <p>\ufffd[31m hello\ufffd xxx" in message
+    assert (
+        "the Content-Type is 'text/html', not text/event-stream: <p>\ufffd[31m hello\ufffd xxx"
+        in message
+    )
     assert message.endswith("xxx ...")
     assert len(message) < 700
     assert "the Content-Type is none, not" in str(response_error(200, [], URL, b""))
@@ -205,7 +220,10 @@ def test_a_content_type_error() -> None:
     ],
 )
 def test_the_start_of_the_body_is_in_the_message(body: bytes, shown: str) -> None:
-    assert str(response_error(799, [], "http://h/", body)) == f"http://h/ answered with status 799: {shown}"
+    assert (
+        str(response_error(799, [], "http://h/", body))
+        == f"http://h/ answered with status 799: {shown}"
+    )
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 200_000])
@@ -261,7 +279,9 @@ def test_the_body_of_an_error_that_breaks_off() -> None:
         ("\u2003gzip", ["gzip"], True),
     ],
 )
-def test_a_coding_that_the_client_does_not_decode(encoding: str | None, decodable: list[str], refused: bool) -> None:
+def test_a_coding_that_the_client_does_not_decode(
+    encoding: str | None, decodable: list[str], refused: bool
+) -> None:
     headers = [] if encoding is None else [("content-encoding", encoding)]
     error = coding_error(200, headers, URL, decodable)
     assert (error is not None) == refused
@@ -340,18 +360,34 @@ FOLLOW = "307 Temporary Redirect (pass follow=True): data: x"
     ("status", "headers", "options", "kind", "text"),
     [
         (200, EVENTS, {"check": True}, None, ""),
-        (200, PLAIN, {"check": True}, ContentTypeError, "'text/plain', not text/event-stream: data: x"),
+        (
+            200,
+            PLAIN,
+            {"check": True},
+            ContentTypeError,
+            "'text/plain', not text/event-stream: data: x",
+        ),
         (307, EVENTS, {"check": True}, StatusError, FOLLOW),
         (307, PLAIN, {"check": False}, None, ""),
         (200, CODED, {"check": True}, ResponseError, "'br', which this client does not decode"),
         (200, CODED, {"check": False}, ResponseError, "'br', which this client does not decode"),
-        (200, CODED, {"check": True, "decodable": ["gzip"]}, ResponseError, "'br', which this client does not decode"),
+        (
+            200,
+            CODED,
+            {"check": True, "decodable": ["gzip"]},
+            ResponseError,
+            "'br', which this client does not decode",
+        ),
         (200, CODED, {"check": True, "decodable": ["br"]}, None, ""),
         (200, CODED, {"check": True, "decodable": None}, None, ""),
     ],
 )
 def test_the_check_of_a_response(
-    status: int, headers: dict[str, str], options: dict[str, Any], kind: type[ResponseError] | None, text: str
+    status: int,
+    headers: dict[str, str],
+    options: dict[str, Any],
+    kind: type[ResponseError] | None,
+    text: str,
 ) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"data: x\n\n"
@@ -374,7 +410,12 @@ def test_the_check_of_a_response(
         with pytest.raises(ResponseError) as caught:
             run()
         error = caught.value
-        assert (type(error), error.status, error.url, dict(error.headers)) == (kind, status, URL, headers)
+        assert (type(error), error.status, error.url, dict(error.headers)) == (
+            kind,
+            status,
+            URL,
+            headers,
+        )
         assert error.body == (b"" if "br" in text else b"data: x\n\n")
         assert text in str(error)
         assert "https://example.org:8443/v1/chat" in str(error)
@@ -419,7 +460,10 @@ SMALL, LARGE = [("stream", 1, True)], [("stream", 65536, True)]
     [
         ({"read1": "read1"}, READ1),
         ({"read1": "read1", "_fp": Raw(read1="read1"), "chunked": True}, READ1),
-        ({"read1": "read1", "_fp": object()}, SMALL),  # a fake that reads from an object with `read` alone
+        (
+            {"read1": "read1", "_fp": object()},
+            SMALL,
+        ),  # a fake that reads from an object with `read` alone
         ({"_fp": Raw(read1="read1")}, SMALL),  # before 2.2
         ({"chunked": True}, LARGE),
         ({"read1": "read1", "extension": None}, LARGE),  # urllib3-future

@@ -23,7 +23,17 @@ from sse_stream.adapters import pycurl as for_pycurl
 from sse_stream.adapters import requests as for_requests
 from sse_stream.payloads import ServiceError, aiter_payloads, iter_payloads
 from tests import llm
-from tests.adapters.server import EVENT_STREAM, FAULTS, FRAMINGS, GUARD, Connection, Fault, Server, becomes_true, stream
+from tests.adapters.server import (
+    EVENT_STREAM,
+    FAULTS,
+    FRAMINGS,
+    GUARD,
+    Connection,
+    Fault,
+    Server,
+    becomes_true,
+    stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +68,9 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_the_chats_of_the_readme(name: str, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_chats_of_the_readme(
+    name: str, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
     text, (client, other) = BLOCKS[name]
     protocol = llm.ANTHROPIC if text == ANTHROPIC_BLOCK else llm.OPENAI
     origin = serve(server, protocol)
@@ -72,12 +84,16 @@ def test_the_chats_of_the_readme(name: str, server: Server, capsys: pytest.Captu
     assert json.loads(server.requests[0].body)["stream"] is True
 
 
-def test_the_chat_of_the_readme_says_what_went_wrong(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_chat_of_the_readme_says_what_went_wrong(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
     parts = [llm.OPENAI.delta("Sure"), llm.OPENAI.error]
     code = llm.readme_block("# The whole text").partition("# The whole text")[0]
     code = code.replace("https://example.org", serve(server, llm.OPENAI, stream(parts)))
     exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out.startswith("Sure\nThe answer broke off: the service sent an error: Overloaded;")
+    assert capsys.readouterr().out.startswith(
+        "Sure\nThe answer broke off: the service sent an error: Overloaded;"
+    )
     exec(compile(code.replace("KEY", "WRONG"), "README.md", "exec"), {})
     assert "Incorrect API key" in capsys.readouterr().out
 
@@ -117,7 +133,9 @@ def chat_pycurl(protocol: Protocol, url: str, got: Callable[[str], object]) -> N
     curl.setopt(pycurl.POSTFIELDS, json.dumps(llm.REQUEST))
     curl.setopt(pycurl.ACCEPT_ENCODING, "gzip")
     headers = {**protocol.headers, "Content-Type": "application/json"}
-    with for_pycurl.connect(curl, "POST", url + protocol.path, headers=headers, idle_timeout=GUARD) as events:
+    with for_pycurl.connect(
+        curl, "POST", url + protocol.path, headers=headers, idle_timeout=GUARD
+    ) as events:
         for payload in iter_payloads(events, **protocol.options):
             got(protocol.tokens(payload))
     curl.close()
@@ -125,7 +143,9 @@ def chat_pycurl(protocol: Protocol, url: str, got: Callable[[str], object]) -> N
 
 Chat = Any
 CHATS = [chat_httpx, chat_requests, chat_aiohttp, chat_pycurl]
-each_client = pytest.mark.parametrize("chat", CHATS, ids=lambda chat: chat.__name__.removeprefix("chat_"))
+each_client = pytest.mark.parametrize(
+    "chat", CHATS, ids=lambda chat: chat.__name__.removeprefix("chat_")
+)
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 
@@ -134,7 +154,9 @@ each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("framing", ["chunked", "bytewise", "gzip"])
 def test_a_chat(chat: Chat, protocol: Protocol, framing: str, server: Server) -> None:
     tokens: list[str] = []
-    chat(protocol, serve(server, protocol, stream(protocol.parts, FRAMINGS[framing])), tokens.append)
+    chat(
+        protocol, serve(server, protocol, stream(protocol.parts, FRAMINGS[framing])), tokens.append
+    )
     assert "".join(tokens) == llm.TEXT
 
 
@@ -166,7 +188,11 @@ def test_a_refused_chat(chat: Chat, protocol: Protocol, server: Server) -> None:
 def test_an_error_in_the_stream(chat: Chat, protocol: Protocol, server: Server) -> None:
     tokens: list[str] = []
     with pytest.raises(ServiceError) as info:
-        chat(protocol, serve(server, protocol, stream([protocol.delta("Sure"), protocol.error])), tokens.append)
+        chat(
+            protocol,
+            serve(server, protocol, stream([protocol.delta("Sure"), protocol.error])),
+            tokens.append,
+        )
     assert tokens == ["Sure"]
     assert info.value.message == "Overloaded"
 
@@ -175,10 +201,17 @@ def test_an_error_in_the_stream(chat: Chat, protocol: Protocol, server: Server) 
 @each_protocol
 @pytest.mark.parametrize("cut", ["between events", "inside an event"])
 def test_a_truncated_chat(chat: Chat, protocol: Protocol, cut: str, server: Server) -> None:
-    parts = [protocol.delta("Sure"), protocol.delta("ly")[:-20] if cut == "inside an event" else b""]
+    parts = [
+        protocol.delta("Sure"),
+        protocol.delta("ly")[:-20] if cut == "inside an event" else b"",
+    ]
     tokens: list[str] = []
     with pytest.raises(IncompleteEventError) as info:
-        chat(protocol, serve(server, protocol, stream([part for part in parts if part])), tokens.append)
+        chat(
+            protocol,
+            serve(server, protocol, stream([part for part in parts if part])),
+            tokens.append,
+        )
     assert tokens == ["Sure"]
     assert (info.value.event is not None) == (cut == "inside an event")
 
@@ -198,7 +231,12 @@ def test_a_chat_whose_connection_breaks(chat: Chat, protocol: Protocol, server: 
         tokens.append(token)
         server.acknowledge()
 
-    own = (httpx.RemoteProtocolError, requests.exceptions.ChunkedEncodingError, aiohttp.ClientPayloadError, pycurl.error)
+    own = (
+        httpx.RemoteProtocolError,
+        requests.exceptions.ChunkedEncodingError,
+        aiohttp.ClientPayloadError,
+        pycurl.error,
+    )
     with pytest.raises(own) as info:
         chat(protocol, serve(server, protocol, broken), got)
     assert info.type is dict(zip(CHATS, own, strict=True))[chat]
@@ -212,7 +250,14 @@ def test_a_chat_whose_connection_breaks(chat: Chat, protocol: Protocol, server: 
 def recipe() -> dict[str, Any]:
     """What the README's block defines."""
     namespace: dict[str, Any] = {}
-    exec(compile(llm.readme_block("_make_sse_decoder").partition("\nwith OpenAI(")[0], "README.md", "exec"), namespace)
+    exec(
+        compile(
+            llm.readme_block("_make_sse_decoder").partition("\nwith OpenAI(")[0],
+            "README.md",
+            "exec",
+        ),
+        namespace,
+    )
     return namespace
 
 
@@ -255,7 +300,9 @@ class Chunks:
         self.stream: Any = None
 
     async def start(self, client: Any) -> Chunks:
-        create = client.chat.completions.create if self.sdk.module is openai else client.messages.create
+        create = (
+            client.chat.completions.create if self.sdk.module is openai else client.messages.create
+        )
         request = {**llm.REQUEST}
         created = create(**request)
         self.stream = await created if self.sdk.is_async else created
@@ -380,7 +427,9 @@ def test_a_stream_of_the_sdk_that_is_left_early(sdk: SDK, close: bool, server: S
 
 @pytest.mark.parametrize("base", [openai.AsyncOpenAI, anthropic.AsyncAnthropic])
 @pytest.mark.parametrize("how", ["cancelled", "abandoned", "closed"])
-def test_a_wait_for_the_sdk_that_is_given_up(base: type, how: str, server: Server, recipe: dict[str, Any]) -> None:
+def test_a_wait_for_the_sdk_that_is_given_up(
+    base: type, how: str, server: Server, recipe: dict[str, Any]
+) -> None:
     sdk = SDK(recipe["Decoding"], base, llm.OPENAI if base is openai.AsyncOpenAI else llm.ANTHROPIC)
 
     def silent(connection: Connection) -> None:

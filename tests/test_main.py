@@ -28,12 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMAND = [sys.executable, "-m", "sse_stream"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(sse_stream.__file__).parent.parent), "PYTHONWARNINGS": "error"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(sse_stream.__file__).parent.parent),
+    "PYTHONWARNINGS": "error",
+}
 GUARD = 20  # seconds after which something that should have happened has not
 
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        **options,
+    }
     process: Any = subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, **pipes)
     return process  # type: ignore[no-any-return]
 
@@ -54,7 +63,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", "0"))
-        self.server.requests.append((self.command, self.path, dict(self.headers), self.rfile.read(length)))
+        self.server.requests.append(
+            (self.command, self.path, dict(self.headers), self.rfile.read(length))
+        )
         status, content_type, body = self.server.answers[self.path.partition("?")[0]]
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -106,7 +117,9 @@ def server() -> Iterator[Server]:
 
 
 def test_standard_input_to_json_lines() -> None:
-    code, out, err = run(stdin="event: x\nid: 7\nretry: 5\ndata: é\u2028\x85\x7f\x1b\ndata\n\ndata: end".encode())
+    code, out, err = run(
+        stdin="event: x\nid: 7\nretry: 5\ndata: é\u2028\x85\x7f\x1b\ndata\n\ndata: end".encode()
+    )
     assert (code, err) == (0, "")
     assert parse(out) == [
         {"event": "x", "data": "é\u2028\x85\x7f\x1b\n", "id": "7", "retry": 5},
@@ -177,7 +190,10 @@ def test_a_terminal_gets_a_readable_form_without_control_characters() -> None:
     assert shown == (
         "plain\n[\\x1b]0;title\\x07, id \\x9b2J, retry 5 ms]\n\\x1b[31mred\\u202e\\x00é\t\U0001f468\u200d\U0001f680\nb\n"
     )
-    assert on_terminal("--data", stdin=HOSTILE) == "\\x1b[31mred\\u202e\\x00é\t\U0001f468\u200d\U0001f680\nb\n"
+    assert (
+        on_terminal("--data", stdin=HOSTILE)
+        == "\\x1b[31mred\\u202e\\x00é\t\U0001f468\u200d\U0001f680\nb\n"
+    )
     as_json = on_terminal("--json", stdin=HOSTILE)
     assert json.loads(as_json)["event"] == "\x1b]0;title\x07"
     assert as_json.isascii()
@@ -200,11 +216,24 @@ def test_a_request(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "body.json"
     file.write_bytes(b'{"stream": true}')
     url = server.url("/events")
-    assert run(url, "-H", "Authorization: Bearer é", "-H", "accept:*/*", "--body", f"@{file}")[0] == 0
-    assert run(url, "--body", "@-", "-X", "PUT", "-H", "content-type: text/plain", stdin=b"from stdin")[0] == 0
+    assert (
+        run(url, "-H", "Authorization: Bearer é", "-H", "accept:*/*", "--body", f"@{file}")[0] == 0
+    )
+    assert (
+        run(
+            url, "--body", "@-", "-X", "PUT", "-H", "content-type: text/plain", stdin=b"from stdin"
+        )[0]
+        == 0
+    )
     assert run(url, "--body", "text", "--timeout", "5", "-H", "X-Own: 1", "-H", "x-own: 2")[0] == 0
-    (method, _, headers, body), (method2, _, headers2, body2), (_, _, headers3, body3) = server.requests
-    assert (method, body, headers["Content-Type"]) == ("POST", b'{"stream": true}', "application/json")
+    (method, _, headers, body), (method2, _, headers2, body2), (_, _, headers3, body3) = (
+        server.requests
+    )
+    assert (method, body, headers["Content-Type"]) == (
+        "POST",
+        b'{"stream": true}',
+        "application/json",
+    )
     assert headers["Authorization"].encode("latin-1").decode() == "Bearer é"
     assert headers["Accept"] == "*/*"
     assert (method2, body2, headers2["Content-Type"]) == ("PUT", b"from stdin", "text/plain")
@@ -224,7 +253,8 @@ def test_responses_that_are_no_stream(server: Server) -> None:
     code, out, err = run(server.url("/broken?key=secret"))
     assert (code, out) == (1, "")
     assert (
-        err == f'sse-stream: {server.url("/broken")} answered with status 401 Unauthorized: {{"error": "bad\ufffd[31m key"}}\n'
+        err
+        == f'sse-stream: {server.url("/broken")} answered with status 401 Unauthorized: {{"error": "bad\ufffd[31m key"}}\n'
     )
     code, out, err = run(server.url("/html"))
     assert (code, out) == (1, "")
@@ -276,7 +306,11 @@ def test_closed_standard_streams() -> None:
     for redirection, code in (("<&-", 2), (">&-", 1), ("2>&- nofile", 1)):
         command = f"exec {sys.executable} -m sse_stream {redirection}"
         ran = subprocess.run(
-            ["sh", "-c", command], env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, timeout=GUARD
+            ["sh", "-c", command],
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=GUARD,
         )
         assert (ran.returncode, ran.stdout) == (code, b"")
         assert b"Traceback" not in ran.stderr
@@ -386,8 +420,12 @@ class Standard:
         (["--data"], False, "a\n\x1b\n"),
     ],
 )  # fmt: skip
-def test_in_process(monkeypatch: pytest.MonkeyPatch, arguments: list[str], terminal: bool, expected: str) -> None:
-    standard = Standard(monkeypatch, b"event: x\nid: 7\nretry: 5\ndata: a\n\ndata: \x1b\n\n", terminal)
+def test_in_process(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], terminal: bool, expected: str
+) -> None:
+    standard = Standard(
+        monkeypatch, b"event: x\nid: 7\nretry: 5\ndata: a\n\ndata: \x1b\n\n", terminal
+    )
     assert main(arguments) == 0
     assert standard.output.getvalue().decode() == expected
 
@@ -398,7 +436,9 @@ def test_an_event_without_an_id_in_process(monkeypatch: pytest.MonkeyPatch) -> N
     assert standard.output.getvalue() == b"[x]\na\n"
 
 
-def test_requests_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path) -> None:
+def test_requests_in_process(
+    monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path
+) -> None:
     file = tmp_path / "body"
     file.write_bytes(b"{}")
     url = server.url("/events")
@@ -411,7 +451,9 @@ def test_requests_in_process(monkeypatch: pytest.MonkeyPatch, server: Server, tm
     assert [request[3] for request in server.requests] == [b"in", b"{}", b"text", b""]
 
 
-@pytest.mark.parametrize(("options", "expected"), [([], "a\nb\n"), (["--incomplete", "dispatch"], "a\ncut off\nb\n")])
+@pytest.mark.parametrize(
+    ("options", "expected"), [([], "a\nb\n"), (["--incomplete", "dispatch"], "a\ncut off\nb\n")]
+)
 def test_reconnect_in_process(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -433,11 +475,15 @@ def test_reconnect_in_process(
             return iter(next(answers))
 
     defaults: Any = ReconnectionPolicy.__new__.__defaults__
-    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, 2, 0, *defaults[3:]))  # wait for nothing
+    monkeypatch.setattr(
+        ReconnectionPolicy.__new__, "__defaults__", (0, 2, 0, *defaults[3:])
+    )  # wait for nothing
     answer: Any = Next()
     server.answers["/again"] = answer
     standard = Standard(monkeypatch, b"", False)
-    assert main([server.url("/again"), "--reconnect", "--data", "--last-event-id", "0", *options]) == 0
+    assert (
+        main([server.url("/again"), "--reconnect", "--data", "--last-event-id", "0", *options]) == 0
+    )
     assert standard.output.getvalue().decode() == expected
     assert [request[2].get("Last-Event-Id") for request in server.requests] == ["0", "1", "1", "2"]
     first, second, third = capsys.readouterr().err.splitlines()
@@ -447,7 +493,9 @@ def test_reconnect_in_process(
     assert second.endswith("; connecting again in 0.0 s")
 
 
-def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_in_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["no such file"]) == 1
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -459,7 +507,12 @@ def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ["http://127.0.0.1/", "--last-event-id", "7\n", "--timeout", "5"],
     ):
         assert main(arguments) == 1
-    for wrong in (["file", "--no-check"], ["file", "--reconnect"], ["--timeout", "0"], ["--timeout", "soon"]):
+    for wrong in (
+        ["file", "--no-check"],
+        ["file", "--reconnect"],
+        ["--timeout", "0"],
+        ["--timeout", "soon"],
+    ):
         with pytest.raises(SystemExit):
             main(wrong)
     monkeypatch.setattr(sys, "stderr", None)
@@ -475,7 +528,10 @@ def test_faults_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 0)])
 def test_interrupts_in_process(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: BaseException, code: int
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
 ) -> None:
     def interrupt(*args: object) -> None:
         raise error

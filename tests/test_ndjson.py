@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
 )
 
 
@@ -43,14 +45,24 @@ def take(documents: Iterator[Any]) -> tuple[list[Any], DocumentError | None]:
 
 
 @given(
-    st.lists(st.tuples(JSON, st.sampled_from(["\n", "\r\n", "\n\n", " \n\t\r\n", "\n \n"]), st.booleans())),
+    st.lists(
+        st.tuples(
+            JSON, st.sampled_from(["\n", "\r\n", "\n\n", " \n\t\r\n", "\n \n"]), st.booleans()
+        )
+    ),
     st.lists(st.integers(0, 200)),
     st.booleans(),
     st.booleans(),
 )
-def test_any_cut(lines: list[tuple[Any, str, bool]], cuts: list[int], bom: bool, last: bool) -> None:
-    text = "".join(json.dumps(document, ensure_ascii=escaped) + end for document, end, escaped in lines)
-    stream = (b"\xef\xbb\xbf" if bom else b"") + (text + ("[1]" if last else "")).encode("utf-8", "surrogatepass")
+def test_any_cut(
+    lines: list[tuple[Any, str, bool]], cuts: list[int], bom: bool, last: bool
+) -> None:
+    text = "".join(
+        json.dumps(document, ensure_ascii=escaped) + end for document, end, escaped in lines
+    )
+    stream = (b"\xef\xbb\xbf" if bom else b"") + (text + ("[1]" if last else "")).encode(
+        "utf-8", "surrogatepass"
+    )
     chunks = vectors.cut(stream, [cut % (len(stream) + 1) for cut in cuts])
     expected = [document for document, _, _ in lines] + [[1]] * last
     assert list(iter_documents(chunks)) == expected
@@ -58,7 +70,10 @@ def test_any_cut(lines: list[tuple[Any, str, bool]], cuts: list[int], bom: bool,
     assert asyncio.run(collect(aiter_documents(AsyncChunks(*chunks)))) == expected
 
 
-@given(st.binary(max_size=60) | st.text('[]{}1,"\n\r ', max_size=40).map(str.encode), st.lists(st.integers(0, 60)))
+@given(
+    st.binary(max_size=60) | st.text('[]{}1,"\n\r ', max_size=40).map(str.encode),
+    st.lists(st.integers(0, 60)),
+)
 def test_faults_are_the_same_at_any_cut(stream: bytes, cuts: list[int]) -> None:
     documents, error = take(iter_documents([stream], max_line_size=20))
     chunks = vectors.cut(stream, [cut % (len(stream) + 1) for cut in cuts])
@@ -93,7 +108,10 @@ def test_other_kinds_of_chunk(chunk: Any) -> None:
 
 
 def test_only_lf_ends_a_line() -> None:
-    assert list(iter_documents(['"\u2028\u0085"\r\n[1,\r2]\n'.encode()])) == ["\u2028\u0085", [1, 2]]
+    assert list(iter_documents(['"\u2028\u0085"\r\n[1,\r2]\n'.encode()])) == [
+        "\u2028\u0085",
+        [1, 2],
+    ]
 
 
 def test_loads() -> None:
@@ -131,7 +149,12 @@ def test_what_is_no_document(line: bytes, hint: str, end: bytes) -> None:
 def test_the_error_can_be_pickled() -> None:
     _, error = take(iter_documents([b"nonsense"]))
     copy = pickle.loads(pickle.dumps(error))
-    assert (type(copy), str(copy), copy.line_number, copy.start) == (DocumentError, str(error), 1, "nonsense")
+    assert (type(copy), str(copy), copy.line_number, copy.start) == (
+        DocumentError,
+        str(error),
+        1,
+        "nonsense",
+    )
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
@@ -159,7 +182,9 @@ def test_the_bound(bom: bytes, size: int) -> None:
 def test_a_byte_order_mark_is_larger_than_the_bound(limit: int, size: int) -> None:
     """What may become one is no content before it is known to be none."""
     stream = b"\xef\xbb\xbf1\n2\n"
-    assert list(iter_documents([stream[i : i + size] for i in range(0, 7, size)], max_line_size=limit)) == [1, 2]
+    assert list(
+        iter_documents([stream[i : i + size] for i in range(0, 7, size)], max_line_size=limit)
+    ) == [1, 2]
     _, error = take(iter_documents([b"\xef\xbb", b"1"], max_line_size=limit))
     assert error is not None
     assert error.line_number == 1

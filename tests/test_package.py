@@ -49,7 +49,11 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             yield node.module or "", False
         elif isinstance(node, ast.ImportFrom):
             assert node.level <= depth, f"{path}: an import leaves the package"
-            inside = [] if node.level == depth else list(path.relative_to(PACKAGE).parts[: depth - node.level])
+            inside = (
+                []
+                if node.level == depth
+                else list(path.relative_to(PACKAGE).parts[: depth - node.level])
+            )
             base = [*inside, *(node.module or "").split(".")] if node.module else inside
             names = [node.module] if node.module else [alias.name for alias in node.names]
             for name in names:
@@ -90,7 +94,11 @@ def test_all_names_what_is_defined(path: Path) -> None:
     name = module_name(path)
     if name == "__main__":
         return
-    dotted = sse_stream.__name__ if name == "__init__" else f"{sse_stream.__name__}.{name.removesuffix('.__init__')}"
+    dotted = (
+        sse_stream.__name__
+        if name == "__init__"
+        else f"{sse_stream.__name__}.{name.removesuffix('.__init__')}"
+    )
     module = importlib.import_module(dotted)
     public = {
         key
@@ -102,7 +110,9 @@ def test_all_names_what_is_defined(path: Path) -> None:
     if name == "__init__":
         assert public == set()
     elif public:
-        assert public - exported <= {"Opening", "AsyncOpening"}, "what connect returns is not made by hand"
+        assert public - exported <= {"Opening", "AsyncOpening"}, (
+            "what connect returns is not made by hand"
+        )
 
 
 def test_the_public_names() -> None:
@@ -117,9 +127,15 @@ def test_the_public_names() -> None:
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_public_things_have_docstrings(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    classes = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
     for node in [*tree.body, *(member for kind in classes for member in kind.body)]:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
+        if isinstance(
+            node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        ) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{node.name} has no docstring"
 
 
@@ -129,25 +145,53 @@ def test_functions_are_short(path: Path) -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
-            hot_loop = node.name == "_decode"  # a call for each line would cost as much as the rest of the work on it
+            hot_loop = (
+                node.name == "_decode"
+            )  # a call for each line would cost as much as the rest of the work on it
             assert lines <= 40 or hot_loop, f"{node.name} has {lines} lines"
 
 
 def run(program: str, *options: str) -> str:
     path = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n"
-    ran = subprocess.run([sys.executable, *options, "-c", path + program], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, *options, "-c", path + program], capture_output=True, text=True, check=True
+    )
     return ran.stdout
 
 
 def test_importing_loads_no_client_and_nothing_heavy() -> None:
     loaded = set(run("import sse_stream\nprint(*sys.modules)", "-I", "-S").split())
     assert "sse_stream.streams" in loaded
-    heavy = {"asyncio", "ssl", "json", "typing", "socket", "http", "urllib", "re", "contextlib", "email", "logging"}
+    heavy = {
+        "asyncio",
+        "ssl",
+        "json",
+        "typing",
+        "socket",
+        "http",
+        "urllib",
+        "re",
+        "contextlib",
+        "email",
+        "logging",
+    }
     assert not loaded & {*heavy, "aiohttp", "httpx", "httpx2", "pycurl", "requests", "urllib3"}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name == "adapters"], ids=module_name)
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.parent.name == "adapters"], ids=module_name
+)
 def test_importing_an_adapter_imports_no_client(path: Path) -> None:
     name = module_name(path).removesuffix(".__init__")
     loaded = set(run(f"import sse_stream.{name}\nprint(*sys.modules)", "-I").split())
-    assert not loaded & {"aiohttp", "httpx", "httpx2", "pycurl", "requests", "urllib3", "asyncio", "ssl", "http.client"}
+    assert not loaded & {
+        "aiohttp",
+        "httpx",
+        "httpx2",
+        "pycurl",
+        "requests",
+        "urllib3",
+        "asyncio",
+        "ssl",
+        "http.client",
+    }

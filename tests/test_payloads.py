@@ -22,11 +22,25 @@ from sse_stream import (
     SSEError,
 )
 from sse_stream.adapters.urllib import connect
-from sse_stream.payloads import PayloadError, ServiceError, aiter_payloads, is_service_error, iter_payloads
+from sse_stream.payloads import (
+    PayloadError,
+    ServiceError,
+    aiter_payloads,
+    is_service_error,
+    iter_payloads,
+)
 from tests import vectors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterator,
+        Sequence,
+    )
 
 Event = ServerSentEvent
 ONE, TWO, DONE = Event(data="1"), Event(data="2"), Event(data="[DONE]")
@@ -102,7 +116,12 @@ async def aread(payloads: Any) -> Outcome:
     return got, error
 
 
-def read_both(*items: Any, chunks: bool = False, decoder: Callable[[], SSEDecoder] = SSEDecoder, **options: Any) -> Outcome:
+def read_both(
+    *items: Any,
+    chunks: bool = False,
+    decoder: Callable[[], SSEDecoder] = SSEDecoder,
+    **options: Any,
+) -> Outcome:
     """Read events, or chunks by way of the streams, on both sides: they must agree, and close what they read from."""
     source, asource = Source(*items), AsyncSource(*items)
     events: Any = EventStream(source, decoder=decoder()) if chunks else source
@@ -118,12 +137,20 @@ def read_both(*items: Any, chunks: bool = False, decoder: Callable[[], SSEDecode
 # Properties. A stream is made of items, and a few lines say what must come of them.
 
 documents = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
 good = documents.filter(lambda payload: not is_service_error(Event(), payload))
-lines = st.text().map(lambda text: "".join(c for c in text if c not in "\r\n\0\ufeff" and not "\ud800" <= c <= "\udfff"))
+lines = st.text().map(
+    lambda text: "".join(
+        c for c in text if c not in "\r\n\0\ufeff" and not "\ud800" <= c <= "\udfff"
+    )
+)
 
 
 def refused(text: str) -> bool:
@@ -136,18 +163,28 @@ def refused(text: str) -> bool:
 
 items = st.one_of(
     st.tuples(st.just("payload"), good.map(json.dumps)),
-    st.tuples(st.just("nothing"), st.sampled_from([": comment\n\n", "data\n\n", "id: 7\n\n", "event: x\ndata:\n\n", "\n"])),
+    st.tuples(
+        st.just("nothing"),
+        st.sampled_from([": comment\n\n", "data\n\n", "id: 7\n\n", "event: x\ndata:\n\n", "\n"]),
+    ),
     st.tuples(st.just("done"), st.sampled_from(["[DONE]", " [DONE] "])),
     st.tuples(st.just("junk"), lines.filter(refused)),
-    st.tuples(st.just("error"), documents.map(lambda payload: json.dumps({"error": {"message": "no", "x": payload}}))),
+    st.tuples(
+        st.just("error"),
+        documents.map(lambda payload: json.dumps({"error": {"message": "no", "x": payload}})),
+    ),
 )
 
 
 def wire(stream: Sequence[tuple[str, str]]) -> bytes:
-    return "".join(text if kind == "nothing" else f"data: {text}\n\n" for kind, text in stream).encode()
+    return "".join(
+        text if kind == "nothing" else f"data: {text}\n\n" for kind, text in stream
+    ).encode()
 
 
-def expected(stream: Sequence[tuple[str, str]], *, require_done: bool) -> tuple[list[Any], type[Exception] | None]:
+def expected(
+    stream: Sequence[tuple[str, str]], *, require_done: bool
+) -> tuple[list[Any], type[Exception] | None]:
     payloads: list[Any] = []
     for kind, text in stream:
         if kind == "payload":
@@ -160,7 +197,9 @@ def expected(stream: Sequence[tuple[str, str]], *, require_done: bool) -> tuple[
 
 
 @given(st.lists(items), st.booleans(), st.data())
-def test_any_stream_at_any_cuts(stream: list[tuple[str, str]], require_done: bool, data: st.DataObject) -> None:
+def test_any_stream_at_any_cuts(
+    stream: list[tuple[str, str]], require_done: bool, data: st.DataObject
+) -> None:
     whole = wire(stream)
     cuts = data.draw(st.lists(st.integers(0, len(whole)), max_size=6))
     got, error = read_both(*vectors.cut(whole, cuts), chunks=True, require_done=require_done)
@@ -206,7 +245,9 @@ def test_the_mark_ends_them_and_nothing_is_read_after_it() -> None:
 def test_a_mark_of_ones_own() -> None:
     assert read_both(ONE, Event(data="END"), TWO, done="END", require_done=True) == ([1], None)
     assert read_both(ONE, Event(data="END"), TWO, done=" END ") == ([1], None)
-    assert read_both(ONE, TWO, Event(data="3"), done=lambda event: event.data == "2", require_done=True) == ([1, 2], None)
+    assert read_both(
+        ONE, TWO, Event(data="3"), done=lambda event: event.data == "2", require_done=True
+    ) == ([1, 2], None)
     got, error = read_both(ONE, DONE, done="END")
     assert got == [1]
     assert isinstance(error, PayloadError)
@@ -259,7 +300,9 @@ def test_an_event_that_the_end_cuts_off_is_no_bad_payload_but_a_truncation(cut: 
 
 def test_a_bad_payload_before_an_unfinished_event_is_one() -> None:
     for decoder in (SSEDecoder, lambda: SSEDecoder(incomplete="raise")):
-        got, error = read_both(b"data: 1\n\ndata: no\n\ndata: {", chunks=True, decoder=decoder, require_done=True)
+        got, error = read_both(
+            b"data: 1\n\ndata: no\n\ndata: {", chunks=True, decoder=decoder, require_done=True
+        )
         assert got == [1]
         assert isinstance(error, PayloadError)
         assert error.event.data == "no"
@@ -269,7 +312,12 @@ def test_a_bad_payload_before_a_fault_of_the_decoder_is_one() -> None:
     def decoder() -> SSEDecoder:
         return SSEDecoder(on_comment=lambda comment: 1 // 0)
 
-    got, error = read_both(b"data: 1\n\ndata: no\n\ndata: {\n: comment\n", chunks=True, decoder=decoder, require_done=True)
+    got, error = read_both(
+        b"data: 1\n\ndata: no\n\ndata: {\n: comment\n",
+        chunks=True,
+        decoder=decoder,
+        require_done=True,
+    )
     assert got == [1]
     assert isinstance(error, PayloadError)
 
@@ -277,7 +325,9 @@ def test_a_bad_payload_before_a_fault_of_the_decoder_is_one() -> None:
 def test_an_unfinished_mark_counts_unless_the_decoder_drops_it() -> None:
     stream = (b"data: 1\n\n", b"data: [DONE]")
     assert read_both(*stream, chunks=True, require_done=True) == ([1], None)
-    discard = read_both(*stream, chunks=True, require_done=True, decoder=lambda: SSEDecoder(incomplete="discard"))
+    discard = read_both(
+        *stream, chunks=True, require_done=True, decoder=lambda: SSEDecoder(incomplete="discard")
+    )
     assert isinstance(discard[1], IncompleteEventError)
 
 
@@ -300,7 +350,9 @@ def test_the_first_error_matters_more_than_one_of_closing() -> None:
             raise OSError("cannot close")
 
     assert isinstance(read(iter_payloads(Stubborn(Event(data="no"))))[1], PayloadError)
-    assert isinstance(asyncio.run(aread(aiter_payloads(AsyncStubborn(Event(data="no")))))[1], PayloadError)
+    assert isinstance(
+        asyncio.run(aread(aiter_payloads(AsyncStubborn(Event(data="no")))))[1], PayloadError
+    )
     payloads = iter_payloads(Stubborn(ONE), done=lambda event: True)
     with pytest.raises(OSError, match="cannot close"):
         next(payloads)
@@ -322,7 +374,9 @@ def test_where_and_what_a_bad_payload_is() -> None:
     assert (error.event, error.number) == (bad, 3)
     assert isinstance(error.__cause__, json.JSONDecodeError)
     assert error.reason == str(error.__cause__)
-    assert str(error).startswith('event 3 is not JSON (Expecting value: line 1 column 7 (char 6)): {"a": nope, ')
+    assert str(error).startswith(
+        'event 3 is not JSON (Expecting value: line 1 column 7 (char 6)): {"a": nope, '
+    )
     check_error(error)
 
 
@@ -391,7 +445,8 @@ def test_the_message_of_an_error(data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [("Overloaded", "Overloaded"), ('"Overloaded"', "Overloaded"), ("", ""), ("[1]", "[1]")]
+    ("data", "message"),
+    [("Overloaded", "Overloaded"), ('"Overloaded"', "Overloaded"), ("", ""), ("[1]", "[1]")],
 )
 def test_an_event_of_the_type_error_is_one_whatever_its_data(data: str, message: str) -> None:
     _, error = read_both(ONE, Event("error", data))
@@ -402,14 +457,20 @@ def test_an_event_of_the_type_error_is_one_whatever_its_data(data: str, message:
     check_error(error)
 
 
-@pytest.mark.parametrize("data", ['{"error": null}', '{"error": ""}', '{"error": {}}', '{"type": ["error"]}', '"error"', "[]"])
+@pytest.mark.parametrize(
+    "data",
+    ['{"error": null}', '{"error": ""}', '{"error": {}}', '{"type": ["error"]}', '"error"', "[]"],
+)
 def test_what_is_no_error(data: str) -> None:
     assert read_both(Event(data=data)) == ([json.loads(data)], None)
 
 
 def test_errors_may_be_payloads() -> None:
     reply = '{"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "Method not found"}}'
-    assert read_both(Event(data=reply), Event("error", "2"), is_error=None) == ([json.loads(reply), 2], None)
+    assert read_both(Event(data=reply), Event("error", "2"), is_error=None) == (
+        [json.loads(reply), 2],
+        None,
+    )
     assert isinstance(read_both(Event("error", "no"), is_error=None)[1], PayloadError)
     assert read_both(Event("error", ""), is_error=None) == ([], None)
 
@@ -452,8 +513,15 @@ def test_recorded_services(name: str) -> None:
 
 
 def test_a_priming_event_is_no_payload() -> None:
-    (case,) = [case for case in vectors.load("services.json") if case.name == "mcp-priming-event-with-empty-data"]
-    assert read_both(case.stream, chunks=True) == ([{"jsonrpc": "2.0", "id": 2, "result": {}}], None)
+    (case,) = [
+        case
+        for case in vectors.load("services.json")
+        if case.name == "mcp-priming-event-with-empty-data"
+    ]
+    assert read_both(case.stream, chunks=True) == (
+        [{"jsonrpc": "2.0", "id": 2, "result": {}}],
+        None,
+    )
 
 
 # What may be passed.
@@ -463,7 +531,13 @@ def test_any_events() -> None:
     def generate() -> Generator[ServerSentEvent, None, None]:
         yield from (ONE, TWO)
 
-    for events in ([ONE, TWO], (ONE, TWO), iter([ONE, TWO]), generate(), EventStream([b"data: 1\n\ndata: 2"])):
+    for events in (
+        [ONE, TWO],
+        (ONE, TWO),
+        iter([ONE, TWO]),
+        generate(),
+        EventStream([b"data: 1\n\ndata: 2"]),
+    ):
         assert list(iter_payloads(events)) == [1, 2]
 
 
@@ -571,7 +645,9 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("options", "kind", "message"), OPTIONS)
-def test_options_that_cannot_work(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_options_that_cannot_work(
+    options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
     with pytest.raises(kind, match=message):
         iter_payloads(Source(), **options)
     with pytest.raises(kind, match=message):
@@ -665,7 +741,9 @@ class Endless:
 def test_closing_while_another_task_waits(require_done: bool) -> None:
     async def main() -> None:
         response = Endless()
-        payloads = aiter_payloads(AsyncEventStream(response, response=response), require_done=require_done)
+        payloads = aiter_payloads(
+            AsyncEventStream(response, response=response), require_done=require_done
+        )
         assert await anext(payloads) == 1
         task = asyncio.ensure_future(aread(payloads))
         await response.waits.wait()

@@ -51,17 +51,24 @@ def proxy() -> Iterator[Proxy]:
     (code,) = [token.content for token in BLOCKS if "class Relay" in token.content]
     names: dict[str, Any] = {}
     with Server() as upstream:
-        exec(compile(code.replace("https://example.org", upstream.origin), "README.md", "exec"), names)
+        exec(
+            compile(code.replace("https://example.org", upstream.origin), "README.md", "exec"),
+            names,
+        )
         client = names["client"]
         with Uvicorn(names["app"]) as service:
-            yield Proxy(service.url, upstream, names["ledger"], lambda url: setattr(client, "base_url", url))
+            yield Proxy(
+                service.url, upstream, names["ledger"], lambda url: setattr(client, "base_url", url)
+            )
             asyncio.run_coroutine_threadsafe(client.aclose(), service._loop).result(GUARD)
 
 
 def test_the_proxy_passes_events_on_at_once(proxy: Proxy) -> None:
     parts = [b": hello\n\n", ONE, TWO, USED, b"data: [DONE]\n\n"]
     proxy.upstream.url(stream(parts, lock_step=True), "/chat")
-    with httpx.stream("POST", proxy.url + "/chat?a=b&c", content=b"{}", headers={"Authorization": "Bearer KEY"}) as response:
+    with httpx.stream(
+        "POST", proxy.url + "/chat?a=b&c", content=b"{}", headers={"Authorization": "Bearer KEY"}
+    ) as response:
         chunks = response.iter_bytes()
         for part in parts:
             assert next(chunks) == part
@@ -70,13 +77,18 @@ def test_the_proxy_passes_events_on_at_once(proxy: Proxy) -> None:
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
     assert proxy.entry() == ("/chat", "complete", len(b"".join(parts)), 42)
     (request,) = proxy.upstream.requests
-    assert (request.method, request.target.partition("?")[0], request.body) == ("POST", "/chat", b"{}")
+    assert (request.method, request.target.partition("?")[0], request.body) == (
+        "POST",
+        "/chat",
+        b"{}",
+    )
     assert request.target.partition("?")[2] in ("a=b&c=", "a=b&c")
     assert request.header("Authorization") == b"Bearer KEY"
 
 
 @pytest.mark.parametrize(
-    ("status", "content_type"), [(200, "application/json"), (429, "application/problem+json; charset=utf-8")]
+    ("status", "content_type"),
+    [(200, "application/json"), (429, "application/problem+json; charset=utf-8")],
 )
 def test_the_proxy_passes_other_replies_on(proxy: Proxy, status: int, content_type: str) -> None:
     body = b'{\n"data": 1}'
@@ -120,7 +132,9 @@ def test_the_proxy_passes_comments_on_against_an_idle_limit(proxy: Proxy) -> Non
 
     proxy.upstream.url(pings, "/chat")
     begin = time.monotonic()
-    with httpx.stream("GET", proxy.url + "/chat", timeout=httpx.Timeout(GUARD, read=limit)) as response:
+    with httpx.stream(
+        "GET", proxy.url + "/chat", timeout=httpx.Timeout(GUARD, read=limit)
+    ) as response:
         assert b"".join(response.iter_bytes()) == b": ping\n\n" * count + USED
     assert time.monotonic() - begin > limit
     assert proxy.entry()[1:] == ("complete", 8 * count + len(USED), 42)

@@ -32,7 +32,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = [token for token in MarkdownIt().parse(README) if token.type == "fence"]
 PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python"]
-tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # pytest needs it there, too
+tomllib: Any = importlib.import_module(
+    "tomllib" if sys.version_info >= (3, 11) else "tomli"
+)  # pytest needs it there, too
 DESCRIPTION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["readme"]["text"]
 
 
@@ -60,12 +62,16 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"".join(protocol.parts))
             return
         if lines:
-            self.wfile.write(b'{"message": {"content": "Hel"}}\n{"message": {"content": "lo"}, "done": true}\n')
+            self.wfile.write(
+                b'{"message": {"content": "Hel"}}\n{"message": {"content": "lo"}, "done": true}\n'
+            )
             return
         encoder = SSEEncoder()
         self.wfile.write(encoder.comment("hello"))
         for i, text in enumerate("abc"):
-            self.wfile.write(encoder.encode(ServerSentEvent(data=f'{{"text": "{text}"}}', id=str(i + 1))))
+            self.wfile.write(
+                encoder.encode(ServerSentEvent(data=f'{{"text": "{text}"}}', id=str(i + 1)))
+            )
 
     do_POST = do_GET
 
@@ -85,12 +91,18 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("line", PYTHON, ids=lambda line: f"line {line}")
 def test_every_python_block_runs(
-    line: int, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: int,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (code,) = [token.content for token in BLOCKS if token.map and token.map[0] + 1 == line]
     monkeypatch.chdir(tmp_path)
     defaults: Any = ReconnectionPolicy.__new__.__defaults__
-    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:]))  # connect again at once
+    monkeypatch.setattr(
+        ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:])
+    )  # connect again at once
     (tmp_path / "recorded.txt").write_bytes(b"data: recorded\n\n")
     run_as_pasted("\n" * line + code, url)
     assert "print(" not in code or capsys.readouterr().out
@@ -98,7 +110,10 @@ def test_every_python_block_runs(
 
 def run_as_pasted(code: str, url: str) -> None:
     """Run a block as it is, but for the host, which is a server of ours."""
-    exec(compile(code.replace("https://example.org", url), "README.md", "exec"), {"__name__": "__main__"})
+    exec(
+        compile(code.replace("https://example.org", url), "README.md", "exec"),
+        {"__name__": "__main__"},
+    )
 
 
 def test_the_description_on_pypi(url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +123,11 @@ def test_the_description_on_pypi(url: str, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.count("message {") == 3
     for module in re.findall(r"\.(\w+)", block.content.partition("#")[2].partition("\n")[0]):
         assert importlib.import_module(f"sse_stream.adapters.{module}").__all__, module
-    promise, *_ = [token.content for token in MarkdownIt().parse(README) if token.type == "inline" and ":" in token.content]
+    promise, *_ = [
+        token.content
+        for token in MarkdownIt().parse(README)
+        if token.type == "inline" and ":" in token.content
+    ]
     assert promise in DESCRIPTION
     assert "`pip install sse-stream`" in README
     assert "python3 -m sse_stream --demo" in README
@@ -124,13 +143,17 @@ def test_the_description_on_pypi(url: str, capsys: pytest.CaptureFixture[str]) -
         ("/nothing-here", "404 text/html;charset=utf-8", 0),
     ],
 )
-def test_progress(path: str, head: str, events: int, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress(
+    path: str, head: str, events: int, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Status and type come first, then the chunks, and each body, of events or not, is known to have come to its end."""
     (code,) = [token.content for token in BLOCKS if "bytes more" in token.content]
     run_as_pasted(code.replace("/events", path), url)
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first == head
-    assert re.match(rf"TeeOutcome\(state='complete', error=None, bytes=\d+, events={events}, ", last)
+    assert re.match(
+        rf"TeeOutcome\(state='complete', error=None, bytes=\d+, events={events}, ", last
+    )
     shown = [line for line in lines if not line.endswith(" bytes more")]
     assert len(lines) > len(shown) == events
 
@@ -140,7 +163,9 @@ def test_code_comes_early() -> None:
 
 
 def test_the_first_screen_has_the_two_commands() -> None:
-    commands = [token for token in BLOCKS if token.info == "console" and (token.map or [99])[0] < 40]
+    commands = [
+        token for token in BLOCKS if token.info == "console" and (token.map or [99])[0] < 40
+    ]
     text = "".join(token.content for token in commands)
     assert "python3 -m sse_stream --demo\n" in text
     assert "pytest" in text
@@ -160,7 +185,8 @@ def test_what_it_links_to_exists() -> None:
         root = Path(sse_stream.__file__).parent.parent if target.startswith("sse_stream/") else ROOT
         assert (root / target).exists(), target
     headings = [
-        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)", README, re.MULTILINE)
+        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)", README, re.MULTILINE)
     ]
     anchors = re.findall(r"\]\(#([^)]+)\)", README)
     assert anchors
@@ -170,12 +196,20 @@ def test_what_it_links_to_exists() -> None:
 def rows(first: str) -> list[list[str]]:
     """Return the cells of the table whose head begins with this cell."""
     (table,) = [part for part in README.split("\n\n") if part.startswith(f"| {first} |")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()[2:]]
+    return [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in table.splitlines()[2:]
+    ]
 
 
 def test_the_table_of_the_adapters() -> None:
-    shown = {module.strip("`").rpartition(".")[2]: (sync, asynchronous) for _, sync, asynchronous, module in rows("client")}
-    assert shown.keys() == {file.stem for file in Path(adapters.__file__).parent.glob("*.py")} - {"__init__"}
+    shown = {
+        module.strip("`").rpartition(".")[2]: (sync, asynchronous)
+        for _, sync, asynchronous, module in rows("client")
+    }
+    assert shown.keys() == {file.stem for file in Path(adapters.__file__).parent.glob("*.py")} - {
+        "__init__"
+    }
     for name, cells in shown.items():
         public = set(importlib.import_module(f"{adapters.__name__}.{name}").__all__)
         for cell, verbs in zip(cells, (SYNC, {f"a{verb}" for verb in SYNC}), strict=True):

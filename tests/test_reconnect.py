@@ -96,7 +96,10 @@ class Script:
             raise answer
         status = answer if isinstance(answer, int) else 200
         decoder = SSEDecoder(last_event_id=last_event_id, incomplete="discard")
-        return ([] if isinstance(answer, int) else answer), {"decoder": decoder, "response": Response(status)}
+        return ([] if isinstance(answer, int) else answer), {
+            "decoder": decoder,
+            "response": Response(status),
+        }
 
     def connect(self, last_event_id: str) -> EventStream:
         parts, options = self._answer(last_event_id)
@@ -131,7 +134,9 @@ class Side:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def read(self, script: Script, limit: int = 10**6, **options: Any) -> tuple[list[str], BaseException | None]:
+    def read(
+        self, script: Script, limit: int = 10**6, **options: Any
+    ) -> tuple[list[str], BaseException | None]:
         """Return the data of the events, and the error that ended the source; `self.source` is the source."""
         clock = options.setdefault("clock", Clock())
         self.clock = clock
@@ -154,7 +159,9 @@ class Side:
             return trio.run(self._read, script, limit, data, options)
         return asyncio.run(self._read(script, limit, data, options))
 
-    async def _read(self, script: Script, limit: int, data: list[str], options: Any) -> tuple[list[str], BaseException | None]:
+    async def _read(
+        self, script: Script, limit: int, data: list[str], options: Any
+    ) -> tuple[list[str], BaseException | None]:
         self.source = AsyncEventSource(script.aconnect, sleep=self.clock.asleep, **options)
         try:
             async with self.source as events:
@@ -261,7 +268,9 @@ def test_max_elapsed_counts_from_the_start_and_may_be_reached() -> None:
 
 def test_max_elapsed_counts_the_time_without_a_connection_since_the_last_event() -> None:
     clock = Clock()
-    state = ReconnectionPolicy(initial=4, factor=1, jitter=0, max_elapsed=10, max_attempts=None).start(clock=clock)
+    state = ReconnectionPolicy(
+        initial=4, factor=1, jitter=0, max_elapsed=10, max_attempts=None
+    ).start(clock=clock)
     assert state.failed() == 4
     clock.now += 4
     state.connected()
@@ -283,7 +292,13 @@ def test_max_elapsed_counts_the_time_without_a_connection_since_the_last_event()
     st.integers(),
 )  # fmt: skip
 def test_a_delay_is_never_below_what_the_server_asks_nor_above_what_the_jitter_allows(
-    told: list[str], initial: float, maximum: float, jitter: float, retry: int | None, after: float | None, seed: int
+    told: list[str],
+    initial: float,
+    maximum: float,
+    jitter: float,
+    retry: int | None,
+    after: float | None,
+    seed: int,
 ) -> None:
     policy = ReconnectionPolicy(initial=initial, maximum=maximum, jitter=jitter, max_attempts=None)
     runs: list[list[float]] = []
@@ -296,7 +311,11 @@ def test_a_delay_is_never_below_what_the_server_asks_nor_above_what_the_jitter_a
                 state.connected()
             else:
                 failed = what == "fail"
-                delay = state.failed(retry=retry, retry_after=after) if failed else state.ended(retry=retry)
+                delay = (
+                    state.failed(retry=retry, retry_after=after)
+                    if failed
+                    else state.ended(retry=retry)
+                )
                 assert delay != "stop"
                 least = max((retry or 0) / 1000, (after or 0) if failed else 0)
                 assert least <= delay <= max(least, maximum) * (1 + jitter) * 1.000001
@@ -306,7 +325,9 @@ def test_a_delay_is_never_below_what_the_server_asks_nor_above_what_the_jitter_a
 
 
 def test_jitter_adds_a_random_share() -> None:
-    state = ReconnectionPolicy(jitter=0.5, factor=1).start(random=iter([0.0, 0.5, 1.0]).__next__, clock=Clock())
+    state = ReconnectionPolicy(jitter=0.5, factor=1).start(
+        random=iter([0.0, 0.5, 1.0]).__next__, clock=Clock()
+    )
     assert [state.failed() for _ in range(3)] == [1, 1.25, 1.5]
     delays = {ReconnectionPolicy().start().failed() for _ in range(20)}
     assert len(delays) > 1
@@ -355,7 +376,10 @@ def test_resumes_after_a_broken_connection_and_drops_what_it_left_unfinished(sid
     broken = OSError("reset")
     script = Script(
         [b"id: 1\ndata: a\n\nid: 2\ndata: hal", broken],
-        [b"data: b\n\n", b"id: 3\n\ndata: cut"],  # an ID without data counts, and the end cuts off an event
+        [
+            b"data: b\n\n",
+            b"id: 3\n\ndata: cut",
+        ],  # an ID without data counts, and the end cuts off an event
         [b"id\n\ndata: c\n\n"],
     )
     assert side.read(script) == (["a", "b", "c"], None)
@@ -385,8 +409,16 @@ def test_a_stream_that_does_not_start_from_the_id(side: Side) -> None:
         def _answer(self, last_event_id: str) -> tuple[list[Any], dict[str, Any]]:
             return super()._answer(last_event_id)[0], {}
 
-    script = Careless([b"id: 1\ndata: a\n\n", OSError()], [b"data: b\n\n", OSError()], [b"id: 2\ndata: c\n\n"], [b""])
-    assert side.read(script, policy=CALM._replace(max_attempts=1), limit=3) == (["a", "b", "c"], None)
+    script = Careless(
+        [b"id: 1\ndata: a\n\n", OSError()],
+        [b"data: b\n\n", OSError()],
+        [b"id: 2\ndata: c\n\n"],
+        [b""],
+    )
+    assert side.read(script, policy=CALM._replace(max_attempts=1), limit=3) == (
+        ["a", "b", "c"],
+        None,
+    )
     assert script.ids == ["", "1", "1"]
     assert side.source.last_event_id == "2"
 
@@ -480,7 +512,9 @@ def test_the_last_error_is_raised_when_the_attempts_are_spent(side: Side) -> Non
 
 
 def test_max_elapsed(side: Side) -> None:
-    data, error = side.read(Script(then=OSError("down")), policy=CALM._replace(max_elapsed=10, max_attempts=None))
+    data, error = side.read(
+        Script(then=OSError("down")), policy=CALM._replace(max_elapsed=10, max_attempts=None)
+    )
     assert (data, str(error)) == ([], "down")
     assert side.clock.slept == [1, 2, 4]
     assert side.read(Script(then=[b""]), policy=CALM._replace(max_elapsed=10)) == ([], None)
@@ -535,7 +569,10 @@ def test_callbacks_and_the_present_stream(side: Side) -> None:
     def on_disconnect(error: Exception | None, delay: float | None) -> None:
         log.append((type(error).__name__, delay, side.source.stream))
 
-    assert side.read(script, on_connect=on_connect, on_disconnect=on_disconnect) == (["a", "b"], None)
+    assert side.read(script, on_connect=on_connect, on_disconnect=on_disconnect) == (
+        ["a", "b"],
+        None,
+    )
     first, second, last = script.streams
     assert log == [
         ("connect", first, True), ("NoneType", 1.0, None), ("OSError", 2.0, None),
@@ -586,7 +623,9 @@ class Manager:
 
     def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
         self.left.append(exc)
-        self.details.append((exc_type, traceback is (exc.__traceback__ if isinstance(exc, BaseException) else None)))
+        self.details.append(
+            (exc_type, traceback is (exc.__traceback__ if isinstance(exc, BaseException) else None))
+        )
         if self.fault:
             raise self.fault
 
@@ -617,7 +656,11 @@ def test_the_context_manager_is_left_with_what_broke_the_connection(side: Side) 
     script = Managers([b"data: a\n\n", error], [b"data: b\n\n"])
     assert side.read(script) == (["a", "b"], None)
     assert [manager.left for manager in script.managers] == [[error], [None], [None]]
-    assert [manager.details for manager in script.managers] == [[(OSError, True)], [(None, True)], [(None, True)]]
+    assert [manager.details for manager in script.managers] == [
+        [(OSError, True)],
+        [(None, True)],
+        [(None, True)],
+    ]
 
 
 def test_a_context_manager_that_fails_to_be_left(side: Side) -> None:
@@ -684,8 +727,13 @@ class Resuming(Script):
             return super()._answer(last_event_id)
         if choose.random() < 0.1:
             self.ids.append(last_event_id)
-            raise choose.choice([OSError("no connection"), status_error(503), status_error(429, Retry_After="2")])
-        body = b"".join(b"id: %d\ndata: %d\ndata: more\n\n" % (i, i) for i in range(start + 1, self.count + 1)[:8])
+            raise choose.choice(
+                [OSError("no connection"), status_error(503), status_error(429, Retry_After="2")]
+            )
+        body = b"".join(
+            b"id: %d\ndata: %d\ndata: more\n\n" % (i, i)
+            for i in range(start + 1, self.count + 1)[:8]
+        )
         body = body[: choose.randrange(len(body) + 1)]
         cuts = sorted(choose.randrange(len(body) + 1) for _ in range(3))
         parts: list[Any] = [body[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
@@ -706,7 +754,9 @@ def test_stopping_anywhere_and_resuming_with_a_new_source(side: Side) -> None:
     script, last = Resuming(300, 5), ""
     data: list[str] = []
     while len(data) < 300:
-        got, error = side.read(script, limit=7, last_event_id=last, policy=CALM._replace(max_attempts=100))
+        got, error = side.read(
+            script, limit=7, last_event_id=last, policy=CALM._replace(max_attempts=100)
+        )
         assert error is None
         data += got
         last = side.source.last_event_id
@@ -759,7 +809,9 @@ class Blocking:
 
 def read_blocked(source: EventSource, blocking: Blocking) -> tuple[threading.Thread, list[str]]:
     got: list[str] = []
-    thread = threading.Thread(target=lambda: got.extend(event.data for event in source), daemon=True)
+    thread = threading.Thread(
+        target=lambda: got.extend(event.data for event in source), daemon=True
+    )
     thread.start()
     assert blocking.reached.wait(GUARD)
     return thread, got
@@ -941,7 +993,9 @@ def test_aclose_within_a_callback_leaves_no_wait() -> None:
             await source.aclose()
 
         policy = ReconnectionPolicy(initial=3600, maximum=3600)
-        source = AsyncEventSource(Script(then=OSError()).aconnect, policy=policy, on_disconnect=on_disconnect)
+        source = AsyncEventSource(
+            Script(then=OSError()).aconnect, policy=policy, on_disconnect=on_disconnect
+        )
         assert await asyncio.wait_for(_collect(source), GUARD) == []
 
     asyncio.run(main())
@@ -994,7 +1048,10 @@ def test_aclose_from_another_task_ends_a_read(loop: str) -> None:
             self.event.set()
 
     async def check(wire: Wire, start: Any, yield_: Sleep) -> None:
-        source = AsyncEventSource(lambda last_event_id: AsyncEventStream(wire.chunks(), response=wire), sleep=Clock().asleep)
+        source = AsyncEventSource(
+            lambda last_event_id: AsyncEventStream(wire.chunks(), response=wire),
+            sleep=Clock().asleep,
+        )
         got: list[str] = []
 
         async def read() -> None:
@@ -1012,7 +1069,11 @@ def test_aclose_from_another_task_ends_a_read(loop: str) -> None:
 
     async def on_asyncio() -> None:
         tasks: list[Any] = []
-        await check(Wire(asyncio.Event()), lambda read: tasks.append(asyncio.ensure_future(read())), asyncio.sleep)
+        await check(
+            Wire(asyncio.Event()),
+            lambda read: tasks.append(asyncio.ensure_future(read())),
+            asyncio.sleep,
+        )
         await tasks[0]
 
     async def on_trio() -> None:
@@ -1081,7 +1142,11 @@ def test_a_closed_coroutine_awaits_nothing_more(state: str) -> None:
         async def __aexit__(self, *exc: object) -> None:
             raise AssertionError("nothing may be awaited")
 
-    answers: dict[str, list[Any]] = {"waiting": [OSError()], "reading": [[suspend]], "connecting": []}
+    answers: dict[str, list[Any]] = {
+        "waiting": [OSError()],
+        "reading": [[suspend]],
+        "connecting": [],
+    }
     script = Script(*answers[state])
     connect: Any = (lambda last_event_id: Slow(None)) if state == "connecting" else script.aconnect
     source = AsyncEventSource(connect, sleep=suspend)
@@ -1108,10 +1173,23 @@ def test_leaving_with_generator_exit_awaits_nothing() -> None:
 # What `subscribe` shares.
 
 
-def subscribe(open_with: Any, url: str = "http://user:secret@h/p?key=secret", make_decoder: Any = None, **options: Any) -> Any:
+def subscribe(
+    open_with: Any,
+    url: str = "http://user:secret@h/p?key=secret",
+    make_decoder: Any = None,
+    **options: Any,
+) -> Any:
     request = options.pop("request", {})
     last_event_id = options.pop("last_event_id", "")
-    return make_source(EventSource, open_with, url, request, make_decoder=make_decoder, last_event_id=last_event_id, **options)
+    return make_source(
+        EventSource,
+        open_with,
+        url,
+        request,
+        make_decoder=make_decoder,
+        last_event_id=last_event_id,
+        **options,
+    )
 
 
 def test_each_connection_has_a_decoder_that_discards() -> None:
@@ -1245,10 +1323,24 @@ def test_importing_it_loads_nothing_heavy() -> None:
         f"import sys; sys.path.insert(0, {str(Path(sse_stream.__file__).parent.parent)!r})\n"
         "import sse_stream.reconnect\nprint(*sys.modules)"
     )
-    ran = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
+    )
     loaded = set(ran.stdout.split())
     assert "sse_stream.reconnect" in loaded
-    assert not loaded & {"asyncio", "ssl", "json", "typing", "socket", "http", "email", "logging", "random", "re", "contextlib"}
+    assert not loaded & {
+        "asyncio",
+        "ssl",
+        "json",
+        "typing",
+        "socket",
+        "http",
+        "email",
+        "logging",
+        "random",
+        "re",
+        "contextlib",
+    }
 
 
 class Requests:
@@ -1261,7 +1353,14 @@ class Requests:
         self.__name__ = "connect"
 
     def __call__(
-        self, client: Any, method: str, url: Any, *, decoder: SSEDecoder, check: bool | None = None, **options: Any
+        self,
+        client: Any,
+        method: str,
+        url: Any,
+        *,
+        decoder: SSEDecoder,
+        check: bool | None = None,
+        **options: Any,
     ) -> Opening:
         self.seen.append((client, method, url, decoder.last_event_id, check, options))
 
@@ -1277,7 +1376,11 @@ class Requests:
 def test_subscribe_without_options() -> None:
     requests = Requests(b"data: a\n\ndata: cut off")
     subscribe = make_subscribe(EventSource, requests, lambda _: False)
-    assert (subscribe.__module__, subscribe.__name__, subscribe.__qualname__) == ("an.adapter", "subscribe", "subscribe")
+    assert (subscribe.__module__, subscribe.__name__, subscribe.__qualname__) == (
+        "an.adapter",
+        "subscribe",
+        "subscribe",
+    )
     assert subscribe.__annotations__["return"] == "EventSource"
     assert list(subscribe.__annotations__)[-1] == "return"
     source = subscribe("client", "GET", "https://user@example.org/events?key")
@@ -1326,7 +1429,9 @@ def test_subscribe_with_every_option() -> None:
 
 def test_subscribe_refuses_a_body_for_once() -> None:
     with pytest.raises(TypeError, match="can be sent only once"):
-        make_subscribe(EventSource, Requests(), lambda _: False)("client", "POST", "/", data=iter([b""]))
+        make_subscribe(EventSource, Requests(), lambda _: False)(
+            "client", "POST", "/", data=iter([b""])
+        )
 
 
 @pytest.mark.parametrize(
@@ -1367,7 +1472,8 @@ def test_an_abandoned_async_source_connects_no_more() -> None:
 
     async def main() -> None:
         source = AsyncEventSource(
-            lambda last_event_id: Opened(), policy=ReconnectionPolicy(initial=0, jitter=0, max_attempts=3)
+            lambda last_event_id: Opened(),
+            policy=ReconnectionPolicy(initial=0, jitter=0, max_attempts=3),
         )
         using = use(source)
         using.send(None)
@@ -1400,6 +1506,9 @@ def test_close_within_a_callback_releases_at_once() -> None:
         seen.append(held.closed)
 
     held, seen = Held(), list[bool]()
-    source = EventSource(lambda last_event_id: Opening(lambda: EventStream(chunks(), response=held)), on_connect=on_connect)
+    source = EventSource(
+        lambda last_event_id: Opening(lambda: EventStream(chunks(), response=held)),
+        on_connect=on_connect,
+    )
     assert list(source) == []
     assert seen == [True]

@@ -61,11 +61,15 @@ def sync_and_async(chunks: list[Any], **decoder_options: Any) -> Iterator[tuple[
     log = Log()
     yield log, list(log.tee(Chunks(*chunks), decoder=SSEDecoder(**decoder_options)))
     log = Log()
-    yield log, asyncio.run(collect(log.atee(AsyncChunks(*chunks), decoder=SSEDecoder(**decoder_options))))
+    yield (
+        log,
+        asyncio.run(collect(log.atee(AsyncChunks(*chunks), decoder=SSEDecoder(**decoder_options)))),
+    )
 
 
 @given(
-    st.lists(st.sampled_from([ONE, TWO, b": c\n", b"data: x\r", b"\r\n", b"\xe6", b"data: cut"])), st.lists(st.integers(0, 90))
+    st.lists(st.sampled_from([ONE, TWO, b": c\n", b"data: x\r", b"\r\n", b"\xe6", b"data: cut"])),
+    st.lists(st.integers(0, 90)),
 )
 def test_chunks_go_on_as_they_are(parts: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(parts)
@@ -76,7 +80,10 @@ def test_chunks_go_on_as_they_are(parts: list[bytes], cuts: list[int]) -> None:
     state = "truncated" if decoder.incomplete else "complete"
     for log, handed_on in sync_and_async(chunks):
         assert [*map(id, handed_on)] == [*map(id, chunks)]
-        assert log.seen == [*expected, TeeOutcome(state, None, len(stream), len(expected), decoder.last_event_id)]  # type: ignore[arg-type]
+        assert log.seen == [
+            *expected,
+            TeeOutcome(state, None, len(stream), len(expected), decoder.last_event_id),
+        ]  # type: ignore[arg-type]
 
 
 def test_each_chunk_goes_on_before_it_is_read_and_the_events_come_before_the_next_wait() -> None:
@@ -87,7 +94,11 @@ def test_each_chunk_goes_on_before_it_is_read_and_the_events_come_before_the_nex
             order.append("wait")
             yield chunk
 
-    relayed = tee(chunks(), on_event=lambda event: order.append(event.data), on_end=lambda end: order.append(end.state))
+    relayed = tee(
+        chunks(),
+        on_event=lambda event: order.append(event.data),
+        on_end=lambda end: order.append(end.state),
+    )
     order.extend(("sent", chunk) for chunk in relayed)
     assert order == ["wait", ("sent", ONE), "one", "wait", ("sent", TWO), "two", "complete"]
 
@@ -154,7 +165,9 @@ def test_an_error_of_the_chunks(before: list[bytes]) -> None:
     with pytest.raises(OSError) as raised:
         handed_on.extend(iter(lambda: next(chunks), b""))
     assert raised.value is error
-    expected = TeeOutcome("failed", error, len(b"".join(before)), len(before[:1]), "1" if before else "")
+    expected = TeeOutcome(
+        "failed", error, len(b"".join(before)), len(before[:1]), "1" if before else ""
+    )
     assert log.outcome == expected
     assert handed_on == before
     assert (source.closed, response.closed) == (1, 1)
@@ -232,7 +245,9 @@ def test_leaving_async() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("make", [lambda log: log.tee([ONE, TWO]), lambda log: log.atee(AsyncChunks(ONE, TWO))])
+@pytest.mark.parametrize(
+    "make", [lambda log: log.tee([ONE, TWO]), lambda log: log.atee(AsyncChunks(ONE, TWO))]
+)
 def test_being_collected(make: Callable[[Log], Any]) -> None:
     log = Log()
     chunks = make(log)
@@ -381,7 +396,9 @@ def test_closing_from_another_thread() -> None:
 # What goes wrong beside the bytes.
 
 
-def test_an_oversized_event_stops_the_reading_and_no_bytes(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_oversized_event_stops_the_reading_and_no_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     chunks = [ONE, TWO + b"data: " + b"x" * 99, b"\n\n", ONE]
     for log, handed_on in sync_and_async(chunks, max_event_size=50):
         assert handed_on == chunks
@@ -402,7 +419,9 @@ def test_an_oversized_event_at_the_end(caplog: pytest.LogCaptureFixture) -> None
     assert len(caplog.records) == 1
 
 
-def test_events_before_a_fault_of_the_decoder_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+def test_events_before_a_fault_of_the_decoder_are_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def on_comment(text: str) -> None:
         raise ZeroDivisionError(text)
 
@@ -465,7 +484,9 @@ class Response(Resource):
         self.headers = {} if content_type is None else {"Content-Type": content_type}
 
 
-@pytest.mark.parametrize("content_type", ["text/event-stream", "Text/Event-Stream ; charset=utf-8", None])
+@pytest.mark.parametrize(
+    "content_type", ["text/event-stream", "Text/Event-Stream ; charset=utf-8", None]
+)
 def test_a_response_of_events(content_type: str | None) -> None:
     log, response = Log(), Response(content_type)
     list(log.tee([ONE, b"data: cut"], response=response))
@@ -480,7 +501,9 @@ def test_a_response_of_something_else() -> None:
     list(log.tee([body], response=Response("application/json")))
     assert log.seen == [TeeOutcome("complete", None, len(body), 0, "")]
     log = Log()
-    list(log.tee([body], response=Response("application/json"), decoder=SSEDecoder()))  # for who knows better
+    list(
+        log.tee([body], response=Response("application/json"), decoder=SSEDecoder())
+    )  # for who knows better
     assert (log.outcome.state, log.outcome.events) == ("truncated", 1)
 
 

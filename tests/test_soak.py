@@ -14,7 +14,9 @@ from tests import soak
 if TYPE_CHECKING:
     from tests.adapters.server import Connection, Handler
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the soak reads Linux's /proc")
+pytestmark = pytest.mark.skipif(
+    not os.path.exists("/proc/self/statm"), reason="the soak reads Linux's /proc"
+)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -23,7 +25,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("way", soak.WAYS)
-def test_each_client(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: str) -> None:
+def test_each_client(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
     assert run(monkeypatch, "--events", "20000", "--client", way) == 0
     out, err = capsys.readouterr()
     assert err == ""

@@ -19,7 +19,15 @@ from sse_stream.streams import AsyncEventStream, AsyncOpening, EventStream, Open
 from tests import reference, test_decoder, vectors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+    )
 
 A, B, C = (ServerSentEvent(data=data) for data in "abc")
 ABC = b"data: a\n\ndata: b\n\ndata: c\n\n"
@@ -85,7 +93,9 @@ async def generate(*chunks: Any) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-async def collect(stream: AsyncEventStream, events: list[ServerSentEvent] | None = None) -> list[ServerSentEvent]:
+async def collect(
+    stream: AsyncEventStream, events: list[ServerSentEvent] | None = None
+) -> list[ServerSentEvent]:
     events = [] if events is None else events
     async for event in stream:
         events.append(event)
@@ -123,7 +133,11 @@ def test_a_stream_is_the_decoder_with_a_loop_round_it(
     stream: bytes, cuts: list[int], limit: int | None, on_oversize: Any, size: int, reading: bool
 ) -> None:
     chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
-    options: dict[str, Any] = {"max_event_size": limit, "on_oversize": on_oversize, "incomplete": "discard"}
+    options: dict[str, Any] = {
+        "max_event_size": limit,
+        "on_oversize": on_oversize,
+        "incomplete": "discard",
+    }
     with vectors.small_thresholds(size):
         expected = test_decoder.outcome_of(SSEDecoder(**options), chunks, [])
         source = Reading(chunks)
@@ -135,7 +149,9 @@ def test_a_stream_is_the_decoder_with_a_loop_round_it(
             got += events
         except EventTooLargeError:
             too_large = True
-            got = [ServerSentEvent(*event) for event in expected.events]  # which of them came is tested elsewhere
+            got = [
+                ServerSentEvent(*event) for event in expected.events
+            ]  # which of them came is tested elsewhere
     assert [tuple(event) for event in got] == expected.events
     assert (too_large, events.decoder.skipped) == (expected.too_large, expected.skipped)
     assert (events.last_event_id, events.retry) == (expected.last_event_id, expected.retry)
@@ -163,12 +179,21 @@ def outcome_of(stream: Any, log: list[Any]) -> list[Any]:
             log.append((event, stream.last_event_id))  # noqa: PERF401 (comments are logged between)
     except EventTooLargeError as fault:
         log.append(str(fault))
-    return [*log, stream.decoder.skipped, stream.decoder.incomplete, stream.last_event_id, stream.retry]
+    return [
+        *log,
+        stream.decoder.skipped,
+        stream.decoder.incomplete,
+        stream.last_event_id,
+        stream.retry,
+    ]
 
 
 def sync_and_async(chunks: list[Any], kind: Any, heard: bool, **options: Any) -> list[Any]:
     outcomes = []
-    sides: list[tuple[Any, Any]] = [(EventStream, chunks), (AsyncEventStream, AsyncChunks(*map(kind, chunks)))]
+    sides: list[tuple[Any, Any]] = [
+        (EventStream, chunks),
+        (AsyncEventStream, AsyncChunks(*map(kind, chunks))),
+    ]
     for make, source in sides:
         log: list[Any] = []
         decoder = SSEDecoder(on_comment=log.append if heard else None, **options)
@@ -177,7 +202,10 @@ def sync_and_async(chunks: list[Any], kind: Any, heard: bool, **options: Any) ->
 
 
 @given(
-    st.one_of(test_decoder.streams, st.lists(st.sampled_from(test_decoder.SHAPES), max_size=8).map(b"".join)),
+    st.one_of(
+        test_decoder.streams,
+        st.lists(st.sampled_from(test_decoder.SHAPES), max_size=8).map(b"".join),
+    ),
     test_decoder.cut_points,
     test_decoder.limits,
     st.sampled_from(["raise", "skip"]),
@@ -186,11 +214,19 @@ def sync_and_async(chunks: list[Any], kind: Any, heard: bool, **options: Any) ->
     st.booleans(),
 )
 def test_an_async_stream_is_as_a_sync_one(
-    wire: bytes, cuts: list[int], limit: int | None, on_oversize: str, size: int, kind: Any, heard: bool
+    wire: bytes,
+    cuts: list[int],
+    limit: int | None,
+    on_oversize: str,
+    size: int,
+    kind: Any,
+    heard: bool,
 ) -> None:
     chunks = vectors.cut(wire, [min(c, len(wire)) for c in cuts])
     with vectors.small_thresholds(size):
-        first, second = sync_and_async(chunks, kind, heard, max_event_size=limit, on_oversize=on_oversize)
+        first, second = sync_and_async(
+            chunks, kind, heard, max_event_size=limit, on_oversize=on_oversize
+        )
     assert first == second
 
 
@@ -217,7 +253,14 @@ def test_one_shot() -> None:
 
 @pytest.mark.parametrize(
     "chunks",
-    [[ABC], (ABC[:9], ABC[9:]), {ABC: 1}, iter([b"", ABC]), (ABC[i : i + 1] for i in range(len(ABC))), io.BytesIO(ABC)],
+    [
+        [ABC],
+        (ABC[:9], ABC[9:]),
+        {ABC: 1},
+        iter([b"", ABC]),
+        (ABC[i : i + 1] for i in range(len(ABC))),
+        io.BytesIO(ABC),
+    ],
     ids=["list", "tuple", "dict", "iterator", "generator", "file"],
 )
 def test_any_iterable(chunks: Iterable[bytes]) -> None:
@@ -299,10 +342,14 @@ def test_what_is_not_chunks_is_refused(chunks: Any, advice: str) -> None:
 
 
 def test_the_other_side_is_named() -> None:
-    with pytest.raises(TypeError, match=r"^AsyncEventStream iterates.*pass this list to EventStream$"):
+    with pytest.raises(
+        TypeError, match=r"^AsyncEventStream iterates.*pass this list to EventStream$"
+    ):
         AsyncEventStream([ABC])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     chunks: object = generate(ABC)
-    with pytest.raises(TypeError, match=r"^EventStream iterates.*pass this async_generator to AsyncEventStream$"):
+    with pytest.raises(
+        TypeError, match=r"^EventStream iterates.*pass this async_generator to AsyncEventStream$"
+    ):
         EventStream(chunks)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -355,7 +402,9 @@ def test_repr() -> None:
 # Ends and errors: the same table for both sides.
 
 LARGE = b"data: " + b"x" * 100 + b"\n\n"
-Table = list[tuple[tuple[Any, ...], "dict[str, Any]", list[ServerSentEvent], "type[BaseException] | None"]]
+Table = list[
+    tuple[tuple[Any, ...], "dict[str, Any]", list[ServerSentEvent], "type[BaseException] | None"]
+]
 ENDS: Table = [
     ((ABC,), {}, [A, B, C], None),
     ((ABC, b"data: a"), {}, [A, B, C, A], None),
@@ -363,7 +412,12 @@ ENDS: Table = [
     ((ABC, b"data: a"), {"incomplete": "raise"}, [A, B, C], IncompleteEventError),
     ((ABC, b"data: a", OSError("reset")), {}, [A, B, C], OSError),
     ((OSError("reset"),), {}, [], OSError),
-    ((ABC + LARGE, AssertionError("read on")), {"max_event_size": 50}, [A, B, C], EventTooLargeError),
+    (
+        (ABC + LARGE, AssertionError("read on")),
+        {"max_event_size": 50},
+        [A, B, C],
+        EventTooLargeError,
+    ),
     ((LARGE, AssertionError("read on")), {"max_event_size": 50}, [], EventTooLargeError),
     ((LARGE, ABC), {"max_event_size": 50, "on_oversize": "skip"}, [A, B, C], None),
     ((ABC, "text"), {}, [A, B, C], TypeError),
@@ -373,7 +427,10 @@ ENDS: Table = [
 
 @pytest.mark.parametrize(("chunks", "options", "expected", "error"), ENDS)
 def test_ends(
-    chunks: tuple[Any, ...], options: dict[str, Any], expected: list[ServerSentEvent], error: type[BaseException] | None
+    chunks: tuple[Any, ...],
+    options: dict[str, Any],
+    expected: list[ServerSentEvent],
+    error: type[BaseException] | None,
 ) -> None:
     source, response = Chunks(*chunks), Resource()
     stream = EventStream(source, decoder=SSEDecoder(**options), response=response)
@@ -395,7 +452,11 @@ def test_short_and_long_chunks_by_turns() -> None:
     long = b"data: b\n" + b": c\n" * 400
     chunks = [b"id: 1\ndata: a\n", long, b"\ndata: d\n", b"\n" + long, b"data: e\n", b"\n\n"]
     expected = [ServerSentEvent(data=data, id="1") for data in ("a\nb", "d", "b\ne")]
-    assert [*EventStream(chunks)] == asyncio.run(collect(AsyncEventStream(generate(*chunks)))) == expected
+    assert (
+        [*EventStream(chunks)]
+        == asyncio.run(collect(AsyncEventStream(generate(*chunks))))
+        == expected
+    )
 
 
 def test_a_decoder_that_was_fed_before_and_after() -> None:
@@ -468,7 +529,9 @@ def test_last_event_id_follows_the_consumer_to_an_error() -> None:
     def fail(comment: str) -> None:
         raise Fault
 
-    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n: c\n"], decoder=SSEDecoder(on_comment=fail))
+    stream = EventStream(
+        [b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n: c\n"], decoder=SSEDecoder(on_comment=fail)
+    )
     assert [(next(stream).data, stream.last_event_id) for _ in "ab"] == [("a", "1"), ("b", "2")]
     with pytest.raises(Fault):
         next(stream)
@@ -479,7 +542,9 @@ def test_a_comment_callback_that_closes_the_stream_and_fails() -> None:
         stream.close()
         raise Fault
 
-    stream = EventStream([b"id: 1\ndata: a\n\n: c\n"], decoder=SSEDecoder(on_comment=close_and_fail))
+    stream = EventStream(
+        [b"id: 1\ndata: a\n\n: c\n"], decoder=SSEDecoder(on_comment=close_and_fail)
+    )
     assert [event.id for event in stream] == ["1"]
     assert stream.last_event_id == "1"
 
@@ -622,7 +687,14 @@ def test_close_from_within(where: str) -> None:
     response = Resource()
     stream = EventStream(source, decoder=SSEDecoder(on_comment=close), response=response)
     ids = [event.id for event in stream]
-    assert ids == {"source": ["1"] * 3, "comment": ["1"] * 3 + ["2", "3"], "comment of the end": ["1"] * 3 + ["2"]}[where]
+    assert (
+        ids
+        == {
+            "source": ["1"] * 3,
+            "comment": ["1"] * 3 + ["2", "3"],
+            "comment of the end": ["1"] * 3 + ["2"],
+        }[where]
+    )
     assert stream.last_event_id == ids[-1]
     assert response.closed == 1
     assert inspect.getgeneratorstate(source) == inspect.GEN_CLOSED
@@ -672,7 +744,9 @@ def test_close_from_another_thread_ends_a_blocked_read() -> None:
 
 
 def test_last_event_id_follows_the_consumer() -> None:
-    stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\n\n", b"id: 4\n\n", b"data: c\n\nid: 5\ndata"])
+    stream = EventStream(
+        [b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\n\n", b"id: 4\n\n", b"data: c\n\nid: 5\ndata"]
+    )
     seen = [stream.last_event_id]
     for _ in stream:
         seen.append(stream.last_event_id)  # noqa: PERF401
@@ -684,8 +758,15 @@ def test_last_event_id_follows_the_consumer() -> None:
 def test_the_decoder_is_incomplete_only_as_far_as_events_are_handed_out() -> None:
     heard: list[bool] = []
     decoder = SSEDecoder(on_comment=lambda _: heard.append(decoder.incomplete))
-    stream = EventStream([b"data: a\n", b"\ndata: b\n\ndata: c\n\n: c\ndata: d\n: c\n\nid"], decoder=decoder)
-    assert [(event.data, decoder.incomplete) for event in stream] == [("a", False), ("b", False), ("c", False), ("d", True)]
+    stream = EventStream(
+        [b"data: a\n", b"\ndata: b\n\ndata: c\n\n: c\ndata: d\n: c\n\nid"], decoder=decoder
+    )
+    assert [(event.data, decoder.incomplete) for event in stream] == [
+        ("a", False),
+        ("b", False),
+        ("c", False),
+        ("d", True),
+    ]
     assert heard == [False, True]
 
 
@@ -723,7 +804,11 @@ def test_closing_the_decoder_after_the_stream_does_not_move_its_last_event_id() 
 def test_closing_the_decoder_between_events_doubles_nothing() -> None:
     chunks = [b"data: a\n", b"\ndata: b\n\ndata: c\n\n"]
     stream = EventStream(chunks)
-    assert (next(stream).data, stream.decoder.incomplete, stream.decoder.close()) == ("a", False, [])
+    assert (next(stream).data, stream.decoder.incomplete, stream.decoder.close()) == (
+        "a",
+        False,
+        [],
+    )
     stream = EventStream(chunks)
     next(stream)
     stream.close()
@@ -796,8 +881,14 @@ def numbered(kinds: list[str]) -> list[bytes]:
     return [texts[kind] % number for number, kind in enumerate(kinds, 1)]
 
 
-@given(blocks, st.lists(st.integers(0, 200), max_size=8), st.lists(st.integers(0, 3), min_size=1, max_size=6))
-def test_stopping_anywhere_and_resuming_loses_and_doubles_nothing(kinds: list[str], cuts: list[int], stops: list[int]) -> None:
+@given(
+    blocks,
+    st.lists(st.integers(0, 200), max_size=8),
+    st.lists(st.integers(0, 3), min_size=1, max_size=6),
+)
+def test_stopping_anywhere_and_resuming_loses_and_doubles_nothing(
+    kinds: list[str], cuts: list[int], stops: list[int]
+) -> None:
     wire = numbered(kinds)
     expected = [str(number) for number, kind in enumerate(kinds, 1) if kind == "event"]
     received: list[str] = []
@@ -839,7 +930,11 @@ def test_async_generators() -> None:
 
 def test_async_last_event_id_follows_the_consumer_in_small_chunks() -> None:
     async def main() -> None:
-        chunks = [b": c\n\n", b"id: 1\ndata: a\n\nid: x\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\nid: 4\n\n", b"data: d\n\n"]
+        chunks = [
+            b": c\n\n",
+            b"id: 1\ndata: a\n\nid: x\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\nid: 4\n\n",
+            b"data: d\n\n",
+        ]
         stream = AsyncEventStream(AsyncChunks(*chunks), decoder=SSEDecoder(last_event_id="0"))
         assert stream.last_event_id == "0"
         assert [(event.data, stream.last_event_id) async for event in stream] == [
@@ -880,10 +975,16 @@ def test_what_is_left_by_a_coroutine_that_is_collected_has_ended() -> None:
 
 def test_async_last_event_id_follows_the_consumer() -> None:
     async def main() -> None:
-        stream = AsyncEventStream(AsyncChunks(b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\nid: 4\n\n"))
+        stream = AsyncEventStream(
+            AsyncChunks(b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\nid: 4\n\n")
+        )
         assert stream.last_event_id == ""
         seen = [stream.last_event_id async for _ in stream]
-        assert seen == ["1", "2", "4"]  # with the last event of its chunk all of that has been handed out
+        assert seen == [
+            "1",
+            "2",
+            "4",
+        ]  # with the last event of its chunk all of that has been handed out
         assert stream.last_event_id == "4"
 
     on_both(main)
@@ -1028,7 +1129,9 @@ def test_aclose_while_another_task_waits_in_a_class() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("late", [b"", b"x", b"data: b\n", b"data: b\n\n", b": c\n\n", bytearray(b"data: b\n\n")])
+@pytest.mark.parametrize(
+    "late", [b"", b"x", b"data: b\n", b"data: b\n\n", b": c\n\n", bytearray(b"data: b\n\n")]
+)
 @pytest.mark.parametrize("before", [b"data: a\n\n", b"data: a\n\ndata: c", b"data: a\n\ndata: c\r"])
 def test_a_chunk_that_comes_after_aclose_is_the_last_to_be_read(before: bytes, late: bytes) -> None:
     async def main() -> None:

@@ -51,7 +51,9 @@ async def chunks() -> AsyncIterator[bytes]:
 
 
 def test_decoder() -> None:
-    decoder = SSEDecoder(max_event_size=None, on_oversize="skip", incomplete="raise", on_comment=print)
+    decoder = SSEDecoder(
+        max_event_size=None, on_oversize="skip", incomplete="raise", on_comment=print
+    )
     events = assert_type(decoder.feed(memoryview(PARTS[0])), list[ServerSentEvent])
     assert_type(decoder.feed(bytearray()), list[ServerSentEvent])
     assert_type(decoder.close(), list[ServerSentEvent])
@@ -152,7 +154,11 @@ def url() -> Iterator[str]:
     with Server() as server:
         ended = respond(204, headers=[])
         sent = stream(PARTS)
-        yield server.url(lambda connection: (ended if connection.request.header("Last-Event-ID") else sent)(connection))
+        yield server.url(
+            lambda connection: (ended if connection.request.header("Last-Event-ID") else sent)(
+                connection
+            )
+        )
 
 
 def read(events: EventStream) -> None:
@@ -186,9 +192,20 @@ POLICY = ReconnectionPolicy(initial=0, jitter=0)
 
 
 def test_httpx(url: str) -> None:
-    from sse_stream.adapters.httpx import aconnect, aiter_events, asubscribe, connect, is_transient, iter_events, subscribe
+    from sse_stream.adapters.httpx import (
+        aconnect,
+        aiter_events,
+        asubscribe,
+        connect,
+        is_transient,
+        iter_events,
+        subscribe,
+    )
 
-    with httpx.Client() as client, connect(client, "GET", url, headers={"X-Own": "a"}, timeout=5) as events:
+    with (
+        httpx.Client() as client,
+        connect(client, "GET", url, headers={"X-Own": "a"}, timeout=5) as events,
+    ):
         read(assert_type(events, EventStream))
     with connect(httpx2, "GET", httpx2.URL(url), check=False) as events:
         read(assert_type(events, EventStream))
@@ -197,7 +214,11 @@ def test_httpx(url: str) -> None:
     with httpx.stream("GET", url) as response:
         read(assert_type(iter_events(response), EventStream))
     with httpx.Client() as client:
-        follow(subscribe(client, "GET", url, policy=POLICY, on_connect=read_nothing, on_disconnect=print))
+        follow(
+            subscribe(
+                client, "GET", url, policy=POLICY, on_connect=read_nothing, on_disconnect=print
+            )
+        )
     assert assert_type(is_transient(httpx.ReadError("")), bool)
 
     async def main() -> None:
@@ -223,7 +244,9 @@ def test_aiohttp(url: str) -> None:
             async with aconnect(session, "GET", url, params={"q": "1"}, idle_timeout=5) as events:
                 await aread(assert_type(events, AsyncEventStream))
             async with session.get(url) as response:
-                await aread(assert_type(aiter_events(response, idle_timeout=None), AsyncEventStream))
+                await aread(
+                    assert_type(aiter_events(response, idle_timeout=None), AsyncEventStream)
+                )
             await afollow(asubscribe(session, "GET", url, policy=POLICY))
 
     asyncio.run(main())

@@ -13,7 +13,9 @@ import pytest
 import sse_stream
 
 PACKAGE = Path(sse_stream.__file__).parent
-MODULES = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")]
+MODULES = [
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
+]
 
 # Imports every module of the copy, and says what that loaded of a package that it is not.
 IMPORT_ALL = f"""
@@ -42,7 +44,9 @@ def tool(tmp_path: Path) -> Path:
     for folder in ("tests", "yourtool", "yourtool/_vendor"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").touch()
-    shutil.copytree(PACKAGE, tmp_path / "yourtool/_vendor/sse", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PACKAGE, tmp_path / "yourtool/_vendor/sse", ignore=shutil.ignore_patterns("__pycache__")
+    )
     here = Path(__file__).parent
     shutil.copytree(here / "data", tmp_path / "tests/data")
     for name in ("vectors.py", "reference.py"):
@@ -78,7 +82,9 @@ def test_the_decoder_copied_alone_passes_the_vectors(tool: Path) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_copy_does_not_pass(tool: Path, fault: str) -> None:
     text = (PACKAGE / "decoder.py").read_text(encoding="utf-8")
-    (tool / "events.py").write_text(f"{text}\nclass SSEDecoder(SSEDecoder):\n    {FAULTS[fault]}\n", encoding="utf-8")
+    (tool / "events.py").write_text(
+        f"{text}\nclass SSEDecoder(SSEDecoder):\n    {FAULTS[fault]}\n", encoding="utf-8"
+    )
     ran = python(tool, "-m", "tests.vectors", "events.py")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert ran.stdout.startswith("DIFFERENT: ")
@@ -86,7 +92,11 @@ def test_a_broken_copy_does_not_pass(tool: Path, fault: str) -> None:
 
 
 def test_no_copy_is_told_from_a_broken_one(tool: Path) -> None:
-    for name, reason in (("nothing.py", "No such file"), ("yourtool.nothing", "No module named"), ("json", "SSEDecoder")):
+    for name, reason in (
+        ("nothing.py", "No such file"),
+        ("yourtool.nothing", "No module named"),
+        ("json", "SSEDecoder"),
+    ):
         ran = python(tool, "-m", "tests.vectors", name)
         assert ran.returncode == 2, ran.stdout
         assert reason in ran.stderr

@@ -61,7 +61,11 @@ def load(file_name: str) -> list[Case]:
 
 def _case(case: dict[str, Any]) -> Case:
     discard, flush = (
-        Expected([(e["event"], e["data"], e["id"]) for e in case[events]], case["retry" + end], case["last_event_id" + end])
+        Expected(
+            [(e["event"], e["data"], e["id"]) for e in case[events]],
+            case["retry" + end],
+            case["last_event_id" + end],
+        )
         for events, end in (("events_discard", ""), ("events_flush", "_flush"))
     )
     return Case(case["name"], base64.b64decode(case["stream_b64"]), discard, flush)
@@ -90,7 +94,9 @@ def completions(stream: bytes) -> list[int]:
     total = len(reference.decode(stream).events)
     lengths = range(len(stream) + 1)
     return [
-        bisect_left(lengths, number, key=lambda length: len(reference.decode(stream[:length]).events))
+        bisect_left(
+            lengths, number, key=lambda length: len(reference.decode(stream[:length]).events)
+        )
         for number in range(1, total + 1)
     ]
 
@@ -115,19 +121,25 @@ def replays(make_decoder: Callable[..., SSEDecoder], case: Case) -> Iterator[str
             replayed = f"{case.name}, incomplete={mode!r}, chunks {chunks}"
             try:
                 difference = _replay(make_decoder(incomplete=mode), chunks, offsets, expected)
-            except Exception as error:  # a copy may fail in any way; the next replay is of another decoder
+            except (
+                Exception
+            ) as error:  # a copy may fail in any way; the next replay is of another decoder
                 difference = f"raised {error!r}"
             yield difference and f"{replayed}: {difference}"
 
 
-def _replay(decoder: SSEDecoder, chunks: list[bytes], offsets: list[int], expected: Expected) -> str:
+def _replay(
+    decoder: SSEDecoder, chunks: list[bytes], offsets: list[int], expected: Expected
+) -> str:
     events: list[tuple[str, str, str]] = []
     fed = 0
     for chunk in chunks:
         events += [event[:3] for event in decoder.feed(chunk)]
         fed += len(chunk)
         if len(events) != bisect_right(offsets, fed):
-            return f"after {fed} bytes there must be {bisect_right(offsets, fed)} events, not {events}"
+            return (
+                f"after {fed} bytes there must be {bisect_right(offsets, fed)} events, not {events}"
+            )
     events += [event[:3] for event in decoder.close()]
     outcome = Expected(events, decoder.retry, decoder.last_event_id)
     return "" if outcome == expected else f"must give {expected}, not {outcome}"
@@ -148,10 +160,14 @@ def load_copy(name: str) -> ModuleType:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.vectors", description="Replay the recorded streams through a copy of the decoder."
+        prog="python3 -m tests.vectors",
+        description="Replay the recorded streams through a copy of the decoder.",
     )
     parser.add_argument(
-        "copy", nargs="?", default="sse_stream.decoder", help="its module or its .py file (default: %(default)s)"
+        "copy",
+        nargs="?",
+        default="sse_stream.decoder",
+        help="its module or its .py file (default: %(default)s)",
     )
     copy = parser.parse_args(arguments).copy
     try:
@@ -168,7 +184,9 @@ def main(arguments: list[str] | None = None) -> int:
                 return 1
             count += 1
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{module.__file__}: {len(cases)} streams, {count} replays, all as they must be ({python})")
+    print(
+        f"{module.__file__}: {len(cases)} streams, {count} replays, all as they must be ({python})"
+    )
     return 0
 
 

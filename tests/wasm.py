@@ -45,15 +45,24 @@ process.exit(status);
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.wasm", description="Replay the recorded streams in WebAssembly.")
-    parser.add_argument("--pyodide", default="latest", metavar="VERSION", help="which version (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.wasm", description="Replay the recorded streams in WebAssembly."
+    )
+    parser.add_argument(
+        "--pyodide",
+        default="latest",
+        metavar="VERSION",
+        help="which version (default: %(default)s)",
+    )
     options = parser.parse_args()
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         parser.error("node and npm are needed; install Node.js")
     with tempfile.TemporaryDirectory() as folder:
         quiet = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
-        subprocess.run([npm, "install", *quiet, f"pyodide@{options.pyodide}"], cwd=folder, check=True)
+        subprocess.run(
+            [npm, "install", *quiet, f"pyodide@{options.pyodide}"], cwd=folder, check=True
+        )
         script = Path(folder, "replay.mjs")
         script.write_text(SCRIPT)
         return subprocess.run([node, script, ROOT], cwd=folder, check=False).returncode

@@ -32,18 +32,32 @@ _LOOK_EVERY = 0.5  # seconds
 
 
 def aiter_events(
-    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
+    response: Any,
+    *,
+    decoder: SSEDecoder | None = None,
+    check: bool = True,
+    idle_timeout: float | None = None,
 ) -> AsyncEventStream:
     """Iterate over the events of an open response of a ClientSession; of its body, if that has been read."""
     if not hasattr(response, "request_info") or not hasattr(response, "content"):
-        hint = "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
-        raise TypeError(f"aiter_events takes a response of aiohttp, not {type(response).__name__}{hint}")
+        hint = (
+            "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
+        )
+        raise TypeError(
+            f"aiter_events takes a response of aiohttp, not {type(response).__name__}{hint}"
+        )
     stream = AsyncEventStream(_Chunks(response, idle_timeout), decoder=decoder, response=response)
     head = response.status, response.headers, str(response.url)
     redirects = "aiohttp follows redirects unless allow_redirects=False"
     # One, not a list; aiohttp raises ContentEncodingError if it lacks the library.
-    decodable = () if "," in response.headers.get("Content-Encoding", "") else ("gzip", "deflate", "br", "zstd")
-    stream._check = lambda: acheck_response(stream, *head, check=check, redirects=redirects, decodable=decodable)
+    decodable = (
+        ()
+        if "," in response.headers.get("Content-Encoding", "")
+        else ("gzip", "deflate", "br", "zstd")
+    )
+    stream._check = lambda: acheck_response(
+        stream, *head, check=check, redirects=redirects, decodable=decodable
+    )
     return stream
 
 
@@ -65,9 +79,13 @@ def aconnect(
     if not hasattr(client, "request") or not hasattr(client, "ws_connect"):
         raise TypeError(f"aconnect takes an aiohttp.ClientSession, not {type(client).__name__}")
     decoder = prepare_decoder(decoder, last_event_id)
-    fields = request_headers(request_options.get("headers"), decoder.last_event_id, own=client.headers)
+    fields = request_headers(
+        request_options.get("headers"), decoder.last_event_id, own=client.headers
+    )
     # aiohttp sends text as UTF-8.
-    request_options["headers"] = [(name, text.decode() if isinstance(text, bytes) else text) for name, text in fields]
+    request_options["headers"] = [
+        (name, text.decode() if isinstance(text, bytes) else text) for name, text in fields
+    ]
     if check:
         request_options.setdefault("raise_for_status", False)  # the session's would lose the body
 
@@ -82,7 +100,12 @@ def is_transient(error: Exception) -> bool:
     """Whether it is a broken connection."""
     import asyncio
 
-    from aiohttp import ClientConnectionError, ClientHttpProxyError, ClientPayloadError, ServerFingerprintMismatch
+    from aiohttp import (
+        ClientConnectionError,
+        ClientHttpProxyError,
+        ClientPayloadError,
+        ServerFingerprintMismatch,
+    )
     from aiohttp.http import HttpProcessingError
 
     if isinstance(error, ServerFingerprintMismatch) or is_refused_certificate(error):
@@ -91,7 +114,9 @@ def is_transient(error: Exception) -> bool:
         return error.status in TRANSIENT_STATUSES
     # asyncio's TimeoutError, which `total` raises, is no OSError before Python 3.11.
     faults = (ClientConnectionError, ClientPayloadError, asyncio.TimeoutError, OSError)
-    return isinstance(error, faults) or isinstance(error.__cause__, HttpProcessingError)  # not parsed
+    return isinstance(error, faults) or isinstance(
+        error.__cause__, HttpProcessingError
+    )  # not parsed
 
 
 asubscribe: AsyncSubscribe[Any, Any] = make_subscribe(AsyncEventSource, aconnect, is_transient)
@@ -158,7 +183,9 @@ class _Chunks:
             from aiohttp.http import HttpProcessingError
 
             # The parser in Python raises its own, that in C leaves RuntimeError "Connection closed."
-            if isinstance(error, HttpProcessingError) or (isinstance(error, RuntimeError) and not self._is_connected()):
+            if isinstance(error, HttpProcessingError) or (
+                isinstance(error, RuntimeError) and not self._is_connected()
+            ):
                 raise _gone() from error
             raise
         finally:
@@ -206,7 +233,9 @@ class _Chunks:
 
 
 def _count(content: Any) -> Any:
-    return getattr(content, "total_raw_bytes", content.total_bytes)  # before decompression, but newer
+    return getattr(
+        content, "total_raw_bytes", content.total_bytes
+    )  # before decompression, but newer
 
 
 def _idle(limit: float) -> Exception:
@@ -218,4 +247,6 @@ def _idle(limit: float) -> Exception:
 def _gone() -> Exception:
     from aiohttp import ClientPayloadError
 
-    return ClientPayloadError("aiohttp dropped the connection inside the body: it could not parse what came")
+    return ClientPayloadError(
+        "aiohttp dropped the connection inside the body: it could not parse what came"
+    )

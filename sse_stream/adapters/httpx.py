@@ -31,18 +31,32 @@ if TYPE_CHECKING:
     from ..decoder import SSEDecoder
     from ..reconnect import AsyncSubscribe, Subscribe
 
-__all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "subscribe"]
+__all__ = [
+    "aconnect",
+    "aiter_events",
+    "asubscribe",
+    "connect",
+    "is_transient",
+    "iter_events",
+    "subscribe",
+]
 
 
-def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+def iter_events(
+    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+) -> EventStream:
     """Iterate over the events of a response of `client.stream` or `client.send(..., stream=True)`; of its content, if read."""
     _refuse_response(response, "iter_events", "__iter__", "aiter_events")
-    stream = EventStream(response.iter_bytes(), decoder=decoder, response=response)  # any chunk size holds events back
+    stream = EventStream(
+        response.iter_bytes(), decoder=decoder, response=response
+    )  # any chunk size holds events back
     check_response(stream, **_head(response), check=check)
     return stream
 
 
-def aiter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> AsyncEventStream:
+def aiter_events(
+    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+) -> AsyncEventStream:
     """As `iter_events`, for an AsyncClient."""
     _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
     stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
@@ -62,19 +76,37 @@ def connect(
 ) -> Opening:
     """Connect with a Client, or the module `httpx` or `httpx2` itself; request_options: those of its `stream`."""
     if hasattr(client, "aclose"):
-        raise TypeError(f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect")
-    if hasattr(client, "Client"):  # which takes what its functions give to the client, not to the request
-        client = client.Client(**_take(request_options, "cert", "cookies", "proxies", "proxy", "trust_env", "verify"))
-        opening = connect(client, method, url, decoder=decoder, last_event_id=last_event_id, check=check, **request_options)
+        raise TypeError(
+            f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect"
+        )
+    if hasattr(
+        client, "Client"
+    ):  # which takes what its functions give to the client, not to the request
+        client = client.Client(
+            **_take(request_options, "cert", "cookies", "proxies", "proxy", "trust_env", "verify")
+        )
+        opening = connect(
+            client,
+            method,
+            url,
+            decoder=decoder,
+            last_event_id=last_event_id,
+            check=check,
+            **request_options,
+        )
         return _OpeningWithClient(client, opening)
     if not hasattr(client, "build_request"):
-        raise TypeError(f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}")
+        raise TypeError(
+            f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}"
+        )
     decoder = prepare_decoder(decoder, last_event_id)
     sending = _prepare(client, decoder, request_options)
 
     def open_stream() -> EventStream:
         request = client.build_request(method, url, **request_options)
-        return iter_events(client.send(request, stream=True, **sending), decoder=decoder, check=check)
+        return iter_events(
+            client.send(request, stream=True, **sending), decoder=decoder, check=check
+        )
 
     return Opening(open_stream)
 
@@ -91,21 +123,31 @@ def aconnect(
 ) -> AsyncOpening:
     """As `connect`, for an AsyncClient."""
     if not hasattr(client, "build_request") or not hasattr(client, "aclose"):
-        hint = "; connect takes it" if hasattr(client, "Client") or hasattr(client, "build_request") else ""
+        hint = (
+            "; connect takes it"
+            if hasattr(client, "Client") or hasattr(client, "build_request")
+            else ""
+        )
         raise TypeError(f"aconnect takes an httpx.AsyncClient, not {type(client).__name__}{hint}")
     decoder = prepare_decoder(decoder, last_event_id)
     sending = _prepare(client, decoder, request_options)
 
     async def open_stream() -> AsyncEventStream:
         request = client.build_request(method, url, **request_options)
-        return aiter_events(await client.send(request, stream=True, **sending), decoder=decoder, check=check)
+        return aiter_events(
+            await client.send(request, stream=True, **sending), decoder=decoder, check=check
+        )
 
     return AsyncOpening(open_stream)
 
 
 def is_transient(error: Exception) -> bool:
     """Whether it is a broken connection."""
-    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in ("httpx", "httpx2")}
+    names = {
+        kind.__name__
+        for kind in type(error).__mro__
+        if kind.__module__.partition(".")[0] in ("httpx", "httpx2")
+    }
     if names & {"UnsupportedProtocol", "LocalProtocolError"} or is_refused_certificate(error):
         return False
     return bool(names & {"TransportError", "DecodingError"}) or isinstance(error, OSError)
@@ -136,7 +178,9 @@ class _OpeningWithClient(Opening):
 
 def _prepare(client: Any, decoder: SSEDecoder, options: Any) -> dict[str, Any]:
     """Set the headers; take out the options of `send`."""
-    options["headers"] = request_headers(options.get("headers"), decoder.last_event_id, own=client.headers)
+    options["headers"] = request_headers(
+        options.get("headers"), decoder.last_event_id, own=client.headers
+    )
     return _take(options, "auth", "follow_redirects")
 
 
@@ -146,11 +190,15 @@ def _take(options: Any, *names: str) -> dict[str, Any]:
 
 def _refuse_response(response: Any, function: str, side: str, other: str) -> None:
     if not hasattr(response, "aiter_bytes") or not hasattr(response, "is_stream_consumed"):
-        raise TypeError(f"{function} takes a response of httpx or httpx2, not {type(response).__name__}")
+        raise TypeError(
+            f"{function} takes a response of httpx or httpx2, not {type(response).__name__}"
+        )
     if not hasattr(response.stream, side):
         raise TypeError(f"this response is of the other kind of client; pass it to {other}")
     if (response.is_stream_consumed or response.is_closed) and not hasattr(response, "_content"):
-        raise ValueError(f"this response is consumed or closed; pass it to {function} before anything is read")
+        raise ValueError(
+            f"this response is consumed or closed; pass it to {function} before anything is read"
+        )
 
 
 def _head(response: Any) -> dict[str, Any]:

@@ -49,7 +49,16 @@ if TYPE_CHECKING:
     from ..decoder import ServerSentEvent, SSEDecoder
     from ..reconnect import AsyncSubscribe, Subscribe
 
-__all__ = ["aconnect", "aiter_events", "asubscribe", "connect", "is_transient", "iter_events", "perform", "subscribe"]
+__all__ = [
+    "aconnect",
+    "aiter_events",
+    "asubscribe",
+    "connect",
+    "is_transient",
+    "iter_events",
+    "perform",
+    "subscribe",
+]
 
 # Also those of libcurl's POLL_IN and POLL_OUT, CSELECT_IN and CSELECT_OUT.
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
@@ -58,11 +67,32 @@ _PIECES = 64  # in a chunk, at most; libcurl writes 16 KiB at once
 
 _GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
-_TRANSIENT = {5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97}  # codes of `pycurl.error`
+_TRANSIENT = {
+    5,
+    6,
+    7,
+    16,
+    18,
+    23,
+    28,
+    35,
+    52,
+    55,
+    56,
+    61,
+    92,
+    95,
+    96,
+    97,
+}  # codes of `pycurl.error`
 
 
 def iter_events(
-    curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
+    curl: Any,
+    *,
+    decoder: SSEDecoder | None = None,
+    check: bool = True,
+    idle_timeout: float | None = None,
 ) -> EventStream:
     """Run a handle until the response's head has come, and iterate over the events; ValueError if it is in use.
 
@@ -72,7 +102,11 @@ def iter_events(
 
 
 def aiter_events(
-    curl: Any, *, decoder: SSEDecoder | None = None, check: bool = True, idle_timeout: float | None = None
+    curl: Any,
+    *,
+    decoder: SSEDecoder | None = None,
+    check: bool = True,
+    idle_timeout: float | None = None,
 ) -> AsyncEventStream:
     """Do as `iter_events` on an asyncio loop that has `add_reader`; the first event waits for the response's head."""
     return _aopen(prepare_decoder(decoder, ""), partial(_Transfer, curl, {}, check, idle_timeout))
@@ -167,14 +201,18 @@ def _request_options(curl: Any, method: str, url: str, headers: Any, last_event_
     if headers is not None and not hasattr(headers, "items"):
         headers = [*headers]
         if any(isinstance(field, (str, bytes)) for field in headers):
-            raise TypeError("headers must be a mapping or pairs, not lines as HTTPHEADER takes them")
+            raise TypeError(
+                "headers must be a mapping or pairs, not lines as HTTPHEADER takes them"
+            )
     lines: list[bytes] = []
     for name, value in request_headers(headers, last_event_id):
         if isinstance(value, str):
             value = value.encode()
         if not isinstance(value, bytes):
             raise TypeError(f"the value of {name} must be str or bytes, not {type(value).__name__}")
-        lines.append(name.encode() + (b": " + value if value.strip() else b";"))  # libcurl's empty value
+        lines.append(
+            name.encode() + (b": " + value if value.strip() else b";")
+        )  # libcurl's empty value
     verb = method.upper().encode()
     for line in (verb, *lines):
         if {*line} & {*b"\r\n\0"}:  # libcurl would send it, and so forge a header
@@ -186,17 +224,28 @@ def _module_of(curl: Any) -> Any:
     import pycurl  # type: ignore[import-untyped]
 
     if not isinstance(curl, pycurl.Curl):
-        raise TypeError(f"iter_events takes a pycurl.Curl, as does all of this adapter, not {type(curl)}")
+        raise TypeError(
+            f"iter_events takes a pycurl.Curl, as does all of this adapter, not {type(curl)}"
+        )
     return pycurl
 
 
 class _Transfer:
     """Registers sockets and collects what they bring; does not hold the reader, which is released by being dropped."""
 
-    def __init__(self, curl: Any, options: dict[int, Any], check: bool, idle_timeout: float | None, selector: Any) -> None:
+    def __init__(
+        self,
+        curl: Any,
+        options: dict[int, Any],
+        check: bool,
+        idle_timeout: float | None,
+        selector: Any,
+    ) -> None:
         self._pycurl = pycurl = _module_of(curl)
         if idle_timeout is not None and not idle_timeout > 0:
-            raise ValueError(f"idle_timeout must be more than 0 seconds, or None, not {idle_timeout}")
+            raise ValueError(
+                f"idle_timeout must be more than 0 seconds, or None, not {idle_timeout}"
+            )
         self.response = SimpleNamespace(status=0, headers=Headers(), url="")
         self.done = False
         self._selector = selector
@@ -228,7 +277,9 @@ class _Transfer:
         try:
             for option, value in options.items():
                 curl.setopt(option, value)
-            curl.setopt(pycurl.WRITEFUNCTION, self._body.append)  # what Python code raises here is printed and lost
+            curl.setopt(
+                pycurl.WRITEFUNCTION, self._body.append
+            )  # what Python code raises here is printed and lost
             curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
             self.run([])
         except BaseException:
@@ -262,7 +313,9 @@ class _Transfer:
         if failed:
             self._error = self._pycurl.error(*failed[0][1:])
         elif not succeeded and now >= self._alive_at + self._idle_timeout:
-            self._error = self._pycurl.error(28, f"no byte came for idle_timeout={self._idle_timeout} seconds")
+            self._error = self._pycurl.error(
+                28, f"no byte came for idle_timeout={self._idle_timeout} seconds"
+            )
         self.done = bool(succeeded or self._error)
 
     def _read_head(self) -> None:
@@ -275,27 +328,41 @@ class _Transfer:
                 name, _, value = line.decode("latin-1").partition(":")
                 self._fields.append((name, value.strip()))
         self._lines.clear()
-        self.response.status = self._curl.getinfo(self._pycurl.RESPONSE_CODE)  # 0 while a proxy answers
-        self.response.url = self._curl.getinfo_raw(self._pycurl.EFFECTIVE_URL).decode("utf-8", "replace")
+        self.response.status = self._curl.getinfo(
+            self._pycurl.RESPONSE_CODE
+        )  # 0 while a proxy answers
+        self.response.url = self._curl.getinfo_raw(self._pycurl.EFFECTIVE_URL).decode(
+            "utf-8", "replace"
+        )
         self.response.headers = Headers(self._fields)
 
     def answered(self) -> bool:
         """Return whether an event stream has come; raise the error for what came instead."""
         response = self.response
         # libcurl may follow a redirect or answer a challenge: then another head comes, and no body before it.
-        if not self._answered and not self._body and (self._in_head or not 200 <= response.status < 300):
+        if (
+            not self._answered
+            and not self._body
+            and (self._in_head or not 200 <= response.status < 300)
+        ):
             if not self.done:
                 return False
             if self._error and (self._in_head or response.status < 400):
                 self.take()  # raises it
-        if self._answered or not self._check or is_event_stream(response.status, response.headers.get("Content-Type")):
+        if (
+            self._answered
+            or not self._check
+            or is_event_stream(response.status, response.headers.get("Content-Type"))
+        ):
             self._answered = True
             return True
         body = b"".join(self._body)[:MAX_BODY_SIZE]
         if not self.done and len(body) < MAX_BODY_SIZE:
             return False
         redirects = "pycurl follows redirects if FOLLOWLOCATION is set"
-        raise response_error(response.status, response.headers.items(), response.url, body, redirects=redirects)
+        raise response_error(
+            response.status, response.headers.items(), response.url, body, redirects=redirects
+        )
 
     def listen(self) -> None:
         self._alive_at = monotonic()  # not the consumer's time

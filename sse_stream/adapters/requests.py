@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
-def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+def iter_events(
+    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+) -> EventStream:
     """Iterate over the events of a response opened with `stream=True`; without, they come at the end."""
     if not hasattr(response, "iter_content") or not hasattr(response, "raw"):
         raise TypeError(f"iter_events takes a response of requests, not {type(response)}")
@@ -52,7 +54,9 @@ def connect(
 ) -> Opening:
     """Connect with a Session, or the module `requests` itself; request_options: those of its `request`, but `stream`."""
     decoder = prepare_decoder(decoder, last_event_id)
-    fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "headers", None)))
+    fields = dict(
+        request_headers(headers, decoder.last_event_id, own=getattr(client, "headers", None))
+    )
 
     def open_stream() -> EventStream:
         response = client.request(method, url, headers=fields, stream=True, **request_options)
@@ -67,7 +71,12 @@ def is_transient(error: Exception) -> bool:
 
     if is_refused_certificate(error):
         return False
-    faults = (errors.ConnectionError, errors.Timeout, errors.ChunkedEncodingError, errors.ContentDecodingError)
+    faults = (
+        errors.ConnectionError,
+        errors.Timeout,
+        errors.ChunkedEncodingError,
+        errors.ContentDecodingError,
+    )
     return isinstance(error, faults if isinstance(error, errors.RequestException) else OSError)
 
 

@@ -28,14 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
-def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+def iter_events(
+    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+) -> EventStream:
     """Iterate over the events of an open response of `urllib.request` or `http.client`."""
     if not hasattr(response, "isclosed") or not hasattr(response, "length"):
-        raise TypeError(f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}")
+        raise TypeError(
+            f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}"
+        )
     status, headers, url = response.status, response.headers, getattr(response, "url", None) or ""
     used_up = response.length == 0 and headers.get("Content-Length", "0").strip("0 ")
     if response.isclosed() or used_up:
-        raise ValueError("this response has been read or closed already; pass it before anything is read")
+        raise ValueError(
+            "this response has been read or closed already; pass it before anything is read"
+        )
     stream = EventStream(_read(response), decoder=decoder, response=response)
     redirects = "urllib follows redirects of GET and HEAD, and some of POST; send this request to its Location"
     check_response(stream, status, headers, url, check=check, redirects=redirects)
@@ -67,9 +73,13 @@ def connect(
     if url.partition(":")[0].lower() not in ("http", "https"):
         raise ValueError(f"the URL must begin with http:// or https://, not {shown_url(url)!r}")
     if "@" in url.partition("://")[2].partition("/")[0].partition("?")[0]:
-        raise ValueError("urllib does not send the user info of a URL; pass an Authorization header")
+        raise ValueError(
+            "urllib does not send the user info of a URL; pass an Authorization header"
+        )
     decoder = prepare_decoder(decoder, last_event_id)
-    fields = dict(request_headers(headers, decoder.last_event_id, own=getattr(client, "addheaders", None)))
+    fields = dict(
+        request_headers(headers, decoder.last_event_id, own=getattr(client, "addheaders", None))
+    )
     request = Request(url, data=data, headers=fields, method=method)
     open_url = urlopen if client is None else client.open
 
@@ -94,7 +104,9 @@ def is_transient(error: Exception) -> bool:
     return isinstance(cause, (OSError, IncompleteRead, BadStatusLine, LineTooLong))
 
 
-subscribe: Subscribe[OpenerDirector | None, str] = make_subscribe(EventSource, connect, is_transient)
+subscribe: Subscribe[OpenerDirector | None, str] = make_subscribe(
+    EventSource, connect, is_transient
+)
 
 
 def _read(response: Any) -> Any:

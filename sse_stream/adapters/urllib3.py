@@ -13,7 +13,14 @@ Options: `sse_stream.adapters`.
 
 from __future__ import annotations
 
-from ..handshake import Headers, _pairs, check_response, prepare_decoder, read_promptly, request_headers
+from ..handshake import (
+    Headers,
+    _pairs,
+    check_response,
+    prepare_decoder,
+    read_promptly,
+    request_headers,
+)
 from ..reconnect import EventSource, is_refused_certificate, make_subscribe
 from ..streams import EventStream, Opening
 
@@ -27,7 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
 
-def iter_events(response: Any, *, decoder: SSEDecoder | None = None, check: bool = True) -> EventStream:
+def iter_events(
+    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+) -> EventStream:
     """Iterate over the events of a response opened with `preload_content=False`; without, they come at the end.
 
     The `url` of an error may be the path alone.
@@ -57,10 +66,17 @@ def connect(
     decoder = prepare_decoder(decoder, last_event_id)
     given = _pairs(headers)
     names = {name.lower() for name, _ in given}
-    given += [(name, value) for name, value in _pairs(getattr(client, "headers", None)) if name.lower() not in names]
+    given += [
+        (name, value)
+        for name, value in _pairs(getattr(client, "headers", None))
+        if name.lower() not in names
+    ]
     pairs = request_headers(given, decoder.last_event_id)
     # urllib3 copies fields as text, and sends it as latin-1: the same bytes.
-    fields = Headers((name, value.decode("latin-1") if isinstance(value, bytes) else value) for name, value in pairs)
+    fields = Headers(
+        (name, value.decode("latin-1") if isinstance(value, bytes) else value)
+        for name, value in pairs
+    )
     request_options = {"headers": dict(fields), **_default_retries(client), **request_options}
 
     def open_stream() -> EventStream:
@@ -78,8 +94,15 @@ def is_transient(error: Exception) -> bool:
         return error.reason is not None and is_transient(error.reason)
     if isinstance(error, errors.ResponseNotChunked) or is_refused_certificate(error):
         return False
-    faults = (errors.ProtocolError, errors.DecodeError, errors.TimeoutError, errors.NewConnectionError)
-    return isinstance(error, (*faults, errors.ProxyError, errors.SSLError, errors.EmptyPoolError, OSError))
+    faults = (
+        errors.ProtocolError,
+        errors.DecodeError,
+        errors.TimeoutError,
+        errors.NewConnectionError,
+    )
+    return isinstance(
+        error, (*faults, errors.ProxyError, errors.SSLError, errors.EmptyPoolError, OSError)
+    )
 
 
 subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transient)
@@ -87,9 +110,19 @@ subscribe: Subscribe[Any, str] = make_subscribe(EventSource, connect, is_transie
 
 def _iter_events(response: Any, url: str, decoder: SSEDecoder | None, check: bool) -> EventStream:
     stream = EventStream(_chunks(response), decoder=decoder, response=response)
-    redirects = "urllib3 follows redirects with a Location unless redirect=False or retries say otherwise"
+    redirects = (
+        "urllib3 follows redirects with a Location unless redirect=False or retries say otherwise"
+    )
     decodable = response.CONTENT_DECODERS
-    check_response(stream, response.status, response.headers, url, check=check, redirects=redirects, decodable=decodable)
+    check_response(
+        stream,
+        response.status,
+        response.headers,
+        url,
+        check=check,
+        redirects=redirects,
+        decodable=decodable,
+    )
     return stream
 
 
@@ -101,8 +134,14 @@ def _chunks(response: Any) -> Any:
 def _default_retries(client: Any) -> dict[str, Any]:
     from urllib3.util import Retry
 
-    given = getattr(client, "connection_pool_kw", {}).get("retries", getattr(client, "retries", None))
-    return {"retries": Retry(3, respect_retry_after_header=False)} if given in (None, Retry.DEFAULT) else {}
+    given = getattr(client, "connection_pool_kw", {}).get(
+        "retries", getattr(client, "retries", None)
+    )
+    return (
+        {"retries": Retry(3, respect_retry_after_header=False)}
+        if given in (None, Retry.DEFAULT)
+        else {}
+    )
 
 
 def _final_url(url: str, response: Any) -> str:

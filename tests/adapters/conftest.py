@@ -44,7 +44,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     certificate = authority.issue_cert("localhost", "127.0.0.1")
     authority.cert_pem.write_to_path(str(certificates.ca_file))
     certificates.key_file.write_bytes(certificate.private_key_pem.bytes())
-    certificates.chain_file.write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+    certificates.chain_file.write_bytes(
+        b"".join(pem.bytes() for pem in certificate.cert_chain_pems)
+    )
     return certificates
 
 
@@ -87,7 +89,9 @@ def no_descriptor_left(server: Server) -> Iterator[Callable[[], None]]:
     before = open_descriptors()
 
     def check() -> None:
-        assert becomes_true(lambda: open_descriptors() <= before), f"{open_descriptors() - before} descriptors are left open"
+        assert becomes_true(lambda: open_descriptors() <= before), (
+            f"{open_descriptors() - before} descriptors are left open"
+        )
 
     yield check
     check()

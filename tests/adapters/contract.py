@@ -43,7 +43,13 @@ if TYPE_CHECKING:
     from .conftest import Certificates
     from .services import Service
 
-NUMBERS = [b": comment\n\n", b"data: 0\n\n", b"event: a\r\ndata: 1\r\n\r\n", b"data: 2\r\r", b"id: 3\ndata: 3\n\n"]
+NUMBERS = [
+    b": comment\n\n",
+    b"data: 0\n\n",
+    b"event: a\r\ndata: 1\r\n\r\n",
+    b"data: 2\r\r",
+    b"id: 3\ndata: 3\n\n",
+]
 
 #: Seconds of the read limit under which the server's silence is a fault.
 READ_LIMIT = 0.5
@@ -112,7 +118,9 @@ class SyncContract:
     def test_each_event_comes_before_the_next_is_sent(self, server: Server, name: str) -> None:
         self.check_promptness(server, name)
 
-    @pytest.mark.parametrize("name", ["chunked", "close-delimited", "bytewise", "Content-Length", "gzip"])
+    @pytest.mark.parametrize(
+        "name", ["chunked", "close-delimited", "bytewise", "Content-Length", "gzip"]
+    )
     def test_each_event_comes_before_the_next_is_sent_under_tls(
         self, tls_server: Server, certificates: Certificates, name: str
     ) -> None:
@@ -141,14 +149,23 @@ class SyncContract:
             assert type(caught.value) is self.errors[name]
             assert data == ["one", "two"]
             assert events.last_event_id == "2"
-            if name in ("stall", "bad chunk size", "corrupt gzip"):  # the others are the server's leaving
+            if name in (
+                "stall",
+                "bad chunk size",
+                "corrupt gzip",
+            ):  # the others are the server's leaving
                 assert server.connections[0].released.wait(GUARD)
             assert list(events) == []
 
     @pytest.mark.parametrize("name", SILENT_FAULTS)
     @pytest.mark.parametrize("incomplete", ["dispatch", "raise"])
-    def test_fault_that_no_client_can_know(self, server: Server, name: str, incomplete: Any) -> None:
-        if SILENT_FAULTS[name].framing.coding and SILENT_FAULTS[name].framing.coding not in self.codings:
+    def test_fault_that_no_client_can_know(
+        self, server: Server, name: str, incomplete: Any
+    ) -> None:
+        if (
+            SILENT_FAULTS[name].framing.coding
+            and SILENT_FAULTS[name].framing.coding not in self.codings
+        ):
             return
         url = server.url(SILENT_FAULTS[name].handler(lock_step=False))
         data: list[str] = []
@@ -190,7 +207,11 @@ class SyncContract:
     @pytest.mark.parametrize("status", [400, 401, 404, 413, 429, 500, 503, 599])
     def test_status(self, server: Server, status: int) -> None:
         body = b'{"error": {"message": "overloaded"}}'
-        url = server.url(respond(status, body, [JSON, ("Retry-After", "60"), ("X-Request", "a"), ("X-Request", "b")]))
+        url = server.url(
+            respond(
+                status, body, [JSON, ("Retry-After", "60"), ("X-Request", "a"), ("X-Request", "b")]
+            )
+        )
         error = self.fail(url + "?key=secret", StatusError)
         assert error.status == status
         assert error.headers["content-type"] == "application/json"
@@ -202,18 +223,27 @@ class SyncContract:
         assert "secret" not in str(error)
         assert len(server.requests) == 1
 
-    @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/x-ndjson", None])
+    @pytest.mark.parametrize(
+        "content_type", ["text/html; charset=utf-8", "application/x-ndjson", None]
+    )
     def test_media_type(self, server: Server, content_type: str | None) -> None:
         headers = [("Content-Type", content_type)] if content_type else []
         error = self.fail(server.url(respond(200, b"<h1>data: x</h1>", headers)), ContentTypeError)
-        assert (error.status, error.body, error.headers.get("content-type")) == (200, b"<h1>data: x</h1>", content_type)
+        assert (error.status, error.body, error.headers.get("content-type")) == (
+            200,
+            b"<h1>data: x</h1>",
+            content_type,
+        )
         assert repr(content_type) in str(error) or content_type is None
 
     @pytest.mark.parametrize(
-        "content_type", ["Text/Event-Stream", "text/event-stream;charset=latin-1", "text/event-stream ; x"]
+        "content_type",
+        ["Text/Event-Stream", "text/event-stream;charset=latin-1", "text/event-stream ; x"],
     )
     def test_media_type_of_an_event_stream(self, server: Server, content_type: str) -> None:
-        with self.connect(server.url(stream(NUMBERS, headers=[("Content-Type", content_type)]))) as events:
+        with self.connect(
+            server.url(stream(NUMBERS, headers=[("Content-Type", content_type)]))
+        ) as events:
             assert len(list(events)) == 4
 
     @pytest.mark.parametrize(
@@ -225,7 +255,9 @@ class SyncContract:
         ],
         ids=["10 MB", "endless", "endless, media type"],
     )
-    def test_large_body_of_an_error(self, server: Server, kind: type[ResponseError], handler: Handler) -> None:
+    def test_large_body_of_an_error(
+        self, server: Server, kind: type[ResponseError], handler: Handler
+    ) -> None:
         assert self.fail(server.url(handler), kind).body == b"x" * MAX_BODY_SIZE
         assert server.connections[0].released.wait(GUARD)
 
@@ -251,7 +283,9 @@ class SyncContract:
 
     def test_redirect_is_followed(self, server: Server) -> None:
         target = server.url(stream(NUMBERS))
-        middle = server.url(respond(302, headers=[("Location", target.removeprefix(server.origin))]), "/middle/")
+        middle = server.url(
+            respond(302, headers=[("Location", target.removeprefix(server.origin))]), "/middle/"
+        )
         url = server.url(respond(307, headers=[("Location", middle)]), "/from")
         with self.connect(url) as events:
             assert len(list(events)) == 4
@@ -263,7 +297,9 @@ class SyncContract:
         assert self.fail(url, StatusError).url == server.origin + "/folder/gone?a=b"
 
     def test_redirect_that_is_not_followed(self, server: Server) -> None:
-        error = self.fail(server.url(respond(302, headers=[("Location", "/x")])), StatusError, follow=False)
+        error = self.fail(
+            server.url(respond(302, headers=[("Location", "/x")])), StatusError, follow=False
+        )
         assert error.status == 302
         assert error.headers["location"] == "/x"
         assert "redirects" in str(error)
@@ -274,17 +310,23 @@ class SyncContract:
         for name in ("chunked", "Content-Length"):
             with self.connect(server.url(stream(NUMBERS, FRAMINGS[name]))) as events:
                 list(events)
-        assert [request.connection for request in server.requests] == ([0, 0] if self.pools else [0, 1])
+        assert [request.connection for request in server.requests] == (
+            [0, 0] if self.pools else [0, 1]
+        )
 
     @pytest.mark.parametrize("name", ["chunked", "close-delimited"])
-    def test_200_streams_leave_nothing_behind(self, server: Server, no_descriptor_left: Callable[[], None], name: str) -> None:
+    def test_200_streams_leave_nothing_behind(
+        self, server: Server, no_descriptor_left: Callable[[], None], name: str
+    ) -> None:
         url = server.url(stream(NUMBERS, FRAMINGS[name]))
         for i in range(200):
             with self.connect(url) as events:
                 assert i % 2 or len(list(events)) == 4
 
     @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-    def test_leaving_an_infinite_stream_releases_it(self, request: pytest.FixtureRequest, tls: bool) -> None:
+    def test_leaving_an_infinite_stream_releases_it(
+        self, request: pytest.FixtureRequest, tls: bool
+    ) -> None:
         server: Server = request.getfixturevalue("tls_server" if tls else "server")
         options = {"certificates": request.getfixturevalue("certificates")} if tls else {}
         with self.connect(server.url(endless()), **options) as events:
@@ -300,7 +342,9 @@ class SyncContract:
             assert next(events).data == "one"
         assert server.connections[0].released.wait(GUARD)
 
-    @pytest.mark.parametrize("handler", [endless(200, [JSON]), endless(500)], ids=["media type", "status"])
+    @pytest.mark.parametrize(
+        "handler", [endless(200, [JSON]), endless(500)], ids=["media type", "status"]
+    )
     def test_failed_check_releases(self, server: Server, handler: Handler) -> None:
         with pytest.raises(ResponseError):
             self.iter_events(self.open(server.url(handler)))
@@ -315,7 +359,9 @@ class SyncContract:
             assert next(events) == ServerSentEvent(data="0", id="9")
             assert receive(events) == ["1", "2", "3"]
 
-    @pytest.mark.parametrize("wrong", [b"data: x\n\n", [b"data: x\n\n"], object(), None, "https://example.org/"])
+    @pytest.mark.parametrize(
+        "wrong", [b"data: x\n\n", [b"data: x\n\n"], object(), None, "https://example.org/"]
+    )
     def test_what_is_no_response(self, wrong: object) -> None:
         with pytest.raises(TypeError, match=f"iter_events takes .*, not {type(wrong)}"):
             self.iter_events(wrong)
@@ -345,7 +391,11 @@ class SyncContract:
         assert request.header("Last-Event-ID") is None
 
     def test_headers_of_the_caller(self, server: Server) -> None:
-        headers = {"accept": "text/event-stream, application/json", "X-Own": "a", "last-event-id": "0"}
+        headers = {
+            "accept": "text/event-stream, application/json",
+            "X-Own": "a",
+            "last-event-id": "0",
+        }
         given = headers.copy()
         with self.connect(server.url(stream(NUMBERS)), headers=headers, last_event_id="1"):
             pass
@@ -364,11 +414,22 @@ class SyncContract:
     @pytest.mark.parametrize("with_decoder", [False, True], ids=["last_event_id", "decoder"])
     @pytest.mark.parametrize(
         ("last_event_id", "sent"),
-        [("7", b"7"), ("a b\tc", b"a b\tc"), ("é…😀", "é…😀".encode()), (" 7", None), ("a\nb: c", None), ("\ud800", None)],
+        [
+            ("7", b"7"),
+            ("a b\tc", b"a b\tc"),
+            ("é…😀", "é…😀".encode()),
+            (" 7", None),
+            ("a\nb: c", None),
+            ("\ud800", None),
+        ],
     )
-    def test_last_event_id(self, server: Server, last_event_id: str, sent: bytes | None, with_decoder: bool) -> None:
+    def test_last_event_id(
+        self, server: Server, last_event_id: str, sent: bytes | None, with_decoder: bool
+    ) -> None:
         options: dict[str, Any] = (
-            {"decoder": SSEDecoder(last_event_id=last_event_id)} if with_decoder else {"last_event_id": last_event_id}
+            {"decoder": SSEDecoder(last_event_id=last_event_id)}
+            if with_decoder
+            else {"last_event_id": last_event_id}
         )
         with self.connect(server.url(stream(NUMBERS)), **options) as events:
             assert next(events).id == last_event_id
@@ -392,7 +453,9 @@ class SyncContract:
     def test_real_server(self, request: pytest.FixtureRequest, fixture: str) -> None:
         service: Service = request.getfixturevalue(fixture)
         with self.connect(service.url + "/events?n=20") as events:
-            assert [(event.data, event.id) for event in events] == [(str(i), str(i)) for i in range(20)]
+            assert [(event.data, event.id) for event in events] == [
+                (str(i), str(i)) for i in range(20)
+            ]
         with self.connect(service.url + "/infinite") as events:
             assert [next(events).data for _ in range(100)] == [str(i) for i in range(100)]
         key = f"{type(self).__name__} {fixture}".replace(" ", "-")
@@ -402,10 +465,15 @@ class SyncContract:
                 service.acknowledge(key)
         assert service.left(key).wait(GUARD)
         if "gzip" in self.codings:
-            with self.connect(service.url + "/gzip?n=20", headers={"Accept-Encoding": "gzip"}) as events:
+            with self.connect(
+                service.url + "/gzip?n=20", headers={"Accept-Encoding": "gzip"}
+            ) as events:
                 assert events.response.headers["Content-Encoding"] == "gzip"
                 assert receive(events) == [str(i) for i in range(20)]
         data: list[str] = []
-        with self.connect(service.url + "/broken") as events, pytest.raises(self.errors["closed between chunks"]):
+        with (
+            self.connect(service.url + "/broken") as events,
+            pytest.raises(self.errors["closed between chunks"]),
+        ):
             receive(events, data)
         assert data == ["one", "two"]

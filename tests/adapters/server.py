@@ -97,7 +97,9 @@ class Connection:
                 raise Gone
             if time.monotonic() > deadline:
                 self.reset()
-                raise AssertionError(f"{self.request.target}: an event was not acknowledged: the client holds it back")
+                raise AssertionError(
+                    f"{self.request.target}: an event was not acknowledged: the client holds it back"
+                )
 
     def stall(self) -> None:
         """Send nothing until the peer leaves or the test ends."""
@@ -146,7 +148,9 @@ class Connection:
     def wake(self) -> None:
         """End a call that reads or sends in another thread."""
         try:
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # not of TLS, which that thread may be using
+            socket.socket.shutdown(
+                self._socket, socket.SHUT_RDWR
+            )  # not of TLS, which that thread may be using
         except OSError:
             pass
 
@@ -179,7 +183,10 @@ class Connection:
             return None
         first, *lines = head[:-4].split(b"\r\n")
         method, target, version = first.decode().split(" ")
-        fields = [(name.decode("latin-1"), value.strip(b" \t")) for name, _, value in (s.partition(b":") for s in lines)]
+        fields = [
+            (name.decode("latin-1"), value.strip(b" \t"))
+            for name, _, value in (s.partition(b":") for s in lines)
+        ]
         known = {name.lower(): value for name, value in fields}
         if known.get("expect", b"").lower() == b"100-continue":
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -236,7 +243,11 @@ class Server:
     @property
     def origin(self) -> str:
         """Scheme, host and port. Under TLS the host is a name, since certificates are for names."""
-        return f"http://127.0.0.1:{self.port}" if self.ssl_context is None else f"https://localhost:{self.port}"
+        return (
+            f"http://127.0.0.1:{self.port}"
+            if self.ssl_context is None
+            else f"https://localhost:{self.port}"
+        )
 
     def url(self, handler: Handler, path: str = "") -> str:
         """Return a URL whose requests `handler` answers. A query does not count."""
@@ -308,11 +319,17 @@ class Framing(NamedTuple):
             return [*parts, b""]
         if self.coding == "br":
             compressor = brotli.Compressor()
-            return [compressor.process(part) + compressor.flush() for part in parts] + [compressor.finish()]
+            return [compressor.process(part) + compressor.flush() for part in parts] + [
+                compressor.finish()
+            ]
         zipper = zlib.compressobj(wbits=31 if self.coding == "gzip" else 15)
-        return [zipper.compress(part) + zipper.flush(zlib.Z_SYNC_FLUSH) for part in parts] + [zipper.flush()]
+        return [zipper.compress(part) + zipper.flush(zlib.Z_SYNC_FLUSH) for part in parts] + [
+            zipper.flush()
+        ]
 
-    def head(self, size: int, status: str = "200 OK", headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    def head(
+        self, size: int, status: str = "200 OK", headers: Iterable[tuple[str, str]] = ()
+    ) -> bytes:
         """Return the head of a response whose body has `size` bytes on the wire, chunk headers apart."""
         lines = [f"{self.version} {status}", *(f"{name}: {value}" for name, value in headers)]
         if self.coding:
@@ -327,9 +344,15 @@ class Framing(NamedTuple):
         return ("\r\n".join(lines) + "\r\n\r\n" + end).encode()
 
     def send(self, connection: Connection, encoded: bytes) -> None:
-        pieces = [encoded[i : i + 1] for i in range(len(encoded))] if self.bytewise else [encoded] * bool(encoded)
+        pieces = (
+            [encoded[i : i + 1] for i in range(len(encoded))]
+            if self.bytewise
+            else [encoded] * bool(encoded)
+        )
         for piece in pieces:
-            connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self.transfer == "chunked" else piece)
+            connection.send(
+                b"%x\r\n%b\r\n" % (len(piece), piece) if self.transfer == "chunked" else piece
+            )
 
     def end(self, connection: Connection) -> None:
         if self.transfer == "close":
@@ -385,7 +408,11 @@ def stream(
     return handler
 
 
-def respond(status: int, body: bytes = b"", headers: Iterable[tuple[str, str]] = (("Content-Type", "text/plain"),)) -> Handler:
+def respond(
+    status: int,
+    body: bytes = b"",
+    headers: Iterable[tuple[str, str]] = (("Content-Type", "text/plain"),),
+) -> Handler:
     """Return a handler that sends a whole response with a Content-Length (none for a 204)."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
 
@@ -396,7 +423,11 @@ def respond(status: int, body: bytes = b"", headers: Iterable[tuple[str, str]] =
     return handler
 
 
-def endless(status: int = 200, headers: Iterable[tuple[str, str]] = (EVENT_STREAM,), piece: bytes = b"data: x\n\n") -> Handler:
+def endless(
+    status: int = 200,
+    headers: Iterable[tuple[str, str]] = (EVENT_STREAM,),
+    piece: bytes = b"data: x\n\n",
+) -> Handler:
     """Return a handler that sends `piece` as a chunk, over and over, until the peer leaves."""
     head = FRAMINGS["chunked"].head(0, f"{status} Reason", headers)
 
@@ -408,12 +439,16 @@ def endless(status: int = 200, headers: Iterable[tuple[str, str]] = (EVENT_STREA
     return handler
 
 
-def broken_off(status: int, body: bytes, headers: Iterable[tuple[str, str]] = (("Content-Type", "text/plain"),)) -> Handler:
+def broken_off(
+    status: int, body: bytes, headers: Iterable[tuple[str, str]] = (("Content-Type", "text/plain"),)
+) -> Handler:
     """Return a handler that sends `body` and closes, having announced one byte more."""
     headers = list(headers)
 
     def handler(connection: Connection) -> None:
-        connection.send(FRAMINGS["Content-Length"].head(len(body) + 1, f"{status} Reason", headers) + body)
+        connection.send(
+            FRAMINGS["Content-Length"].head(len(body) + 1, f"{status} Reason", headers) + body
+        )
         connection.close()
 
     return handler
@@ -507,7 +542,10 @@ def http_2_server() -> Generator[tuple[str, threading.Event]]:
             connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
             connection.initiate_connection()
             sock.sendall(connection.data_to_send())
-            while not any(isinstance(event, h2.events.RequestReceived) for event in connection.receive_data(sock.recv(65536))):
+            while not any(
+                isinstance(event, h2.events.RequestReceived)
+                for event in connection.receive_data(sock.recv(65536))
+            ):
                 pass
             connection.send_headers(1, [(":status", "200"), ("content-type", "text/event-stream")])
             connection.send_data(1, b"".join(COMPLETE) + UNFINISHED)

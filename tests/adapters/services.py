@@ -127,7 +127,9 @@ def starlette_application(steps: Steps) -> Starlette:
         return EventSourceResponse(numbers(None))
 
     async def step_by_step(request: Request) -> EventSourceResponse:
-        return EventSourceResponse({"data": data} async for data in steps.events(request.query_params["key"]))
+        return EventSourceResponse(
+            {"data": data} async for data in steps.events(request.query_params["key"])
+        )
 
     async def broken(request: Request) -> StreamingResponse:
         async def body() -> AsyncIterator[bytes]:
@@ -142,7 +144,12 @@ def starlette_application(steps: Steps) -> Starlette:
         Route("/infinite", infinite),
         Route("/steps", step_by_step),
         Route("/broken", broken),
-        Route("/gzip", GZipMiddleware(Starlette(routes=[Route("/gzip", events)]), minimum_size=1, exclude_content_types=())),
+        Route(
+            "/gzip",
+            GZipMiddleware(
+                Starlette(routes=[Route("/gzip", events)]), minimum_size=1, exclude_content_types=()
+            ),
+        ),
     ]
     return Starlette(routes=routes)
 
@@ -205,9 +212,13 @@ class AiohttpWeb(Service):
         application.router.add_route("*", "/events", self._respond(self._numbers))
         application.router.add_get("/gzip", self._respond(self._numbers, compressed=True))
         application.router.add_get("/infinite", self._respond(self._infinite))
-        application.router.add_get("/steps", self._respond(lambda request: self.events(request.query["key"])))
+        application.router.add_get(
+            "/steps", self._respond(lambda request: self.events(request.query["key"]))
+        )
         application.router.add_get("/broken", self._broken)
-        runner = aiohttp.web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        runner = aiohttp.web.AppRunner(
+            application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await runner.setup()
         listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -225,7 +236,10 @@ class AiohttpWeb(Service):
             yield str(i)
 
     def _respond(
-        self, numbers: Callable[[aiohttp.web.Request], AsyncIterator[str]], *, compressed: bool = False
+        self,
+        numbers: Callable[[aiohttp.web.Request], AsyncIterator[str]],
+        *,
+        compressed: bool = False,
     ) -> Callable[[aiohttp.web.Request], Awaitable[aiohttp.web.StreamResponse]]:
         async def handler(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
             response = aiohttp.web.StreamResponse(headers={"Content-Type": "text/event-stream"})

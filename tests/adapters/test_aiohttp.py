@@ -12,7 +12,13 @@ import aiohttp
 import httpx
 import pytest
 
-from sse_stream import ContentTypeError, IncompleteEventError, ResponseError, SSEDecoder, StatusError
+from sse_stream import (
+    ContentTypeError,
+    IncompleteEventError,
+    ResponseError,
+    SSEDecoder,
+    StatusError,
+)
 from sse_stream.adapters.aiohttp import aconnect, aiter_events
 from sse_stream.handshake import MAX_BODY_SIZE
 
@@ -52,7 +58,9 @@ def run(body: Callable[[aiohttp.ClientSession], Awaitable[None]], **session_opti
     asyncio.run(main())
 
 
-def read(url: str, server: Server | None = None, **options: Any) -> tuple[list[str], Any, BaseException | None]:
+def read(
+    url: str, server: Server | None = None, **options: Any
+) -> tuple[list[str], Any, BaseException | None]:
     """Return the data of the events, the stream, and the error that ended it; acknowledge each event to the server."""
     got: list[str] = []
     result: list[Any] = []
@@ -158,8 +166,14 @@ def test_fault(server: Server, fault: str) -> None:
     options = {"idle_timeout": 0.2} if fault == "stall" else {}
     got, events, error = read(server.url(FAULTS[fault].handler()), server, **options)
     assert (got, events.last_event_id) == (["one", "two"], "2")
-    assert type(error) is (aiohttp.SocketTimeoutError if fault == "stall" else aiohttp.ClientPayloadError)
-    if fault in ("bad chunk size", "corrupt gzip", "stall"):  # the server has not ended the connection itself
+    assert type(error) is (
+        aiohttp.SocketTimeoutError if fault == "stall" else aiohttp.ClientPayloadError
+    )
+    if fault in (
+        "bad chunk size",
+        "corrupt gzip",
+        "stall",
+    ):  # the server has not ended the connection itself
         assert server.connections[0].released.wait(GUARD)
 
 
@@ -182,11 +196,15 @@ def test_fault_while_the_consumer_is_busy(server: Server, fault: str) -> None:
         events = aiter_events(response, idle_timeout=0.2 if fault == "stall" else None)
         server.acknowledge()
         if fault == "bad chunk size":
-            await until(lambda: response.connection is None or response.connection.transport is None)
+            await until(
+                lambda: response.connection is None or response.connection.transport is None
+            )
         elif fault != "stall":
             await until(lambda: response.content.exception() is not None)
         got: list[str] = []
-        with pytest.raises(aiohttp.SocketTimeoutError if fault == "stall" else aiohttp.ClientPayloadError):
+        with pytest.raises(
+            aiohttp.SocketTimeoutError if fault == "stall" else aiohttp.ClientPayloadError
+        ):
             await receive(events, got)
         assert (got, events.last_event_id) == (["one", "two"], "2")
 
@@ -256,7 +274,10 @@ def test_two_readers_are_not_taken_for_a_fault(server: Server) -> None:
 
 @pytest.mark.parametrize("fault", EARLY_FAULTS)
 def test_fault_before_the_headers(server: Server, fault: str) -> None:
-    kind = {"closed before headers": aiohttp.ServerDisconnectedError, "reset before headers": aiohttp.ClientOSError}[fault]
+    kind = {
+        "closed before headers": aiohttp.ServerDisconnectedError,
+        "reset before headers": aiohttp.ClientOSError,
+    }[fault]
     assert type(refusal(server.url(EARLY_FAULTS[fault]))) is kind
     assert type(refusal(server.url(EARLY_FAULTS[fault]), idle_timeout=GUARD)) is kind
 
@@ -308,7 +329,9 @@ def test_bytes_that_make_no_text_yet_are_life(server: Server) -> None:
     body = gzip.compress(b"data: 1\n\n")
 
     def handler(connection: Connection) -> None:
-        connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM, ("Content-Encoding", "gzip")]))
+        connection.send(
+            FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM, ("Content-Encoding", "gzip")])
+        )
         for i in range(10):  # the header of gzip: nothing comes of it
             FRAMINGS["chunked"].send(connection, body[i : i + 1])
             time.sleep(0.1)
@@ -347,7 +370,9 @@ def test_idle_timeout_of_the_headers(server: Server) -> None:
 
 
 def test_a_client_timeout_is_not_taken_for_the_idle_limit(server: Server) -> None:
-    error = refusal(server.url(Connection.stall), idle_timeout=GUARD, timeout=aiohttp.ClientTimeout(total=0.2))
+    error = refusal(
+        server.url(Connection.stall), idle_timeout=GUARD, timeout=aiohttp.ClientTimeout(total=0.2)
+    )
     assert isinstance(error, asyncio.TimeoutError)
     assert not isinstance(error, aiohttp.SocketTimeoutError)
 
@@ -382,9 +407,27 @@ REFUSED: dict[str, tuple[Handler, type[Exception], int, bytes, str]] = {
     "10 MB": (respond(500, b"y" * 10_000_000), StatusError, 500, ALL, "500 Internal"),
     "endless": (endless(503, PLAIN, b"y" * 1000), StatusError, 503, ALL, "yyy"),
     "broken off": (broken_off(400, b"so far"), StatusError, 400, b"so far", "so far"),
-    "redirect": (respond(302, b"", [("Location", "/")]), StatusError, 302, b"", "allow_redirects=False"),
-    "HTML": (respond(200, b"<p>", [("Content-Type", "text/html")]), ContentTypeError, 200, b"<p>", "text/html"),
-    "no media type": (respond(201, b"data: x\n\n", []), ContentTypeError, 201, b"data: x\n\n", "is none"),
+    "redirect": (
+        respond(302, b"", [("Location", "/")]),
+        StatusError,
+        302,
+        b"",
+        "allow_redirects=False",
+    ),
+    "HTML": (
+        respond(200, b"<p>", [("Content-Type", "text/html")]),
+        ContentTypeError,
+        200,
+        b"<p>",
+        "text/html",
+    ),
+    "no media type": (
+        respond(201, b"data: x\n\n", []),
+        ContentTypeError,
+        201,
+        b"data: x\n\n",
+        "is none",
+    ),
 }
 
 
@@ -412,7 +455,9 @@ def test_refused(server: Server, case: str, through: str) -> None:
     assert (type(error), error.status, error.url, error.body) == (kind, status, url, start)
     assert text in str(error)
     assert "secret" not in str(error)
-    media_type = {"redirect": None, "HTML": "text/html", "no media type": None}.get(case, "text/plain")
+    media_type = {"redirect": None, "HTML": "text/html", "no media type": None}.get(
+        case, "text/plain"
+    )
     assert error.headers.get("CONTENT-type") == media_type
 
 
@@ -431,14 +476,20 @@ def test_raise_for_status_of_the_session(server: Server) -> None:
 
 @pytest.mark.parametrize("coding", ["x-unknown", "gzip, br"])
 def test_a_coding_that_the_client_does_not_decode(server: Server, coding: str) -> None:
-    url = server.url(stream([b"\x28\xb5\x2f\xfd"], headers=[EVENT_STREAM, ("Content-Encoding", coding)]))
+    url = server.url(
+        stream([b"\x28\xb5\x2f\xfd"], headers=[EVENT_STREAM, ("Content-Encoding", coding)])
+    )
     error = refusal(url)
     assert (type(error), error.status, error.url) == (ResponseError, 200, url)
     assert repr(coding) in str(error)
     assert server.connections[0].released.wait(GUARD)
 
 
-@pytest.mark.parametrize("handler", [respond(204, headers=[]), respond(200, headers=[EVENT_STREAM])], ids=["204", "no body"])
+@pytest.mark.parametrize(
+    "handler",
+    [respond(204, headers=[]), respond(200, headers=[EVENT_STREAM])],
+    ids=["204", "no body"],
+)
 def test_an_empty_stream(server: Server, handler: Handler) -> None:
     got, _, error = read(server.url(handler))
     assert (got, error) == ([], None)
@@ -529,7 +580,9 @@ def test_aclose_while_another_task_waits(server: Server) -> None:
 
 
 def test_100_streams_at_once(server: Server) -> None:
-    urls = [server.url(stream([f"data: {i}-{j}\n\n".encode() for j in range(20)])) for i in range(100)]
+    urls = [
+        server.url(stream([f"data: {i}-{j}\n\n".encode() for j in range(20)])) for i in range(100)
+    ]
 
     async def body(session: aiohttp.ClientSession) -> None:
         async def read_one(url: str) -> list[str]:
@@ -565,7 +618,10 @@ def test_request_headers(server: Server) -> None:
 
 
 def test_the_callers_headers_stay(server: Server) -> None:
-    read(server.url(stream(COMPLETE)), headers=[("accept", "text/event-stream, */*"), ("cache-control", "no-store")])
+    read(
+        server.url(stream(COMPLETE)),
+        headers=[("accept", "text/event-stream, */*"), ("cache-control", "no-store")],
+    )
     [request] = server.requests
     assert request.header("Accept") == b"text/event-stream, */*"
     assert request.header("Cache-Control") == b"no-store"
@@ -587,14 +643,20 @@ def test_request_options(server: Server) -> None:
     async def body(session: aiohttp.ClientSession) -> None:
         options: dict[str, Any] = {"params": {"a": "b"}, "json": {"stream": True}}
         timeout = aiohttp.ClientTimeout(total=None)
-        async with aconnect(session, "POST", url, cookies={"c": "d"}, timeout=timeout, **options) as events:
+        async with aconnect(
+            session, "POST", url, cookies={"c": "d"}, timeout=timeout, **options
+        ) as events:
             assert [event.data async for event in events] == ["one", "two"]
             assert str(events.response.url) == moved
 
     run(body)
     first, second = server.requests
     assert first.target.endswith("?a=b")
-    assert (first.method, first.header("Content-Type"), b"true" in first.body) == ("POST", b"application/json", True)
+    assert (first.method, first.header("Content-Type"), b"true" in first.body) == (
+        "POST",
+        b"application/json",
+        True,
+    )
     assert first.header("Cookie") == b"c=d"
     assert (second.target, second.header("Accept")) == ("/moved", b"text/event-stream")
 
@@ -687,7 +749,9 @@ def test_no_response(wrong: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [None, "http://localhost", aiohttp, httpx], ids=lambda wrong: getattr(wrong, "__name__", wrong)
+    "wrong",
+    [None, "http://localhost", aiohttp, httpx],
+    ids=lambda wrong: getattr(wrong, "__name__", wrong),
 )
 def test_no_session(wrong: object) -> None:
     name = "module" if isinstance(wrong, types.ModuleType) else type(wrong).__name__

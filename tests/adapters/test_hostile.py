@@ -41,7 +41,10 @@ def test_what_is_held_stays_bounded(client: str) -> None:
     outcomes = hostile.attack(client, handlers)
     for (name, attack), outcome in zip(attacks.items(), outcomes, strict=False):
         assert outcome.error in attack.ends, f"{name}: {outcome}"
-        assert outcome.events == {"a million empty lines": 1, "a million events in one chunk": 1_000_000}.get(name, 0)
+        assert outcome.events == {
+            "a million empty lines": 1,
+            "a million events in one chunk": 1_000_000,
+        }.get(name, 0)
         assert outcome.growth < MARGIN, f"{name}: {outcome}"
     for outcome in outcomes[len(attacks) :]:
         assert outcome.error == ("ResponseError" if client == "urllib" else "EventTooLargeError")
@@ -72,7 +75,12 @@ IDS = ["7\x1b[31m", "7\x7f", "\t7", " 7", "7 ", "7\x0bX-Forged: 1", "7\x0cX-Forg
 def test_no_id_forges_a_header(server: Server, client: str) -> None:
     for number, last_event_id in enumerate(IDS):
         path = f"/{number}"
-        url = server.url(then_204(stream([f"id: {last_event_id}\ndata: x\n\n".encode()], FRAMINGS["close-delimited"])), path)
+        url = server.url(
+            then_204(
+                stream([f"id: {last_event_id}\ndata: x\n\n".encode()], FRAMINGS["close-delimited"])
+            ),
+            path,
+        )
         assert CLIENTS[client].run(url) == (["x"], None)
         first, second = [request for request in server.requests if request.target == path]
         value = header_value(last_event_id)
@@ -91,9 +99,12 @@ def test_redirects_without_end(server: Server, client: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry", "least", "most"), [("0", 1, 2), ("9" * 30, 3600, threading.TIMEOUT_MAX), ("9" * 5000, 1, 2), ("-1", 1, 2)]
+    ("retry", "least", "most"),
+    [("0", 1, 2), ("9" * 30, 3600, threading.TIMEOUT_MAX), ("9" * 5000, 1, 2), ("-1", 1, 2)],
 )
-def test_the_time_between_connections(server: Server, retry: str, least: float, most: float) -> None:
+def test_the_time_between_connections(
+    server: Server, retry: str, least: float, most: float
+) -> None:
     """No server makes a client connect in a tight loop, or wait for what cannot be waited for."""
     delays: list[float] = []
     url = server.url(stream([f"retry: {retry}\ndata: x\n\n".encode()], FRAMINGS["close-delimited"]))
@@ -129,7 +140,13 @@ def at_a_terminal(*arguments: str, stdin: bytes = b"") -> str:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "sse_stream", *arguments]
     with os.fdopen(master, "rb", buffering=0) as screen:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=slave, stderr=slave, cwd=Path(__file__).parents[2])
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=slave,
+            stderr=slave,
+            cwd=Path(__file__).parents[2],
+        )
         os.close(slave)
         assert process.stdin is not None
         with process, process.stdin:
@@ -146,7 +163,11 @@ def at_a_terminal(*arguments: str, stdin: bytes = b"") -> str:
 
 def obeyed(text: str) -> list[str]:
     # A terminal's own line end is CR LF.
-    return [c for c in text.replace("\r\n", "") if c != "\t" and unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")]
+    return [
+        c
+        for c in text.replace("\r\n", "")
+        if c != "\t" and unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")
+    ]
 
 
 @terminal
@@ -167,10 +188,14 @@ def _raw(answer: bytes) -> Handler:
 
 ANSWERS: dict[str, Any] = {
     "body": respond(500, HOSTILE.encode()),
-    "media type": _raw(f"HTTP/1.1 200 OK\r\nContent-Type: {HOSTILE.translate(dict.fromkeys(range(11, 13)))}\r\n\r\n".encode()),
+    "media type": _raw(
+        f"HTTP/1.1 200 OK\r\nContent-Type: {HOSTILE.translate(dict.fromkeys(range(11, 13)))}\r\n\r\n".encode()
+    ),
     "status line": _raw(f"HTTP/1.1 {HOSTILE}\r\n\r\n".encode()),
     "reason": _raw(f"HTTP/1.1 404 {HOSTILE}\r\n\r\n".encode()),
-    "coding": _raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: \x1b[31m\x9b\r\n\r\n"),
+    "coding": _raw(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: \x1b[31m\x9b\r\n\r\n"
+    ),
     "redirect": _raw(b"HTTP/1.1 302 Found\r\nLocation: \x1b]0;x\x07:\x9b31m\r\n\r\n"),
     "event": stream([EVENT]),
 }

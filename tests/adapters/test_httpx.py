@@ -15,7 +15,14 @@ import pytest
 import trio
 import trio.testing
 
-from sse_stream import ContentTypeError, EventStream, IncompleteEventError, ResponseError, SSEDecoder, StatusError
+from sse_stream import (
+    ContentTypeError,
+    EventStream,
+    IncompleteEventError,
+    ResponseError,
+    SSEDecoder,
+    StatusError,
+)
 from sse_stream.adapters.httpx import aconnect, aiter_events, connect, iter_events
 from sse_stream.handshake import MAX_BODY_SIZE
 
@@ -78,15 +85,25 @@ class Side:
 
     def client(self, **options: Any) -> Any:
         options.setdefault("verify", NO_TLS)
-        return Facade(self.module.Client(**options)) if self.loop == "sync" else self.module.AsyncClient(**options)
+        return (
+            Facade(self.module.Client(**options))
+            if self.loop == "sync"
+            else self.module.AsyncClient(**options)
+        )
 
     def connect(self, client: Any, url: str, *, method: str = "GET", **options: Any) -> Any:
         return (
-            Facade(connect(client, method, url, **options)) if self.loop == "sync" else aconnect(client, method, url, **options)
+            Facade(connect(client, method, url, **options))
+            if self.loop == "sync"
+            else aconnect(client, method, url, **options)
         )
 
     def events(self, response: Any, **options: Any) -> Any:
-        return Facade(iter_events(response, **options)) if self.loop == "sync" else aiter_events(response, **options)
+        return (
+            Facade(iter_events(response, **options))
+            if self.loop == "sync"
+            else aiter_events(response, **options)
+        )
 
     async def send(self, client: Any, url: str, *, stream: bool = True) -> Any:
         sent = client.send(client.build_request("GET", url), stream=stream)
@@ -132,14 +149,22 @@ def async_side(request: pytest.FixtureRequest, module: Any) -> Side:
 
 
 def read(
-    side: Side, url: str, server: Server | None = None, *, client: dict[str, Any] | None = None, **options: Any
+    side: Side,
+    url: str,
+    server: Server | None = None,
+    *,
+    client: dict[str, Any] | None = None,
+    **options: Any,
 ) -> tuple[list[str], Any, BaseException | None]:
     """Return the data of the events, the stream, and the error that ended it; acknowledge each event to the server."""
     got: list[str] = []
     result: list[Any] = []
 
     async def body() -> None:
-        async with side.client(**client or {}) as a_client, side.connect(a_client, url, **options) as events:
+        async with (
+            side.client(**client or {}) as a_client,
+            side.connect(a_client, url, **options) as events,
+        ):
             result.append(events)
             try:
                 async for event in events:
@@ -193,7 +218,9 @@ def test_http2(side: Side, hypercorn_server: Service, certificates: Certificates
     async def body() -> None:
         client = side.client(http2=True, verify=certificates.client_context())
         async with client as opened:
-            async with side.connect(opened, f"{hypercorn_server.url}/steps", params={"key": key}) as events:
+            async with side.connect(
+                opened, f"{hypercorn_server.url}/steps", params={"key": key}
+            ) as events:
                 got: list[str] = []
                 async for event in events:
                     got.append(event.data)
@@ -209,29 +236,39 @@ def test_http2(side: Side, hypercorn_server: Service, certificates: Certificates
     assert hypercorn_server.left(key).wait(GUARD)
 
 
-def test_http2_broken_off(side: Side, hypercorn_server: Service, certificates: Certificates) -> None:
+def test_http2_broken_off(
+    side: Side, hypercorn_server: Service, certificates: Certificates
+) -> None:
     options = {"http2": True, "verify": certificates.client_context()}
     got, events, error = read(side, f"{hypercorn_server.url}/broken", client=options, timeout=1)
     assert (got, events.last_event_id) == (["one", "two"], "2")
-    assert type(error) is side.module.ReadTimeout  # hypercorn neither ends nor resets the stream of a failed application
+    assert (
+        type(error) is side.module.ReadTimeout
+    )  # hypercorn neither ends nor resets the stream of a failed application
 
 
 @pytest.mark.parametrize("path", ["/events?n=50", "/gzip?n=50"])
 @pytest.mark.parametrize("service", ["uvicorn_server", "aiohttp_server"])
-def test_servers_of_others(side: Side, service: str, path: str, request: pytest.FixtureRequest) -> None:
+def test_servers_of_others(
+    side: Side, service: str, path: str, request: pytest.FixtureRequest
+) -> None:
     origin = request.getfixturevalue(service).url
     got, _, error = read(side, origin + path)
     assert (got, error) == ([str(i) for i in range(50)], None)
 
 
 @pytest.mark.parametrize("service", ["uvicorn_server", "aiohttp_server"])
-def test_servers_of_others_break_off(side: Side, service: str, request: pytest.FixtureRequest) -> None:
+def test_servers_of_others_break_off(
+    side: Side, service: str, request: pytest.FixtureRequest
+) -> None:
     got, _, error = read(side, request.getfixturevalue(service).url + "/broken")
     assert got == ["one", "two"]
     assert type(error) is side.module.RemoteProtocolError
 
 
-def test_a_server_of_others_sees_that_the_client_has_left(side: Side, uvicorn_server: Service) -> None:
+def test_a_server_of_others_sees_that_the_client_has_left(
+    side: Side, uvicorn_server: Service
+) -> None:
     key = f"{side.module.__name__} {side.loop}"
 
     async def body() -> None:
@@ -271,7 +308,11 @@ def test_fault(side: Side, server: Server, fault: str) -> None:
     got, events, error = read(side, server.url(FAULTS[fault].handler()), server, **options)
     assert (got, events.last_event_id) == (["one", "two"], "2")
     assert type(error) is getattr(side.module, ERRORS[fault])
-    if fault in ("bad chunk size", "corrupt gzip", "stall"):  # the server has not ended the connection itself
+    if fault in (
+        "bad chunk size",
+        "corrupt gzip",
+        "stall",
+    ):  # the server has not ended the connection itself
         assert server.connections[0].released.wait(GUARD)
 
 
@@ -285,7 +326,9 @@ def test_what_no_client_knows(side: Side, server: Server, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", EARLY_FAULTS)
 def test_fault_before_the_headers(side: Side, server: Server, fault: str) -> None:
-    name = {"closed before headers": "RemoteProtocolError", "reset before headers": "ReadError"}[fault]
+    name = {"closed before headers": "RemoteProtocolError", "reset before headers": "ReadError"}[
+        fault
+    ]
     assert type(refusal(side, server.url(EARLY_FAULTS[fault]))) is getattr(side.module, name)
 
 
@@ -302,20 +345,46 @@ JSON_ERROR = b'{"error": {"message": "model not found"}}'
 
 
 class Refused:
-    def __init__(self, handler: Handler, error: type[Exception], status: int, body: bytes, text: str) -> None:
-        self.handler, self.error, self.status, self.body, self.text = handler, error, status, body, text
+    def __init__(
+        self, handler: Handler, error: type[Exception], status: int, body: bytes, text: str
+    ) -> None:
+        self.handler, self.error, self.status, self.body, self.text = (
+            handler,
+            error,
+            status,
+            body,
+            text,
+        )
 
 
 REFUSED = {
-    "JSON error": Refused(respond(404, JSON_ERROR), StatusError, 404, JSON_ERROR, "model not found"),
-    "10 MB": Refused(respond(500, b"x" * 10_000_000), StatusError, 500, b"x" * MAX_BODY_SIZE, "500 Internal"),
+    "JSON error": Refused(
+        respond(404, JSON_ERROR), StatusError, 404, JSON_ERROR, "model not found"
+    ),
+    "10 MB": Refused(
+        respond(500, b"x" * 10_000_000), StatusError, 500, b"x" * MAX_BODY_SIZE, "500 Internal"
+    ),
     "endless": Refused(
-        endless(503, [("Content-Type", "text/plain")], b"y" * 1000), StatusError, 503, b"y" * MAX_BODY_SIZE, "yyy"
+        endless(503, [("Content-Type", "text/plain")], b"y" * 1000),
+        StatusError,
+        503,
+        b"y" * MAX_BODY_SIZE,
+        "yyy",
     ),
     "broken off": Refused(broken_off(400, b"so far"), StatusError, 400, b"so far", "so far"),
-    "redirect": Refused(respond(302, b"", [("Location", "/")]), StatusError, 302, b"", "follow_redirects=True"),
-    "HTML": Refused(respond(200, b"<p>", [("Content-Type", "text/html")]), ContentTypeError, 200, b"<p>", "text/html"),
-    "no media type": Refused(respond(201, b"data: x\n\n", []), ContentTypeError, 201, b"data: x\n\n", "is none"),
+    "redirect": Refused(
+        respond(302, b"", [("Location", "/")]), StatusError, 302, b"", "follow_redirects=True"
+    ),
+    "HTML": Refused(
+        respond(200, b"<p>", [("Content-Type", "text/html")]),
+        ContentTypeError,
+        200,
+        b"<p>",
+        "text/html",
+    ),
+    "no media type": Refused(
+        respond(201, b"data: x\n\n", []), ContentTypeError, 201, b"data: x\n\n", "is none"
+    ),
 }
 
 
@@ -345,10 +414,17 @@ def test_refused(side: Side, server: Server, case: str, through: str) -> None:
 
     side.run(body)
     [error] = errors
-    assert (type(error), error.status, error.url, error.body) == (refused.error, refused.status, url, refused.body)
+    assert (type(error), error.status, error.url, error.body) == (
+        refused.error,
+        refused.status,
+        url,
+        refused.body,
+    )
     assert refused.text in str(error)
     assert "secret" not in str(error)
-    media_type = {"redirect": None, "HTML": "text/html", "no media type": None}.get(case, "text/plain")
+    media_type = {"redirect": None, "HTML": "text/html", "no media type": None}.get(
+        case, "text/plain"
+    )
     assert error.headers.get("CONTENT-type") == media_type
     assert pickle.loads(pickle.dumps(error)).body == refused.body
 
@@ -396,7 +472,9 @@ def test_a_pooled_connection_is_used_again(side: Side, server: Server) -> None:
     assert [request.connection for request in server.requests] == [0, 0, 0]
 
 
-def test_200_streams_leave_nothing(side: Side, server: Server, no_descriptor_left: Callable[[], None]) -> None:
+def test_200_streams_leave_nothing(
+    side: Side, server: Server, no_descriptor_left: Callable[[], None]
+) -> None:
     url = server.url(stream(COMPLETE))
 
     async def body() -> None:
@@ -407,7 +485,9 @@ def test_200_streams_leave_nothing(side: Side, server: Server, no_descriptor_lef
                         if i % 2:
                             break
         if side.loop == "asyncio":
-            for _ in range(20):  # httpx leaves its nested generators to the loop, which closes one after the other
+            for _ in range(
+                20
+            ):  # httpx leaves its nested generators to the loop, which closes one after the other
                 await asyncio.sleep(0)
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -460,7 +540,9 @@ def test_cancellation_while_it_waits(async_side: Side, server: Server) -> None:
     assert streams[0].last_event_id == "1"
 
 
-@pytest.mark.parametrize("head", [b"", FRAMINGS["chunked"].head(0, "500 Reason")], ids=["headers", "body of an error"])
+@pytest.mark.parametrize(
+    "head", [b"", FRAMINGS["chunked"].head(0, "500 Reason")], ids=["headers", "body of an error"]
+)
 def test_cancellation_while_it_connects(async_side: Side, server: Server, head: bytes) -> None:
     def handler(connection: Connection) -> None:
         connection.send(head)
@@ -521,7 +603,9 @@ def test_aclose_while_another_task_waits(async_side: Side, server: Server) -> No
 
 
 def test_100_streams_at_once(async_side: Side, server: Server) -> None:
-    urls = [server.url(stream([f"data: {i}-{j}\n\n".encode() for j in range(20)])) for i in range(100)]
+    urls = [
+        server.url(stream([f"data: {i}-{j}\n\n".encode() for j in range(20)])) for i in range(100)
+    ]
     got: dict[str, list[str]] = {}
 
     async def body() -> None:
@@ -560,7 +644,11 @@ def test_request_headers(side: Side, server: Server) -> None:
 
 
 def test_the_callers_headers_stay(side: Side, server: Server) -> None:
-    read(side, server.url(stream(COMPLETE)), headers=[("accept", "text/event-stream, */*"), (b"cache-control", b"no-store")])
+    read(
+        side,
+        server.url(stream(COMPLETE)),
+        headers=[("accept", "text/event-stream, */*"), (b"cache-control", b"no-store")],
+    )
     [request] = server.requests
     assert request.header("Accept") == b"text/event-stream, */*"
     assert request.header("Cache-Control") == b"no-store"
@@ -583,7 +671,11 @@ def test_request_options(side: Side, server: Server) -> None:
     assert got == ["one", "two"]
     first, second = server.requests
     assert first.target.endswith("?a=b")
-    assert (first.method, first.header("Content-Type"), b"true" in first.body) == ("POST", b"application/json", True)
+    assert (first.method, first.header("Content-Type"), b"true" in first.body) == (
+        "POST",
+        b"application/json",
+        True,
+    )
     assert first.header("Authorization") == b"Basic dXNlcjpwYXNz"
     assert (second.target, second.header("Accept")) == ("/moved", b"text/event-stream")
     assert events.response.request.extensions["timeout"]["read"] == 30
@@ -599,7 +691,9 @@ def test_an_unknown_option(side: Side, server: Server) -> None:
     ids=["ASCII", "UTF-8", "control character", "none"],
 )
 @pytest.mark.parametrize("given", ["as ID", "by decoder"])
-def test_last_event_id(side: Side, server: Server, last_event_id: str, sent: bytes | None, given: str) -> None:
+def test_last_event_id(
+    side: Side, server: Server, last_event_id: str, sent: bytes | None, given: str
+) -> None:
     options: dict[str, Any] = {"last_event_id": last_event_id}
     if given == "by decoder":
         options = {"decoder": SSEDecoder(**options)}
@@ -661,7 +755,9 @@ def test_a_response_whose_bytes_are_gone(side: Side, server: Server, how: str) -
 
 def test_a_response_of_the_other_half(side: Side, server: Server) -> None:
     url = server.url(stream(COMPLETE))
-    wrong, right = (aiter_events, "iter_events") if side.loop == "sync" else (iter_events, "aiter_events")
+    wrong, right = (
+        (aiter_events, "iter_events") if side.loop == "sync" else (iter_events, "aiter_events")
+    )
 
     async def body() -> None:
         async with side.client() as client:
@@ -684,17 +780,24 @@ def test_a_client_of_the_other_half(side: Side) -> None:
     side.run(body)
 
 
-@pytest.mark.parametrize("wrong", [None, "http://localhost", b"data: x\n\n", [b"data: x\n\n"], object()])
+@pytest.mark.parametrize(
+    "wrong", [None, "http://localhost", b"data: x\n\n", [b"data: x\n\n"], object()]
+)
 @pytest.mark.parametrize("function", [iter_events, aiter_events])
 def test_no_response(function: Any, wrong: object) -> None:
-    with pytest.raises(TypeError, match=f"^{function.__name__} takes a response of httpx or httpx2, not "):
+    with pytest.raises(
+        TypeError, match=f"^{function.__name__} takes a response of httpx or httpx2, not "
+    ):
         function(wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, "http://localhost", object()])
 @pytest.mark.parametrize(("function", "client"), [(connect, "Client"), (aconnect, "AsyncClient")])
 def test_no_client(function: Any, client: str, wrong: object) -> None:
-    with pytest.raises(TypeError, match=f"^{function.__name__} takes an httpx.{client}.* not {type(wrong).__name__}$"):
+    with pytest.raises(
+        TypeError,
+        match=f"^{function.__name__} takes an httpx.{client}.* not {type(wrong).__name__}$",
+    ):
         function(wrong, "GET", "http://localhost")
 
 
@@ -703,7 +806,9 @@ def test_no_client(function: Any, client: str, wrong: object) -> None:
 
 def test_the_module(module: Any, server: Server) -> None:
     url = server.url(stream(COMPLETE))
-    with connect(module, "GET", url, verify=NO_TLS, cookies={"a": "b"}, params={"c": "d"}, trust_env=False) as events:
+    with connect(
+        module, "GET", url, verify=NO_TLS, cookies={"a": "b"}, params={"c": "d"}, trust_env=False
+    ) as events:
         assert [event.data for event in events] == ["one", "two"]
     [request] = server.requests
     assert (request.header("Cookie"), request.target) == (b"a=b", "/0?c=d")
@@ -719,13 +824,18 @@ def test_the_module_left_early(module: Any, server: Server) -> None:
 
 def test_the_module_refused(module: Any, server: Server) -> None:
     url = server.url(respond(404, JSON_ERROR))
-    with pytest.raises(StatusError, match="model not found"), connect(module, "GET", url, verify=NO_TLS):
+    with (
+        pytest.raises(StatusError, match="model not found"),
+        connect(module, "GET", url, verify=NO_TLS),
+    ):
         raise AssertionError("the stream was opened")
     assert server.connections[0].released.wait(GUARD)
 
 
 def test_the_module_has_no_async_form(module: Any) -> None:
-    with pytest.raises(TypeError, match=r"aconnect takes an httpx.AsyncClient, not module; connect takes it"):
+    with pytest.raises(
+        TypeError, match=r"aconnect takes an httpx.AsyncClient, not module; connect takes it"
+    ):
         aconnect(module, "GET", "http://localhost")
 
 
@@ -748,7 +858,11 @@ def test_mock_transport(side: Side) -> None:
 
     def answer(request: Any) -> Any:
         content = (
-            b"data: 1\n\ndata: 2\n\n" if request.url.path == "/whole" else parts() if side.loop == "sync" else async_parts()
+            b"data: 1\n\ndata: 2\n\n"
+            if request.url.path == "/whole"
+            else parts()
+            if side.loop == "sync"
+            else async_parts()
         )
         return side.module.Response(200, headers=[EVENT_STREAM], content=content)
 
@@ -762,7 +876,13 @@ def test_mock_transport(side: Side) -> None:
 def test_asgi_transport(async_side: Side) -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         name, value = EVENT_STREAM
-        await send({"type": "http.response.start", "status": 200, "headers": [(name.lower().encode(), value.encode())]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(name.lower().encode(), value.encode())],
+            }
+        )
         await send({"type": "http.response.body", "body": b"data: 1\n\nda", "more_body": True})
         await send({"type": "http.response.body", "body": b"ta: 2\n\n"})
 
@@ -772,7 +892,9 @@ def test_asgi_transport(async_side: Side) -> None:
 
 
 def test_a_coding_that_the_client_does_not_decode(side: Side, server: Server) -> None:
-    url = server.url(stream([b"\x28\xb5\x2f\xfd"], headers=[EVENT_STREAM, ("Content-Encoding", "x-unknown")]))
+    url = server.url(
+        stream([b"\x28\xb5\x2f\xfd"], headers=[EVENT_STREAM, ("Content-Encoding", "x-unknown")])
+    )
     error = refusal(side, url)
     assert (type(error), error.status, error.url) == (ResponseError, 200, url)
     assert "'x-unknown'" in str(error)

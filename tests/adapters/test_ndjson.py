@@ -25,7 +25,9 @@ def test_each_document_comes_at_once(client: str, framing: str) -> None:
     with Server() as server:
         url = server.url(stream(LINES, FRAMINGS[framing], lock_step=True, headers=JSON_LINES))
         with (
-            httpx.stream("GET", url, timeout=GUARD) if client == "httpx" else requests.get(url, stream=True, timeout=GUARD)
+            httpx.stream("GET", url, timeout=GUARD)
+            if client == "httpx"
+            else requests.get(url, stream=True, timeout=GUARD)
         ) as response:
             if isinstance(response, httpx.Response):
                 chunks = response.iter_bytes()
@@ -49,7 +51,10 @@ def test_each_document_comes_at_once_async() -> None:
 
     async def main(server: Server) -> None:
         url = server.url(stream(LINES, FRAMINGS["gzip"], lock_step=True, headers=JSON_LINES))
-        async with httpx.AsyncClient(timeout=GUARD) as client, client.stream("GET", url) as response:
+        async with (
+            httpx.AsyncClient(timeout=GUARD) as client,
+            client.stream("GET", url) as response,
+        ):
             await check(server, aiter_documents(response.aiter_bytes()))
         async with aiohttp.ClientSession() as session, session.get(url) as reply:
             await check(server, aiter_documents(reply.content.iter_any()))
@@ -61,7 +66,10 @@ def test_each_document_comes_at_once_async() -> None:
 def test_a_body_that_is_cut_off() -> None:
     with Server() as server:
         url = server.url(broken_off(200, b'{"a": 1}\n{"b": ', JSON_LINES))
-        with httpx.stream("GET", url) as response, iter_documents(response.iter_bytes()) as documents:
+        with (
+            httpx.stream("GET", url) as response,
+            iter_documents(response.iter_bytes()) as documents,
+        ):
             assert next(documents) == {"a": 1}
             with pytest.raises(httpx.RemoteProtocolError):
                 next(documents)

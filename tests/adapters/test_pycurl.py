@@ -15,7 +15,14 @@ import pycurl  # type: ignore[import-untyped]
 import pytest
 import trio
 
-from sse_stream import AsyncEventStream, ContentTypeError, ResponseError, ServerSentEvent, SSEDecoder, StatusError
+from sse_stream import (
+    AsyncEventStream,
+    ContentTypeError,
+    ResponseError,
+    ServerSentEvent,
+    SSEDecoder,
+    StatusError,
+)
 from sse_stream.adapters.pycurl import aconnect, aiter_events, connect, iter_events, perform
 
 from .contract import JSON, NUMBERS, READ_LIMIT, SyncContract, receive
@@ -73,7 +80,9 @@ class TestPycurl(SyncContract):
     name = "pycurl"
     codings = frozenset({"gzip", "deflate", "br"})
     pools = False
-    errors: ClassVar = dict.fromkeys([*FAULTS, *EARLY_FAULTS, "silence before headers", "no connection"], pycurl.error)
+    errors: ClassVar = dict.fromkeys(
+        [*FAULTS, *EARLY_FAULTS, "silence before headers", "no connection"], pycurl.error
+    )
 
     def connect(
         self,
@@ -100,18 +109,26 @@ class TestPycurl(SyncContract):
         with self.iter_events(new_handle(url), decoder=SSEDecoder(last_event_id="9")) as events:
             assert next(events) == ServerSentEvent(data="0", id="9")
             response = events.response
-            assert (response.status, response.headers["content-type"], response.url) == (200, "text/event-stream", url)
+            assert (response.status, response.headers["content-type"], response.url) == (
+                200,
+                "text/event-stream",
+                url,
+            )
             assert receive(events) == ["1", "2", "3"]
 
     @pytest.mark.parametrize("lock_step", [True, False], ids=["lock step", "at once"])
     @pytest.mark.parametrize("name", CODES)
     def test_code_of_a_fault(self, server: Server, name: str, lock_step: bool) -> None:
-        handler = FAULTS[name].handler(lock_step=lock_step) if name in FAULTS else EARLY_FAULTS[name]
+        handler = (
+            FAULTS[name].handler(lock_step=lock_step) if name in FAULTS else EARLY_FAULTS[name]
+        )
         data: list[str] = []
         server.acknowledge()
         with (
             pytest.raises(pycurl.error) as caught,
-            self.connect(server.url(handler), read_timeout=READ_LIMIT if name == "stall" else None) as events,
+            self.connect(
+                server.url(handler), read_timeout=READ_LIMIT if name == "stall" else None
+            ) as events,
         ):
             receive(events, data)
         assert caught.value.args[0] == CODES[name]
@@ -126,7 +143,9 @@ class TestPycurl(SyncContract):
             url = request.getfixturevalue("tls_server").url(endless())
         with pytest.raises(pycurl.error) as caught:
             self.connect(url).__enter__()
-        assert caught.value.args[0] == (pycurl.E_PEER_FAILED_VERIFICATION if tls else pycurl.E_COULDNT_CONNECT)
+        assert caught.value.args[0] == (
+            pycurl.E_PEER_FAILED_VERIFICATION if tls else pycurl.E_COULDNT_CONNECT
+        )
 
     # HTTP/2.
 
@@ -155,7 +174,9 @@ class TestPycurl(SyncContract):
         assert caught.value.args[0] == 92
         assert data == ["one", "two"]
 
-    def test_http_2_server_that_fails(self, hypercorn_server: Service, certificates: Certificates) -> None:
+    def test_http_2_server_that_fails(
+        self, hypercorn_server: Service, certificates: Certificates
+    ) -> None:
         data: list[str] = []
         with self.connect(hypercorn_server.url + "/broken", certificates=certificates) as events:
             with pytest.raises(pycurl.error):
@@ -169,11 +190,16 @@ class TestPycurl(SyncContract):
     def test_coding_that_libcurl_was_not_told_of(self, server: Server, coding: str) -> None:
         curl = pycurl.Curl()
         curl.setopt(pycurl.URL, server.url(stream(NUMBERS, FRAMINGS[coding])))
-        with self.iter_events(curl) as events, pytest.raises(ResponseError, match="ACCEPT_ENCODING"):
+        with (
+            self.iter_events(curl) as events,
+            pytest.raises(ResponseError, match="ACCEPT_ENCODING"),
+        ):
             next(events)
 
     def test_idle_timeout_is_not_early_and_not_late(self, server: Server) -> None:
-        with self.connect(server.url(FAULTS["stall"].handler(lock_step=False)), read_timeout=0.4) as events:
+        with self.connect(
+            server.url(FAULTS["stall"].handler(lock_step=False)), read_timeout=0.4
+        ) as events:
             assert [next(events).data, next(events).data] == ["one", "two"]
             start = time.monotonic()
             with pytest.raises(pycurl.error, match=r"idle_timeout=0\.4"):
@@ -194,7 +220,12 @@ class TestPycurl(SyncContract):
 
     def test_bytes_of_the_head_are_life(self, server: Server) -> None:
         def handler(connection: Connection) -> None:
-            for piece in (b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 8, b"Content-Type: text/event-stream\r\n\r\n", *NUMBERS):
+            for piece in (
+                b"HTTP/1.1 200 OK\r\n",
+                *[b"X: y\r\n"] * 8,
+                b"Content-Type: text/event-stream\r\n\r\n",
+                *NUMBERS,
+            ):
                 connection.send(piece)
                 server.stopping.wait(0.1)
             connection.close()
@@ -218,7 +249,9 @@ class TestPycurl(SyncContract):
         assert server.requests == []
 
     def test_waiting_costs_nothing(self, server: Server) -> None:
-        with self.connect(server.url(FAULTS["stall"].handler(lock_step=False)), read_timeout=0.5) as events:
+        with self.connect(
+            server.url(FAULTS["stall"].handler(lock_step=False)), read_timeout=0.5
+        ) as events:
             assert [next(events).data, next(events).data] == ["one", "two"]
             start = time.thread_time()
             with pytest.raises(pycurl.error):
@@ -262,9 +295,13 @@ class TestPycurl(SyncContract):
             assert connection._read_until(b"\r\n\r\n")
             connection.send(b"HTTP/1.1 103 Early Hints\r\nX-Block: hints\r\n\r\n")
             connection.wait()
-            connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTrailer: X-Block\r\n")
+            connection.send(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTrailer: X-Block\r\n"
+            )
             connection.wait()
-            connection.send(b"Transfer-Encoding: chunked\r\n\r\n9\r\ndata: x\n\n\r\n0\r\nX-Block: trailer\r\n\r\n")
+            connection.send(
+                b"Transfer-Encoding: chunked\r\n\r\n9\r\ndata: x\n\n\r\n0\r\nX-Block: trailer\r\n\r\n"
+            )
 
         server._handlers["example.org:80"] = proxy
         server.acknowledge(2)
@@ -308,7 +345,9 @@ class TestPycurl(SyncContract):
         with Server() as closed:
             target = closed.url(respond(200)) if code == pycurl.E_COULDNT_CONNECT else "/here"
         with pytest.raises(pycurl.error) as caught:
-            self.connect(server.url(respond(302, headers=[("Location", target)]), "/here")).__enter__()
+            self.connect(
+                server.url(respond(302, headers=[("Location", target)]), "/here")
+            ).__enter__()
         assert caught.value.args[0] == code
 
     def test_challenge_is_answered(self, server: Server) -> None:
@@ -316,7 +355,9 @@ class TestPycurl(SyncContract):
             if connection.request.header("Authorization"):
                 stream(NUMBERS)(connection)
             else:
-                respond(401, b"who?", [("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"')])(connection)
+                respond(
+                    401, b"who?", [("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"')]
+                )(connection)
 
         curl = new_handle(server.url(handler))
         curl.setopt(pycurl.HTTPAUTH, pycurl.HTTPAUTH_ANY)
@@ -338,7 +379,9 @@ class TestPycurl(SyncContract):
         curl.perform()
         assert body.getvalue() == b"".join(COMPLETE)
 
-    def test_handle_is_as_if_nothing_had_been_set(self, server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_handle_is_as_if_nothing_had_been_set(
+        self, server: Server, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         curl = new_handle(server.url(stream(COMPLETE)))
         with self.iter_events(curl) as events:
             assert len(list(events)) == 2
@@ -389,7 +432,9 @@ class TestPycurl(SyncContract):
             curl.close()
         assert [request.connection for request in server.requests] == [0, 0, 0]
 
-    def test_stream_that_is_dropped_releases(self, server: Server, no_descriptor_left: Callable[[], None]) -> None:
+    def test_stream_that_is_dropped_releases(
+        self, server: Server, no_descriptor_left: Callable[[], None]
+    ) -> None:
         curl = new_handle(server.url(endless()))
         events = self.iter_events(curl)
         assert next(events).data == "x"
@@ -398,7 +443,9 @@ class TestPycurl(SyncContract):
         with self.iter_events(curl) as events:
             assert next(events).data == "x"
 
-    @pytest.mark.parametrize("wrong", [pycurl.CurlMulti(), pycurl.Curl, None], ids=["CurlMulti", "class", "None"])
+    @pytest.mark.parametrize(
+        "wrong", [pycurl.CurlMulti(), pycurl.Curl, None], ids=["CurlMulti", "class", "None"]
+    )
     def test_what_is_no_handle(self, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"takes a pycurl\.Curl"):
             self.iter_events(wrong)
@@ -415,7 +462,9 @@ class TestPycurl(SyncContract):
         curl.setopt(pycurl.FAILONERROR, True)
         url = server.url(respond(500, b"why"))
         with pytest.raises(StatusError) as caught:
-            connect(curl, "post", url, headers={"X-Own": "é", "X-Bytes": b"\xe9", "X-Empty": ""}).__enter__()
+            connect(
+                curl, "post", url, headers={"X-Own": "é", "X-Bytes": b"\xe9", "X-Empty": ""}
+            ).__enter__()
         assert caught.value.body == b"why"
         request = server.requests[0]
         assert (request.method, request.body) == ("POST", b'{"a": 1}')
@@ -435,7 +484,9 @@ class TestPycurl(SyncContract):
             (ValueError, "one line", "GET / HTTP/1.1\r\nX-Forged: b\r\n\r\nGET", None),
         ],
     )
-    def test_wrong_headers(self, kind: type[Exception], match: str, method: str, headers: Any) -> None:
+    def test_wrong_headers(
+        self, kind: type[Exception], match: str, method: str, headers: Any
+    ) -> None:
         with pytest.raises(kind, match=match):
             connect(pycurl.Curl(), method, "http://localhost/", headers=headers)
 
@@ -501,7 +552,9 @@ class TestPycurlOnAsyncio(TestPycurl):
         bridge._stream = bridge._opening
         return bridge
 
-    @pytest.mark.parametrize("handler", [endless(200, [JSON]), endless(500)], ids=["media type", "status"])
+    @pytest.mark.parametrize(
+        "handler", [endless(200, [JSON]), endless(500)], ids=["media type", "status"]
+    )
     def test_failed_check_releases(self, server: Server, handler: Handler) -> None:
         """The check is made at the first event."""
         events = self.iter_events(self.open(server.url(handler)))
@@ -532,8 +585,12 @@ def test_perform_pushes_each_event_before_the_next_is_sent(server: Server, name:
         decoder.feed(b"")
 
 
-@pytest.mark.parametrize("kind", [ZeroDivisionError, KeyboardInterrupt, StopIteration, pycurl.error])
-def test_exception_of_on_event_stops_the_transfer(server: Server, kind: type[BaseException]) -> None:
+@pytest.mark.parametrize(
+    "kind", [ZeroDivisionError, KeyboardInterrupt, StopIteration, pycurl.error]
+)
+def test_exception_of_on_event_stops_the_transfer(
+    server: Server, kind: type[BaseException]
+) -> None:
     error = kind()
     curl = new_handle(server.url(endless()))
     events: list[ServerSentEvent] = []
@@ -572,7 +629,11 @@ def test_perform_raises_what_iter_events_raises(server: Server) -> None:
     perform(new_handle(server.url(respond(404, b"data: x\n\n"))), events.append, check=False)
     assert [event.data for event in events] == ["x"]
     with pytest.raises(pycurl.error) as caught:
-        perform(new_handle(server.url(FAULTS["stall"].handler(lock_step=False))), events.append, idle_timeout=READ_LIMIT)
+        perform(
+            new_handle(server.url(FAULTS["stall"].handler(lock_step=False))),
+            events.append,
+            idle_timeout=READ_LIMIT,
+        )
     assert caught.value.args[0] == 28
     assert [event.data for event in events] == ["x", "one", "two"]
 
@@ -580,7 +641,9 @@ def test_perform_raises_what_iter_events_raises(server: Server) -> None:
 # Stopping from elsewhere.
 
 
-def test_another_thread_closes_the_stream(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+def test_another_thread_closes_the_stream(
+    server: Server, no_descriptor_left: Callable[[], None]
+) -> None:
     curl = new_handle(server.url(FAULTS["stall"].handler(lock_step=False)))
     events = iter_events(curl)
     data: list[str] = []
@@ -602,7 +665,9 @@ def test_another_thread_closes_the_stream(server: Server, no_descriptor_left: Ca
         assert len(list(again)) == 4
 
 
-def test_threads_close_streams_that_are_busy(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+def test_threads_close_streams_that_are_busy(
+    server: Server, no_descriptor_left: Callable[[], None]
+) -> None:
     url = server.url(endless())
     for _ in range(50):
         events = iter_events(new_handle(url))
@@ -613,7 +678,9 @@ def test_threads_close_streams_that_are_busy(server: Server, no_descriptor_left:
         assert not reading.is_alive()
 
 
-def test_callback_of_the_transfer_closes_the_stream(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+def test_callback_of_the_transfer_closes_the_stream(
+    server: Server, no_descriptor_left: Callable[[], None]
+) -> None:
     curl = new_handle(server.url(endless()))
     events = iter_events(curl)
 
@@ -653,8 +720,14 @@ def test_100_concurrent_streams(server: Server) -> None:
 
 @pytest.mark.parametrize("when", ["before the response", "between events"])
 @pytest.mark.parametrize("how", ["aconnect", "aiter_events"])
-def test_cancellation_releases(server: Server, no_descriptor_left: Callable[[], None], how: str, when: str) -> None:
-    stall: Handler = Connection.stall if when == "before the response" else FAULTS["stall"].handler(lock_step=False)
+def test_cancellation_releases(
+    server: Server, no_descriptor_left: Callable[[], None], how: str, when: str
+) -> None:
+    stall: Handler = (
+        Connection.stall
+        if when == "before the response"
+        else FAULTS["stall"].handler(lock_step=False)
+    )
     curl = new_handle(server.url(stall))
     data: list[str] = []
 
@@ -680,8 +753,14 @@ def test_cancellation_releases(server: Server, no_descriptor_left: Callable[[], 
 
 
 @pytest.mark.parametrize("when", ["before the response", "between events"])
-def test_another_task_closes_the_stream(server: Server, no_descriptor_left: Callable[[], None], when: str) -> None:
-    stall: Handler = Connection.stall if when == "before the response" else FAULTS["stall"].handler(lock_step=False)
+def test_another_task_closes_the_stream(
+    server: Server, no_descriptor_left: Callable[[], None], when: str
+) -> None:
+    stall: Handler = (
+        Connection.stall
+        if when == "before the response"
+        else FAULTS["stall"].handler(lock_step=False)
+    )
 
     async def main() -> None:
         events = aiter_events(new_handle(server.url(stall)))
@@ -697,7 +776,9 @@ def test_another_task_closes_the_stream(server: Server, no_descriptor_left: Call
     asyncio.run(main())
 
 
-def test_stream_can_be_closed_before_it_is_read(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+def test_stream_can_be_closed_before_it_is_read(
+    server: Server, no_descriptor_left: Callable[[], None]
+) -> None:
     async def main() -> None:
         curl = new_handle(server.url(endless()))
         events = aiter_events(curl)
@@ -712,7 +793,9 @@ def test_stream_can_be_closed_before_it_is_read(server: Server, no_descriptor_le
     asyncio.run(main())
 
 
-def test_waiting_coroutine_is_closed_after_its_loop(server: Server, no_descriptor_left: Callable[[], None]) -> None:
+def test_waiting_coroutine_is_closed_after_its_loop(
+    server: Server, no_descriptor_left: Callable[[], None]
+) -> None:
     curl = new_handle(server.url(FAULTS["stall"].handler(lock_step=False)))
     data: list[str] = []
 
@@ -760,7 +843,9 @@ def test_a_loop_that_watches_no_sockets(server: Server) -> None:
         add_writer = asyncio.AbstractEventLoop.add_writer
 
     async def main() -> None:
-        with pytest.raises(RuntimeError, match=r"use asyncio\.SelectorEventLoop, or run iter_events in a thread"):
+        with pytest.raises(
+            RuntimeError, match=r"use asyncio\.SelectorEventLoop, or run iter_events in a thread"
+        ):
             aiter_events(new_handle(server.url(stream(NUMBERS))))
 
     loop = Loop()

@@ -73,7 +73,9 @@ class TestRequests(SyncContract):
     ) -> Opening:
         if certificates:
             options["verify"] = str(certificates.ca_file)
-        return connect(self.client, method, url, timeout=(5, read_timeout), allow_redirects=follow, **options)
+        return connect(
+            self.client, method, url, timeout=(5, read_timeout), allow_redirects=follow, **options
+        )
 
     def open(self, url: str) -> requests.Response:
         return self.client.get(url, stream=True)
@@ -84,7 +86,9 @@ class TestRequests(SyncContract):
     def test_options_and_the_headers_of_the_session_reach_the_server(self, server: Server) -> None:
         self.client.headers["X-Session"] = "s"
         options: dict[str, Any] = {"params": {"q": "1"}, "json": {"a": 1}, "auth": ("user", "pass")}
-        with connect(self.client, "POST", server.url(stream(NUMBERS)), headers={"X-Own": "o"}, **options) as events:
+        with connect(
+            self.client, "POST", server.url(stream(NUMBERS)), headers={"X-Own": "o"}, **options
+        ) as events:
             assert len(list(events)) == 4
         request = server.requests[0]
         assert request.method == "POST"
@@ -134,7 +138,9 @@ def test_response_whose_content_was_loaded(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("status", "kind"), [(200, ContentTypeError), (404, StatusError)])
-def test_error_whose_content_was_loaded(server: Server, status: int, kind: type[ResponseError]) -> None:
+def test_error_whose_content_was_loaded(
+    server: Server, status: int, kind: type[ResponseError]
+) -> None:
     with pytest.raises(kind) as caught:
         iter_events(requests.get(server.url(respond(status, b"body"))))
     assert caught.value.body == b"body"
@@ -292,7 +298,9 @@ class FutureRaw(OlderRaw):
     ],
 )
 def test_other_urllib3(server: Server, kind: type[OlderRaw], name: str, size: int) -> None:
-    response = requests.get(server.url(stream(NUMBERS, FRAMINGS[name], lock_step=True)), stream=True)
+    response = requests.get(
+        server.url(stream(NUMBERS, FRAMINGS[name], lock_step=True)), stream=True
+    )
     response.raw = raw = kind(response.raw)
     data: list[str] = []
     with iter_events(response) as events:
@@ -309,7 +317,10 @@ def test_other_urllib3(server: Server, kind: type[OlderRaw], name: str, size: in
     [
         (urllib3.exceptions.ProtocolError("a"), exceptions.ChunkedEncodingError),
         (urllib3.exceptions.DecodeError("a"), exceptions.ContentDecodingError),
-        (urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("h"), "/", "a"), exceptions.ConnectionError),
+        (
+            urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("h"), "/", "a"),
+            exceptions.ConnectionError,
+        ),
         (urllib3.exceptions.SSLError("a"), exceptions.SSLError),
         (OSError("a"), OSError),
     ],

@@ -40,7 +40,9 @@ ALL_FAULTS = {**FAULTS, **SILENT_FAULTS}
 
 def send_request(server: Server, handler: Handler) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", server.port), timeout=5)
-    sock.sendall(f"GET {server.url(handler).removeprefix(server.origin)} HTTP/1.1\r\nA: b\r\n\r\n".encode())
+    sock.sendall(
+        f"GET {server.url(handler).removeprefix(server.origin)} HTTP/1.1\r\nA: b\r\n\r\n".encode()
+    )
     return sock
 
 
@@ -53,7 +55,9 @@ def receive_all(sock: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("name", FRAMINGS)
 def test_framing_carries_the_events(server: Server, name: str) -> None:
-    with urllib.request.urlopen(server.url(stream(COMPLETE, FRAMINGS[name])), timeout=5) as response:
+    with urllib.request.urlopen(
+        server.url(stream(COMPLETE, FRAMINGS[name])), timeout=5
+    ) as response:
         body = response.read()
         coding = response.headers["Content-Encoding"]
         assert response.headers["Content-Type"] == "text/event-stream"
@@ -82,7 +86,9 @@ def test_lock_step_sends_nothing_before_it_is_acknowledged(server: Server, name:
 
 
 @pytest.mark.parametrize("name", ALL_FAULTS)
-def test_fault_strikes_after_two_events_and_the_beginning_of_a_third(server: Server, name: str) -> None:
+def test_fault_strikes_after_two_events_and_the_beginning_of_a_third(
+    server: Server, name: str
+) -> None:
     fault: Fault = ALL_FAULTS[name]
     framing: Framing = fault.framing
     with send_request(server, fault.handler()) as sock:
@@ -132,7 +138,9 @@ def test_connection_is_kept_and_its_release_seen(server: Server) -> None:
     assert server.connections[0].released.wait(5)
 
 
-@pytest.mark.parametrize("handler", [FAULTS["stall"].handler(lock_step=False), FAULTS["stall"].handler(), endless()])
+@pytest.mark.parametrize(
+    "handler", [FAULTS["stall"].handler(lock_step=False), FAULTS["stall"].handler(), endless()]
+)
 def test_release_is_seen_in_the_middle_of_a_stream(server: Server, handler: Handler) -> None:
     with send_request(server, handler) as sock:
         sock.recv(65536)
@@ -140,15 +148,23 @@ def test_release_is_seen_in_the_middle_of_a_stream(server: Server, handler: Hand
     assert server.connections[0].released.wait(5)
 
 
-@pytest.mark.parametrize("handler", [FAULTS["stall"].handler(lock_step=False), FAULTS["stall"].handler(), endless()])
-def test_release_is_seen_under_tls(tls_server: Server, certificates: Certificates, handler: Handler) -> None:
-    with urllib.request.urlopen(tls_server.url(handler), context=certificates.client_context()) as response:
+@pytest.mark.parametrize(
+    "handler", [FAULTS["stall"].handler(lock_step=False), FAULTS["stall"].handler(), endless()]
+)
+def test_release_is_seen_under_tls(
+    tls_server: Server, certificates: Certificates, handler: Handler
+) -> None:
+    with urllib.request.urlopen(
+        tls_server.url(handler), context=certificates.client_context()
+    ) as response:
         assert response.read1(65536)
         assert not tls_server.connections[0].released.is_set()
     assert tls_server.connections[0].released.wait(5)
 
 
-def test_end_of_a_stream_under_tls_is_announced(tls_server: Server, certificates: Certificates) -> None:
+def test_end_of_a_stream_under_tls_is_announced(
+    tls_server: Server, certificates: Certificates
+) -> None:
     tls_server.url(stream(COMPLETE, FRAMINGS["close-delimited"]), "/a")
     sock = socket.create_connection(("127.0.0.1", tls_server.port), timeout=5)
     context = certificates.client_context()
@@ -175,7 +191,10 @@ def test_event_that_is_not_acknowledged_fails_the_test(monkeypatch: pytest.Monke
     server = Server()
     with pytest.raises(AssertionError, match="holds it back"), server:
         url = server.url(stream(COMPLETE, lock_step=True))
-        with urllib.request.urlopen(url, timeout=5) as response, pytest.raises(ConnectionResetError):
+        with (
+            urllib.request.urlopen(url, timeout=5) as response,
+            pytest.raises(ConnectionResetError),
+        ):
             response.read()
 
 
@@ -192,7 +211,9 @@ def test_handler_that_fails_fails_the_test() -> None:
 def test_services(fixture: str, request: pytest.FixtureRequest, certificates: Certificates) -> None:
     service: Service = request.getfixturevalue(fixture)
     context = certificates.client_context() if service.url.startswith("https") else None
-    with urllib.request.urlopen(service.url + "/events?n=2", context=context, timeout=5) as response:
+    with urllib.request.urlopen(
+        service.url + "/events?n=2", context=context, timeout=5
+    ) as response:
         assert response.read().count(b"data: ") == 2
     with urllib.request.urlopen(service.url + "/infinite", context=context, timeout=5) as response:
         assert response.read1(10)
@@ -201,7 +222,9 @@ def test_services(fixture: str, request: pytest.FixtureRequest, certificates: Ce
         pytest.raises((http.client.IncompleteRead, OSError)),
     ):
         response.read()
-    with urllib.request.urlopen(service.url + "/steps?key=a", context=context, timeout=5) as response:
+    with urllib.request.urlopen(
+        service.url + "/steps?key=a", context=context, timeout=5
+    ) as response:
         assert b"data: 0" in response.read1(65536)
         service.acknowledge("a")
         assert b"data: 1" in response.read1(65536)

@@ -32,7 +32,18 @@ from sse_stream.adapters import urllib as urllib_adapter
 from sse_stream.adapters import urllib3 as urllib3_adapter
 from sse_stream.reconnect import ReconnectionPolicy
 
-from .server import EARLY_FAULTS, EVENT_STREAM, FAULTS, FRAMINGS, GUARD, Connection, Handler, Server, respond, stream
+from .server import (
+    EARLY_FAULTS,
+    EVENT_STREAM,
+    FAULTS,
+    FRAMINGS,
+    GUARD,
+    Connection,
+    Handler,
+    Server,
+    respond,
+    stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,13 +54,22 @@ QUICK = ReconnectionPolicy(initial=0, maximum=0, jitter=0, max_attempts=3)
 class Client:
     """A client under its `subscribe`: `run` returns the data of the events and the error that ended the source."""
 
-    def __init__(self, adapter: Any, new: Callable[..., Any], loop: Any = None, idle: str = "timeout") -> None:
+    def __init__(
+        self, adapter: Any, new: Callable[..., Any], loop: Any = None, idle: str = "timeout"
+    ) -> None:
         self.adapter, self.new, self.loop, self.idle = adapter, new, loop, idle
 
-    def run(self, url: str, limit: int = 10**6, idle: float | None = None, **options: Any) -> tuple[list[str], Any]:
+    def run(
+        self, url: str, limit: int = 10**6, idle: float | None = None, **options: Any
+    ) -> tuple[list[str], Any]:
         options.setdefault("policy", QUICK)
         options[self.idle] = idle
-        if self.idle == "timeout" and idle is None and self.loop is None and self.adapter is httpx_adapter:
+        if (
+            self.idle == "timeout"
+            and idle is None
+            and self.loop is None
+            and self.adapter is httpx_adapter
+        ):
             options["timeout"] = None
         data: list[str] = []
         if self.loop is not None:
@@ -57,7 +77,9 @@ class Client:
             return data, error
         client = self.new()
         try:
-            with self.adapter.subscribe(client, options.pop("method", "GET"), url, **options) as self.source:
+            with self.adapter.subscribe(
+                client, options.pop("method", "GET"), url, **options
+            ) as self.source:
                 for event in self.source:
                     data.append(event.data)
                     if len(data) == limit:
@@ -76,7 +98,9 @@ class Client:
         if self.loop is trio.run:
             options["sleep"] = trio.sleep
         try:
-            async with self.adapter.asubscribe(client, options.pop("method", "GET"), url, **options) as self.source:
+            async with self.adapter.asubscribe(
+                client, options.pop("method", "GET"), url, **options
+            ) as self.source:
                 async for event in self.source:
                     data.append(event.data)
                     if len(data) == limit:
@@ -172,8 +196,15 @@ def broken_connections() -> Iterator[Any]:
             if fault == "corrupt gzip" and client.adapter is pycurl_adapter:
                 client = Client(pycurl_adapter, decoding_handle, client.loop, client.idle)
             # Whatever one does: httpx does not close the generators that it nests, and trio says so.
-            ignored = pytest.mark.filterwarnings(r"ignore:Async generator '(httpx2?|httpcore2?)\.:ResourceWarning")
-            yield pytest.param(client, fault, id=f"{name}, {fault}", marks=[ignored] if client.loop is trio.run else [])
+            ignored = pytest.mark.filterwarnings(
+                r"ignore:Async generator '(httpx2?|httpcore2?)\.:ResourceWarning"
+            )
+            yield pytest.param(
+                client,
+                fault,
+                id=f"{name}, {fault}",
+                marks=[ignored] if client.loop is trio.run else [],
+            )
 
 
 def test_a_body_that_cannot_be_decoded_is_not_tried_again(server: Server) -> None:
@@ -193,7 +224,9 @@ def test_a_broken_connection_is_made_again(client: Client, server: Server, fault
 
 
 @pytest.mark.parametrize("fault", [*EARLY_FAULTS, "refused"])
-def test_a_connection_that_cannot_be_made_is_tried_again(client: Client, server: Server, fault: str) -> None:
+def test_a_connection_that_cannot_be_made_is_tried_again(
+    client: Client, server: Server, fault: str
+) -> None:
     seen: list[Any] = []
     url = server.url(EARLY_FAULTS.get(fault, respond(200)))
     if fault == "refused":
@@ -205,9 +238,13 @@ def test_a_connection_that_cannot_be_made_is_tried_again(client: Client, server:
     assert seen == [0, 0, 0, None]
 
 
-def test_a_malformed_chunk_together_with_the_head_is_tried_again(client: Client, server: Server) -> None:
+def test_a_malformed_chunk_together_with_the_head_is_tried_again(
+    client: Client, server: Server
+) -> None:
     def malformed(connection: Connection) -> None:
-        connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM]) + b"5\r\ndata:\r\nno number\r\n")
+        connection.send(
+            FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM]) + b"5\r\ndata:\r\nno number\r\n"
+        )
         connection.close()
 
     handlers = iter([malformed, stream([b"data: one\n\n"])])
@@ -223,7 +260,9 @@ def test_a_status_that_is_not_tried_again(client: Client, server: Server) -> Non
 
 def test_ids_that_are_no_header_value_break_nothing(client: Client, server: Server) -> None:
     ids = ["7", "é…😀", " 7", "a\tb", "a\x01b", "x\x7f"]
-    handlers = iter([stream([f"id:{' ' if i[:1] == ' ' else ''}{i}\ndata: x\n\n".encode()]) for i in ids])
+    handlers = iter(
+        [stream([f"id:{' ' if i[:1] == ' ' else ''}{i}\ndata: x\n\n".encode()]) for i in ids]
+    )
     url = server.url(lambda connection: next(handlers, respond(204, headers=[]))(connection))
     assert client.run(url) == (["x"] * 6, None)
     sent = [request.header("Last-Event-ID") for request in server.requests]
@@ -242,7 +281,10 @@ def test_options_go_with_each_connection(client: Client, server: Server) -> None
         return SSEDecoder(last_event_id=last_event_id)
 
     options: dict[str, Any] = {"headers": {"X-Own": "a"}, "method": "POST", **body}
-    assert client.run(url, make_decoder=make_decoder, last_event_id="0", **options) == (["a", "cut off"], None)
+    assert client.run(url, make_decoder=make_decoder, last_event_id="0", **options) == (
+        ["a", "cut off"],
+        None,
+    )
     assert made == ["0", "1", "1"]
     assert [request.header("X-Own") for request in server.requests] == [b"a"] * 3
     assert {request.method for request in server.requests} == {"POST"}
@@ -269,7 +311,9 @@ def test_a_wrong_url_is_raised_at_once(client: Client, url: str) -> None:
 
 def test_a_refused_certificate_is_raised_at_once(client: Client, tls_server: Server) -> None:
     seen: list[Any] = []
-    _, error = client.run(tls_server.url(stream([])), on_disconnect=lambda error, delay: seen.append(delay))
+    _, error = client.run(
+        tls_server.url(stream([])), on_disconnect=lambda error, delay: seen.append(delay)
+    )
     assert error is not None
     assert not client.adapter.is_transient(error)
     assert seen == [None]
@@ -410,14 +454,22 @@ PERMANENT: dict[Any, list[Exception]] = {
 
 
 def _name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__name__}" if isinstance(value, Exception) else value.__name__.split(".")[-1]
+    return (
+        f"{type(value).__module__}.{type(value).__name__}"
+        if isinstance(value, Exception)
+        else value.__name__.split(".")[-1]
+    )
 
 
-@pytest.mark.parametrize(("adapter", "error"), [(a, e) for a, errors in TRANSIENT.items() for e in errors], ids=_name)
+@pytest.mark.parametrize(
+    ("adapter", "error"), [(a, e) for a, errors in TRANSIENT.items() for e in errors], ids=_name
+)
 def test_what_is_a_broken_connection(adapter: Any, error: Exception) -> None:
     assert adapter.is_transient(error) is True
 
 
-@pytest.mark.parametrize(("adapter", "error"), [(a, e) for a, errors in PERMANENT.items() for e in errors], ids=_name)
+@pytest.mark.parametrize(
+    ("adapter", "error"), [(a, e) for a, errors in PERMANENT.items() for e in errors], ids=_name
+)
 def test_what_is_a_mistake_of_the_caller(adapter: Any, error: Exception) -> None:
     assert adapter.is_transient(error) is False

@@ -60,7 +60,9 @@ class TestUrllib(SyncContract):
     ) -> Opening:
         client = None
         if certificates:
-            client = urllib.request.build_opener(urllib.request.HTTPSHandler(context=certificates.client_context()))
+            client = urllib.request.build_opener(
+                urllib.request.HTTPSHandler(context=certificates.client_context())
+            )
         if not follow:
             client = urllib.request.build_opener(NoRedirects)
         return connect(client, method, url, timeout=read_timeout, **options)
@@ -98,7 +100,9 @@ class TestUrllib(SyncContract):
         assert isinstance(caught.value.reason, ssl.SSLError)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/", "data:,x", "example.org/events"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "ftp://127.0.0.1/", "data:,x", "example.org/events"]
+)
 def test_url_of_another_scheme(url: str) -> None:
     with pytest.raises(ValueError, match="must begin with http"):
         connect(None, "GET", url)

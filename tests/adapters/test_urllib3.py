@@ -74,7 +74,9 @@ class TestUrllib3(SyncContract):
         return iter_events(response, **options)
 
     def test_options_reach_the_server(self, server: Server) -> None:
-        with connect(self.client, "POST", server.url(stream(NUMBERS)), json={"a": 1}, headers={"X-Own": "o"}) as events:
+        with connect(
+            self.client, "POST", server.url(stream(NUMBERS)), json={"a": 1}, headers={"X-Own": "o"}
+        ) as events:
             assert len(list(events)) == 4
         request = server.requests[0]
         assert request.method == "POST"
@@ -99,7 +101,9 @@ class TestUrllib3(SyncContract):
 
     def test_preload_content_is_not_an_option(self, server: Server) -> None:
         with pytest.raises(TypeError, match="preload_content"):
-            connect(self.client, "GET", server.url(stream(NUMBERS)), preload_content=True).__enter__()
+            connect(
+                self.client, "GET", server.url(stream(NUMBERS)), preload_content=True
+            ).__enter__()
 
     def test_url_of_an_error_of_iter_events_is_the_path(self, server: Server) -> None:
         with pytest.raises(StatusError) as caught:
@@ -133,7 +137,10 @@ def test_retries_of_the_caller_are_kept(server: Server) -> None:
     with urllib3.PoolManager() as client, connect(client, "GET", url, retries=5) as events:
         assert len(list(events)) == 4
     server.requests.clear()
-    with urllib3.PoolManager(retries=urllib3.Retry(5)) as client, connect(client, "GET", url) as events:
+    with (
+        urllib3.PoolManager(retries=urllib3.Retry(5)) as client,
+        connect(client, "GET", url) as events,
+    ):
         assert len(list(events)) == 4
     server.requests.clear()
     with (
@@ -171,7 +178,11 @@ def test_module_as_client(server: Server) -> None:
         server.acknowledge(4)
         assert receive(events) == ["1", "2", "3"]
     with pytest.raises(StatusError):
-        connect(urllib3, "GET", server.url(respond(503, headers=[("Retry-After", "60"), ("Connection", "close")]))).__enter__()
+        connect(
+            urllib3,
+            "GET",
+            server.url(respond(503, headers=[("Retry-After", "60"), ("Connection", "close")])),
+        ).__enter__()
 
 
 # Responses that were read, in part or to the end.
@@ -184,14 +195,18 @@ def client() -> Iterator[urllib3.PoolManager]:
 
 
 @pytest.mark.parametrize("name", FRAMINGS)
-def test_response_with_preloaded_content(server: Server, client: urllib3.PoolManager, name: str) -> None:
+def test_response_with_preloaded_content(
+    server: Server, client: urllib3.PoolManager, name: str
+) -> None:
     response = client.request("GET", server.url(stream(NUMBERS, FRAMINGS[name])))
     with iter_events(response) as events:
         assert receive(events) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("name", ["chunked", "Content-Length"])
-def test_empty_response_with_preloaded_content(server: Server, client: urllib3.PoolManager, name: str) -> None:
+def test_empty_response_with_preloaded_content(
+    server: Server, client: urllib3.PoolManager, name: str
+) -> None:
     response = client.request("GET", server.url(stream([], FRAMINGS[name])))
     assert receive(iter_events(response)) == []
 
@@ -221,8 +236,12 @@ USES: Mapping[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("name", ["chunked", "Content-Length"])
-def test_response_that_was_used(server: Server, client: urllib3.PoolManager, use: str, name: str) -> None:
-    response = client.request("GET", server.url(stream(NUMBERS, FRAMINGS[name])), preload_content=False)
+def test_response_that_was_used(
+    server: Server, client: urllib3.PoolManager, use: str, name: str
+) -> None:
+    response = client.request(
+        "GET", server.url(stream(NUMBERS, FRAMINGS[name])), preload_content=False
+    )
     USES[use](response)
     with pytest.raises(ValueError, match="read or closed already"):
         iter_events(response)
@@ -308,7 +327,9 @@ class Future(Older):
         (Future, "gzip", 65536),
     ],
 )
-def test_other_urllib3(server: Server, client: urllib3.PoolManager, kind: type[Older], name: str, size: int) -> None:
+def test_other_urllib3(
+    server: Server, client: urllib3.PoolManager, kind: type[Older], name: str, size: int
+) -> None:
     url = server.url(stream(NUMBERS, FRAMINGS[name], lock_step=True))
     response = kind(client.request("GET", url, preload_content=False))
     data: list[str] = []
