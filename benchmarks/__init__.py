@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Measure the decoder against its peers, in an environment of its own: `python3 -m benchmarks` from the checkout.
+"""Measure the decoder against its peers: `python3 -m benchmarks`, run from the checkout.
 
 shapes.py      what is decoded: seeded streams, each with the events it must give
 cuts.py        how it is cut into chunks
-contenders.py  who decodes: each from bytes to its own event objects, without JSON and I/O; and the floor
+contenders.py  who decodes: from bytes to each one's event objects, no JSON, no I/O; the floor
 measure.py     time per event, after every result was checked
 memory.py      peak memory for a large event, and how time grows with its size
 startup.py     what `import sse_stream` costs

@@ -78,8 +78,8 @@ def main() -> int:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
     }
-    # glibc may give freed memory back, depending on what was freed before. With large events that is up to three times the
-    # work of decoding them, by chance: here it keeps what is freed.
+    # glibc may give freed memory back, depending on what was freed before. With large events that
+    # is up to three times the work of decoding them, by chance: here it keeps what is freed.
     environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(256 << 20))
     environment.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 << 20))
     command = [python, "-m", "benchmarks.run", json.dumps(inside)]

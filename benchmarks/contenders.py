@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Who decodes: each contender goes from chunks of bytes to its own event objects, without JSON and without I/O.
+"""Who decodes: from chunks of bytes to each contender's own event objects, without JSON and I/O.
 
-A peer is driven by its own code, entered at the outermost point that still takes bytes, as its own client enters it; where that
-is a response, a stand-in hands it the bytes. Every event is dropped as soon as it is there, as a consumer does.
+A peer is driven by its own code, entered at the outermost point that still takes bytes, as its own
+client enters it; where that is a response, a stand-in hands it the bytes. Every event is dropped as
+soon as it is there, as a consumer does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Contender(NamedTuple):
     """One way from bytes to events.
 
     name:   as the tables show it. kind: "ours", "peer" or "floor".
-    events: chunks in, an iterable of event objects out; what is checked, and drained to be timed if `run` is None.
+    events: chunks in, an iterable of event objects out; what is checked, and drained to be timed
+            if `run` is None.
     run:    what is timed instead, where an iterator would not be how it is used.
     """
 
@@ -43,7 +45,7 @@ class Contender(NamedTuple):
 
 
 def fields(event: Any) -> tuple[str, str, str]:
-    """Return type, data and id of anyone's event; where nothing was named, peers say None or "" or "message"."""
+    """Return type, data and id of anyone's event; unnamed is None, "" or "message" with peers."""
     return event.event or "message", event.data or "", event.id or ""
 
 
@@ -71,7 +73,8 @@ def _ours_push() -> Contender:
 
 
 def _ours_async() -> Contender:
-    # The source is always ready, so no event loop is needed: one `send` runs the coroutine to its end.
+    # The source is always ready, so no event loop is needed: one `send` runs the
+    # coroutine to its end.
     async def ready(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk
@@ -103,7 +106,7 @@ def _ours_async() -> Contender:
 
 
 class _Response:
-    """What the peers' clients read from: an httpx or httpx2 response less its connection and its content decoders."""
+    """What the peers' clients read from: httpx's response, less its connection and its coding."""
 
     def __init__(
         self, chunks: Iterable[bytes], text_decoder: Callable[[], Any] | None = None
@@ -117,7 +120,7 @@ class _Response:
         return iter(self._chunks)
 
     def iter_text(self) -> Iterator[str]:
-        """Decode as the client's `Response.iter_text` does for UTF-8, which leaves out empty texts, too."""
+        """Decode as `Response.iter_text` does for UTF-8, which leaves out empty texts, too."""
         assert self._text_decoder is not None
         decoder = self._text_decoder()
         for chunk in self._chunks:
@@ -130,7 +133,8 @@ class _Response:
 
 
 def _httpx_sse() -> Contender:
-    # EventSource.iter_sse over httpx's text decoder: the documented way, `connect_sse(...)` less the connection.
+    # EventSource.iter_sse over httpx's text decoder: the documented way, `connect_sse(...)` less
+    # the connection.
     source = importlib.import_module("httpx_sse").EventSource
     text_decoder = importlib.import_module("httpx._decoders").TextDecoder
     return Contender(
@@ -142,7 +146,8 @@ def _httpx_sse() -> Contender:
 
 
 def _httpx2() -> Contender:
-    # httpx2.EventSource over httpx2's text decoder. Its bound of 1 MiB is lifted, as the large event of memory.py needs.
+    # httpx2.EventSource over httpx2's text decoder. Its bound of 1 MiB is lifted, as the large
+    # event of memory.py needs.
     source = importlib.import_module("httpx2").EventSource
     text_decoder = importlib.import_module("httpx2._decoders").TextDecoder
     return Contender(
@@ -154,7 +159,8 @@ def _httpx2() -> Contender:
 
 
 def _sdk(name: str) -> Contender:
-    # SSEDecoder.iter_bytes, which `Stream` calls with `response.iter_bytes()`; parsing JSON comes after it.
+    # SSEDecoder.iter_bytes, which `Stream` calls with `response.iter_bytes()`; parsing JSON
+    # comes after it.
     decoder = importlib.import_module(f"{name}._streaming").SSEDecoder
     return Contender(name, "peer", version(name), lambda chunks: decoder().iter_bytes(iter(chunks)))
 
@@ -182,7 +188,8 @@ def _launchdarkly() -> Contender:
 
 
 def _langgraph() -> Contender:
-    # The loop of SyncHttpClient.stream. Its decoder parses JSON by itself: here `orjson` is replaced by a decoding to text.
+    # The loop of SyncHttpClient.stream. Its decoder parses JSON by itself: here `orjson` is
+    # replaced by a decoding to text.
     sse: Any = importlib.import_module("langgraph_sdk.sse")
 
     class Text:
@@ -207,7 +214,7 @@ Plan = list[tuple[bytes, list[tuple[str, bytes, str, "int | None"]]]]
 
 
 class Planned(list[bytes]):
-    """Chunks, and with each the type, the payload as bytes, the id and `retry` of the events that end in it."""
+    """Chunks, and with each type, payload as bytes, id and `retry` of the events that end in it."""
 
     plan: Plan
 
@@ -286,7 +293,7 @@ NAMES = (*_MAKERS, *NODE)
 
 
 def load(names: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
-    """Return the contenders of these names that can be had, and for each of the others the reason."""
+    """Return the contenders of these names that can be had, and why the others cannot."""
     loaded: list[Contender] = []
     missing: dict[str, str] = {}
     for name in names:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .shapes import Stream
 
-# By name: the size of a chunk in bytes, or None for one chunk an event, as a server writes them; and what it stands for.
+# By name: the size of a chunk in bytes, or None for one chunk an event, as a server writes them;
+# and what it stands for.
 CUTS: dict[str, tuple[int | None, str]] = {
     "event": (None, "by event: one event a chunk, as a server that flushes each event sends them"),
     "1448": (1448, "1,448 bytes: the payload of one TCP segment on Ethernet"),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""An environment for the contenders: a virtual environment and a folder of Node packages, below the user's cache folder.
+"""An environment for the contenders: a virtual environment and a folder of Node packages.
 
-Both are kept and used again as long as the pins and the interpreter are the same.
+Both lie below the user's cache folder, and are used again as long as the pins and the interpreter
+are the same.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def make_python(python: str, cache: Path) -> Path:
 
 
 def make_node(cache: Path) -> tuple[Path, Path] | None:
-    """Return Node and a folder with the pinned parser and the script that runs it, or None if they cannot be had."""
+    """Return Node and a folder with the pinned parser and its script; None: they cannot be had."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         print("without eventsource-parser: node and npm are not installed")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Time per event: every result is checked, then the contenders run in turn, and the best of many runs counts.
+"""Time per event: results are checked, contenders run in turn, and the best of many runs counts.
 
-The garbage collector is off while a run is timed, as in `timeit`. The fastest of many runs is the one that the rest of the
-machine disturbed least; taking turns spreads a slow spell over all contenders.
+The garbage collector is off while a run is timed, as in `timeit`. The fastest of many runs is the
+one that the rest of the machine disturbed least; taking turns spreads a slow spell over all
+contenders.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from .contenders import Contender
     from .shapes import Stream
 
-# What is known of a contender on one shape and cut: {"ns": per event, "runs": how many} or {"fault": why it is not timed}.
+# What is known of a contender on one shape and cut: {"ns": per event, "runs": how many} or
+# {"fault": why it is not timed}.
 Outcome = dict[str, Any]
 
 
@@ -43,7 +45,8 @@ def measure_cell(
 ) -> dict[str, Outcome]:
     """Measure all contenders on one stream at one cut.
 
-    budget: seconds for each contender; it has at least three runs, and at most as many as give a stable best.
+    budget: seconds for each contender; it has at least three runs, and at most as many as give a
+            stable best.
     """
     chunks = plan(cut(stream, cut_name), stream)
     outcomes: dict[str, Outcome] = {}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Peak memory for one large event, and how the time for one event grows with its size.
 
-Each contender has a process of its own for each table, and a time limit: some are quadratic, and are stopped. The source is one
-bytes object that is sliced as it is read, made before the measuring begins; what is counted is what the contender holds,
-with the event itself.
+Each contender has a process of its own for each table, and a time limit: some are quadratic, and
+are stopped. The source is one bytes object that is sliced as it is read, made before the measuring
+begins; what is counted is what the contender holds, with the event itself.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def measure_peaks(contender: Contender, size: int) -> Iterator[tuple[str, Any]]:
 
 
 def measure_growth(contender: Contender, size: int) -> Iterator[tuple[str, Any]]:
-    """Yield the seconds for one event at n, then at n and 2n, then at n, 2n and 4n; n is `size` bytes in one line or many."""
+    """Yield the seconds for one event at n, then at n and 2n, then at n, 2n and 4n.
+
+    size: n in bytes; the event is one line, or many.
+    """
 
     def one_line(n: int) -> bytes:
         return b"data: " + b"x" * n + b"\n\n"
@@ -69,7 +72,7 @@ def measure_growth(contender: Contender, size: int) -> Iterator[tuple[str, Any]]
 
 
 def in_process(table: str, contender: str, size: int, limit: float) -> dict[str, Any]:
-    """Measure in a new process and return what was measured until the limit, under the names above."""
+    """Measure in a new process; return what was measured until the limit, by the names above."""
     command = [sys.executable, "-m", "benchmarks.memory", table, contender, str(size)]
     try:
         output = subprocess.run(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The contender that is not in Python: npm's eventsource-parser, in one process of Node, on the same chunks."""
+"""The contender not in Python: npm's eventsource-parser, under Node, on the same chunks."""
 
 from __future__ import annotations
 

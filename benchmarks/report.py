@@ -42,7 +42,10 @@ def ratios(
     shapes: Sequence[str] | None = None,
     cuts: Sequence[str] | None = None,
 ) -> Ratios:
-    """Return the time of `over` (None: of the best peer) divided by that of `under`, wherever both were timed."""
+    """Return the time of `over` divided by that of `under`, wherever both were timed.
+
+    over: a contender's name; None: the best peer of each cell.
+    """
     found: Ratios = {}
     for shape in results["times"]:
         for cut in results["times"][shape]:
@@ -56,7 +59,7 @@ def ratios(
 
 
 def summarise(results: Results) -> list[dict[str, Any]]:
-    """Return the figures that matter: for each its text, and for pull and push the mean, the worst ratio and where that is."""
+    """Return the figures that matter, for pull and push: mean, worst ratio, where that is."""
     llm = [name for name, shape in results["shapes"].items() if shape["llm"]]
     pull, push, waiting = OURS
     small = ("event", "1448")
@@ -111,7 +114,7 @@ def _digest(column: Ratios, worst: Callable[..., Any]) -> dict[str, Any]:
 
 
 def relative(results: Results) -> dict[str, tuple[float, int]]:
-    """Return for each contender the geometric mean of its time, in units of ours by pull, and over how many cells."""
+    """Return each contender's mean time in units of ours by pull, and over how many cells."""
     found: dict[str, tuple[float, int]] = {}
     for name in results["versions"]:
         column = ratios(results, name, OURS[0])
@@ -128,7 +131,10 @@ def markdown(results: Results) -> str:
     versions = [
         f"{name} {version}" for name, version in results["versions"].items() if name not in FLOORS
     ]
-    ran_on = f"{python['implementation']} {python['version']} ({python['compiler']}), {results['platform']}"
+    ran_on = (
+        f"{python['implementation']} {python['version']} ({python['compiler']}), "
+        f"{results['platform']}"
+    )
     parts = [
         "<!-- SPDX-License-Identifier: MIT -->",
         "# Benchmark results",
@@ -176,8 +182,9 @@ def markdown(results: Results) -> str:
         cost = results["import"]
         parts += [
             "## Import",
-            f"`import sse_stream` in a bare interpreter (`python -I -S`): {cost['best ms']:.2f} ms at best, "
-            f"{cost['median ms']:.2f} ms in the median, with {', '.join(f'`{name}`' for name in cost['modules'])}.",
+            "`import sse_stream` in a bare interpreter (`python -I -S`): "
+            f"{cost['best ms']:.2f} ms at best, {cost['median ms']:.2f} ms in the median, "
+            f"with {', '.join(f'`{name}`' for name in cost['modules'])}.",
         ]
     return "\n\n".join(parts) + "\n"
 
@@ -187,10 +194,12 @@ def readme(results: Results) -> str:
     python = results["python"]
     return "\n\n".join(
         [
-            f"On {python['implementation']} {python['version']}, the time of the fastest other parser divided by ours: pulled "
-            "from an `EventStream`, and in brackets pushed through `feed`. More than 1 means that ours is ahead.",
+            f"On {python['implementation']} {python['version']}, the time of the fastest other "
+            "parser divided by ours: pulled from an `EventStream`, and in brackets pushed through "
+            "`feed`. More than 1 means that ours is ahead.",
             _best(results),
-            f"`import sse_stream` takes {results['import']['best ms']:.1f} ms in a bare interpreter.",
+            f"`import sse_stream` takes {results['import']['best ms']:.1f} ms "
+            "in a bare interpreter.",
         ]
     )
 
@@ -204,11 +213,12 @@ def filled(text: str, results: Results) -> str:
 
 _BEGIN, _END = "<!-- speed: begin -->", "<!-- speed: end -->"
 _FLOOR_NOTE = (
-    "The floor is told the answer: one `find` over each chunk, one decoding of each payload, one construction of each event. "
-    "`floor + lines` looks with `splitlines` instead. "
-    "eventsource-parser gets its text from TextDecoder, as documented, and with an asterisk from Node's StringDecoder; "
-    "V8's strings are views of the text they are cut from, Python's are copies. "
-    "Freed memory is kept for the next event (`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`), which `huge` depends on. "
+    "The floor is told the answer: one `find` over each chunk, one decoding of each payload, one "
+    "construction of each event. `floor + lines` looks with `splitlines` instead. "
+    "eventsource-parser gets its text from TextDecoder, as documented, and with an asterisk from "
+    "Node's StringDecoder; V8's strings are views of the text they are cut from, Python's are "
+    "copies. Freed memory is kept for the next event (`MALLOC_TRIM_THRESHOLD_`, "
+    "`MALLOC_MMAP_THRESHOLD_`), which `huge` depends on. "
     "A dash: not timed, see below."
 )
 _PEAK_NOTE = "In multiples of the event's size, the event itself included."
@@ -216,7 +226,7 @@ _GROWTH_NOTE = "Milliseconds, and the last divided by the first: 4 is linear, 16
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, its columns aligned: the first to the left, the others to the right."""
+    """Return a Markdown table, the first column aligned to the left, the others to the right."""
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(header))]
 

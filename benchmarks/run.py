@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What happens inside the environment: measure, print and write. Started by `python3 -m benchmarks`."""
+"""What happens inside the environment: measure, print, write. `python3 -m benchmarks` starts it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The streams that are decoded: seeded, each with what it stresses and the events it must give.
 
-They are modelled on what services send; names, words and numbers are made up. Only `Random.random` is drawn from, whose
-sequence Python promises to keep, so that every version of Python makes the same bytes.
+They are modelled on what services send; names, words and numbers are made up. Only `Random.random`
+is drawn from, whose sequence Python promises to keep, so that every version of Python makes the
+same bytes.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ class Expected(NamedTuple):
     retry: int | None = None
 
 
-Part = tuple[
-    bytes, "Expected | None"
-]  # what a server writes at once, and the event it completes, if any
+# What a server writes at once, and the event it completes, if any.
+Part = tuple[bytes, "Expected | None"]
 
 
 class Stream(NamedTuple):
@@ -67,8 +67,9 @@ class _Dice:
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TEXT = """
-the of and to in is that for it as with was on be at by this which from or an are not have but can one all more
-stream event reader writer buffer parser browser server signal harbour lantern gravel orchard copper meadow
+the of and to in is that for it as with was on be at by this which from or an are not have but can
+one all more stream event reader writer buffer parser browser server signal harbour lantern gravel
+orchard copper meadow
 """
 _WORDS = _TEXT.split()
 _ABROAD = [
@@ -95,8 +96,12 @@ def _json(value: object) -> str:
 
 
 def _part(
-    *lines: str, end: str = "\n", event: str = "message", id: str = "", retry: int | None = None
-) -> Part:  # noqa: A002
+    *lines: str,
+    end: str = "\n",
+    event: str = "message",
+    id: str = "",  # noqa: A002
+    retry: int | None = None,
+) -> Part:
     """Return a block of these lines, and the event that it must give."""
     data = "\n".join(line.removeprefix("data: ") for line in lines if line.startswith("data: "))
     return "".join(line + end for line in (*lines, "")).encode(), Expected(event, data, id, retry)
@@ -258,13 +263,13 @@ def _keepalives(dice: _Dice, count: int) -> list[Part]:
 
 
 def _huge(dice: _Dice, count: int) -> list[Part]:
-    image = (
-        dice.token(1 << 10) * count
-    )  # as an image in base64: no line end in it, and nothing in it is looked at twice
+    # As an image in base64: no line end in it, and nothing in it is looked at twice.
+    image = dice.token(1 << 10) * count
     return [_part(f"data: {_json({'image': image})}")]
 
 
-# Name, what it stresses, whether it is an LLM's stream, how many events (of the huge one: KiB), how they are made.
+# Name, what it stresses, whether it is an LLM's stream, how many events (of the huge one: KiB), how
+# they are made.
 _SHAPES: tuple[tuple[str, str, bool, int, Callable[[_Dice, int], list[Part]]], ...] = (
     (
         "chat",

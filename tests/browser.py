@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Check the encoder against a browser: `python3 -m tests.browser [--chromium PATH] [--streams N] [--seed N]`.
+"""Check the encoder against a browser.
 
-Headless Chromium's EventSource reads over HTTP what SSEEncoder wrote, streams of random valid events in random pieces, and
-posts the events that it dispatched back to the server here; they must be the same. When a stream ends, Chromium reconnects:
-the `Last-Event-ID` that it sends must be the encoder's last ID, and it must wait for the encoder's `retry`.
+`python3 -m tests.browser [--chromium PATH] [--streams N] [--seed N]`
 
-It needs a Chromium (Debian: `apt-get install chromium`) and takes about half a minute, so it is no part of the tests that
-pytest collects. The exit status is 0 if all events arrived as they were sent.
+Headless Chromium's EventSource reads over HTTP what SSEEncoder wrote, streams of random valid
+events in random pieces, and posts the events that it dispatched back to the server here; they must
+be the same. When a stream ends, Chromium reconnects: the `Last-Event-ID` that it sends must be the
+encoder's last ID, and it must wait for the encoder's `retry`.
+
+It needs a Chromium (Debian: `apt-get install chromium`) and takes about half a minute, so it is no
+part of the tests that pytest collects. The exit status is 0 if all events arrived as they were
+sent.
 """
 
 from __future__ import annotations
@@ -43,8 +47,11 @@ TYPES = (
     "\0",
     "\ufeff",
 )
-PIECES = ("a", "b ", " ", "\n", "\n\n", ":", "data: ", "id: 5", "\t", "\0", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029",
-          "\ufeff", "\ufffd", "é", "日本", "\U0001f680", "[DONE]", '{"a": 1}', "x" * 3000)  # fmt: skip
+PIECES = (
+    "a", "b ", " ", "\n", "\n\n", ":", "data: ", "id: 5", "\t", "\0", "\v", "\f", "\x1c", "\x85",
+    "\u2028", "\u2029", "\ufeff", "\ufffd", "é", "日本", "\U0001f680", "[DONE]", '{"a": 1}',
+    "x" * 3000,
+)  # fmt: skip
 IDS = ("", "", "1", "2", " 3", "4 ", "a:b", "é日\U0001f680", "\u2028", "id: 6")
 END = "\u2029the end of the stream"
 RETRY = 300  # ms
@@ -61,7 +68,8 @@ async function read(number, types, end) {
     for (const type of types) source.addEventListener(type, note);
     let ended = 0;
     source.addEventListener(end, e => { note(e); ended += 1; });
-    source.addEventListener("error", e => {  // the connection has ended; the second time for good, by a 204
+    // the connection has ended; the second time for good, by a 204
+    source.addEventListener("error", e => {
       if (!(e instanceof MessageEvent) && source.readyState === EventSource.CLOSED) resolve();
     });
   });
@@ -106,9 +114,8 @@ class Stream:
         expected = [[event.event, event.data, event.id] for event in self.events]
         if self.seen != expected:
             faults.append(f"sent {expected!r}\n  as {self.encoded!r}\n  seen {self.seen!r}")
-        last_event_id = self.events[-1].id.strip(
-            " "
-        )  # HTTP drops blanks at the ends of a header's value
+        # HTTP drops blanks at the ends of a header's value.
+        last_event_id = self.events[-1].id.strip(" ")
         if [header for _, header in self.requests] != [
             None,
             last_event_id.encode().decode("latin-1") or None,

@@ -4,8 +4,9 @@
     with CLIENTS["requests"](url) as stream: ...
     async with ASYNC_CLIENTS["aiohttp"](url) as stream: ...
 
-Options are those of `connect`, and `limit`, after how many seconds without a byte the client gives up. HTTP2_CLIENTS and
-ASYNC_HTTP2_CLIENTS are those that speak HTTP/2, on a server that speaks nothing else.
+Options are those of `connect`, and `limit`, after how many seconds without a byte the client gives
+up. HTTP2_CLIENTS and ASYNC_HTTP2_CLIENTS are those that speak HTTP/2, on a server that speaks
+nothing else.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Break every connection of every client, and show what its user sees: `python3 -m tests.faults`.
 
-Each client reads from the scripted server, which strikes inside the third event: once as soon as the client has handed out
-the second one, once together with the bytes before it. What is raised, and after how many events, becomes the README's
-table, between its markers; the tests compare the two, and `python3 -m tests.faults --write` renews it. Nothing in the table
-is stated here but ALTERNATIVES: where one of them is seen, all are shown. It needs tests/requirements.txt and some
-ten seconds, most of which it waits.
+Each client reads from the scripted server, which strikes inside the third event: once as soon as
+the client has handed out the second one, once together with the bytes before it. What is raised,
+and after how many events, becomes the README's table, between its markers; the tests compare the
+two, and `python3 -m tests.faults --write` renews it. Nothing in the table is stated here but
+ALTERNATIVES: where one of them is seen, all are shown. It needs tests/requirements.txt and some ten
+seconds, most of which it waits.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ ROWS = {
     "no connection": (NO_SERVER,),
 }
 
-#: What the user sees depends on a version, or on which bytes the client received at once: one of these stands for all.
+#: What the user sees depends on a version, or on which bytes the client received at once: one of
+#: these stands for all.
 ALTERNATIVES = {
     # aiohttp reads no response whose head comes together with a malformed chunk.
     ("aiohttp", "bad chunk size"): (
@@ -98,7 +100,7 @@ ALTERNATIVES = {
 
 
 class Outcome(NamedTuple):
-    """What the user of a client sees: the data of the events, then the error, None for an end in good order."""
+    """What the user of a client sees: the data of the events, then the error; None: a clean end."""
 
     data: list[str]
     error: Exception | None
@@ -136,7 +138,7 @@ async def aread(
 
 @contextmanager
 def faulty(fault: str, lock_step: bool) -> Generator[tuple[str, Callable[[], None]]]:
-    """Run a server that answers with a fault; yield its URL, and what to call when the second event is there."""
+    """Run a server that answers with a fault; yield its URL and what the second event calls."""
     if fault == HTTP2_RESET:
         with http_2_server() as (url, acknowledged):
             if not lock_step:
@@ -160,7 +162,7 @@ def handler(fault: str, lock_step: bool) -> Handler:
 
 
 def observe(name: str, fault: str) -> list[Outcome]:
-    """Let a client meet a fault, on each of its sides; one inside the stream in lock step and at once."""
+    """Let a client meet a fault, on each side; one inside the stream in lock step and at once."""
     limit = LIMIT if fault in ("stall", SILENCE) else 2 * GUARD
     client = (HTTP2_CLIENTS if fault == HTTP2_RESET else CLIENTS).get(name)
     async_client = (ASYNC_HTTP2_CLIENTS if fault == HTTP2_RESET else ASYNC_CLIENTS).get(name)
@@ -188,7 +190,11 @@ def shown_class(kind: type[BaseException], client: str) -> str:
 
 
 def shown(name: str, fault: str, outcome: Outcome) -> str:
-    """Return a cell's text, with a dagger if `subscribe` raises the error; where events are missing, how many came."""
+    """Return a cell's text.
+
+    A dagger says that `subscribe` raises the error. Where events are missing, it says how many
+    came.
+    """
     if isinstance(outcome.error, IncompleteEventError):
         text = "silent"
     elif outcome.error is None:
@@ -219,7 +225,7 @@ def cell(name: str, outcomes: dict[str, list[Outcome]]) -> str:
 
 
 def bases(name: str, errors: list[Exception]) -> str:
-    """Return what to name after `except` for all of them: the fewest classes, and of these the narrowest."""
+    """Return what to name after `except` for all: the fewest classes, of these the narrowest."""
     kinds = [type(error) for error in errors if not isinstance(error, SSEError)]
     found: list[str] = []
     while kinds:
@@ -229,9 +235,8 @@ def bases(name: str, errors: list[Exception]) -> str:
             for base in kind.__mro__
             if base not in (object, BaseException, Exception)
         )
-        base = max(
-            counts, key=lambda base: counts[base]
-        )  # the first of equals: each class comes before its bases
+        # Of equals the first: each class comes before its bases.
+        base = max(counts, key=lambda base: counts[base])
         found.append(shown_class(base, name))
         kinds = [kind for kind in kinds if not issubclass(kind, base)]
     return ", ".join(found)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Fuzz the package by coverage: `python3 -m tests.fuzz [--seconds N] [--target NAME]`, and `--replay FILE` for a finding.
+"""Fuzz the package by coverage: `python3 -m tests.fuzz [--seconds N] [--target NAME]`.
 
-atheris (libFuzzer for Python) looks for inputs on which a target of `tests.fuzz_targets` fails: on which the package differs
-from the slow reference, or raises what it must not. The time is shared by the targets, one after the other. An input that
-fails is written to a file; `--replay` runs that alone, in any Python, without atheris.
+A finding is run again by `python3 -m tests.fuzz --replay FILE`.
 
-It needs atheris, for which PyPI has wheels for CPython 3.11 to 3.13 on Linux; where it is not installed, an environment is made
-for the run. A finding becomes a case of tests/data/fuzz.json, which the tests replay. The exit status is 0 without findings.
+atheris (libFuzzer for Python) looks for inputs on which a target of `tests.fuzz_targets` fails: on
+which the package differs from the slow reference, or raises what it must not. The time is shared by
+the targets, one after the other. An input that fails is written to a file; `--replay` runs that
+alone, in any Python, without atheris.
+
+It needs atheris, for which PyPI has wheels for CPython 3.11 to 3.13 on Linux; where it is not
+installed, an environment is made for the run. A finding becomes a case of tests/data/fuzz.json,
+which the tests replay. The exit status is 0 without findings.
 """
 
 from __future__ import annotations
@@ -48,9 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FILE",
         help="run a finding again; its name begins with its target",
     )
-    parser.add_argument(
-        "--work", type=Path, help=argparse.SUPPRESS
-    )  # what this command calls itself with
+    # What this command calls itself with.
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.work is not None:
         return work(options)
@@ -99,14 +102,15 @@ def interpreter(folder: Path) -> str:
     )
     if installed.returncode:
         sys.exit(
-            f"{installed.stderr}\natheris could not be installed for {sys.executable}; run this command with a CPython that it "
-            "has a wheel for (3.11 to 3.13, on Linux), or where it is installed (python3 -m pip install atheris)"
+            f"{installed.stderr}\natheris could not be installed for {sys.executable}; "
+            "run this command with a CPython that it has a wheel for (3.11 to 3.13, on Linux), "
+            "or where it is installed (python3 -m pip install atheris)"
         )
     return python
 
 
 def fuzz(python: str, name: str, folder: Path, findings: Path, seconds: int, seed: int) -> bool:
-    """Fuzz one target in a process of its own, tell what came of it, and return whether nothing was found."""
+    """Fuzz one target in a process of its own, print the outcome, return if nothing was found."""
     before = set(findings.iterdir())
     command = [
         python,
@@ -142,7 +146,8 @@ def fuzz(python: str, name: str, folder: Path, findings: Path, seconds: int, see
     )
     verdict = "no finding" if not found and not done.returncode else "FAILED"
     print(
-        f"{name}: {max(map(int, runs))} inputs in {seconds} s, {covered[-1]} edges reached, {verdict}",
+        f"{name}: {max(map(int, runs))} inputs in {seconds} s, {covered[-1]} edges reached, "
+        f"{verdict}",
         flush=True,
     )
     if done.returncode:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is fuzzed: functions from any bytes to nothing, which raise AssertionError where the package and the standard differ.
+"""What is fuzzed: functions of any bytes that fail where the package and the standard differ.
 
-`tests.fuzz` drives them by coverage, tests/test_fuzz.py by seed. Each is held against something slow and literal: the second
-decoder in `reference`, or the few lines beside it here.
+They return nothing, and raise AssertionError. `tests.fuzz` drives them by coverage,
+tests/test_fuzz.py by seed. Each is held against something slow and literal: the second decoder in
+`reference`, or the few lines beside it here.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ Fields = tuple[str, str, str, "int | None"]
 
 
 class Input:
-    """Numbers from the end of some bytes, and content from what is left: cutting or changing one leaves the other alone."""
+    """Numbers from the end of some bytes, and content from what is left.
+
+    So cutting or changing one leaves the other alone.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -55,7 +59,7 @@ UNDECIDED = (b"\xef", b"\xef\xbb")
 
 
 class Source:
-    """An iterator over chunks, also for `async for`, that counts what it gave and may end with an error."""
+    """An iterator over chunks, sync and async, that counts them and may end with an error."""
 
     def __init__(self, chunks: Iterable[bytes], error: Exception | None = None) -> None:
         self._chunks = iter(chunks)
@@ -153,7 +157,10 @@ class Broken(Exception):
 
 
 def decoder(data: bytes) -> None:
-    """Any stream, any cut, any option: `feed` and both streams give what the reference gives, and lose nothing to an error."""
+    """Any stream, any cut, any option: `feed` and both streams give what the reference gives.
+
+    They lose nothing to an error.
+    """
     take = Input(data)
     size = take.number(2, 30)
     options = (
@@ -190,7 +197,8 @@ def _check_feed(plan: Plan) -> None:
     fed = b""
     try:
         for chunk in plan.chunks:
-            # An error is raised by the call whose bytes make it certain, or by the next if that had events to return.
+            # An error is raised by the call whose bytes make it certain, or by the next one
+            # if that had events to return.
             certain = plan.expected(fed, False).too_large and fed not in UNDECIDED
             got = made.feed(plan.kind(chunk))
             assert not certain, f"{fed!r} was too large, and {chunk!r} was taken"
@@ -241,7 +249,10 @@ def _compare(
 
 
 def _check_stream(plan: Plan, wrap: Any, broken: bool) -> None:
-    """As by `feed`; besides, what can be resumed from never runs ahead, and events come before the error that follows them."""
+    """As by `feed`; besides, what can be resumed from never runs ahead.
+
+    And events come before the error that follows them.
+    """
     comments: list[str] = []
     made = plan.decoder(comments)
     source = Source(map(plan.kind, plan.chunks), Broken() if broken else None)
@@ -264,7 +275,7 @@ def _check_stream(plan: Plan, wrap: Any, broken: bool) -> None:
 
 
 def _resumable(plan: Plan) -> list[set[str]]:
-    """Return, for each number of events handed out, the IDs that resuming after them may start from."""
+    """Return for each number of events handed out the IDs that resuming may start from."""
     interpreter = reference.Interpreter(plan.last_event_id)
     ids = [{plan.last_event_id}]
     text = plan.stream.decode("utf-8", "replace").removeprefix("\ufeff")
@@ -306,7 +317,10 @@ def _check_faulty_callback(plan: Plan) -> None:
 
 
 def encoder(data: bytes) -> None:
-    """Any events and comments: what is not refused decodes to the same events, and what is refused leaves no trace."""
+    """Any events and comments: what is not refused decodes to the same events.
+
+    What is refused leaves no trace.
+    """
     take = Input(data)
     first = take.pick(["", "", "1", "é"])
     cuts = take.numbers(4)
@@ -362,7 +376,10 @@ def _is_valid(event: ServerSentEvent) -> bool:
 
 
 def ndjson(data: bytes) -> None:
-    """Any bytes, cut anywhere: the documents and the error of the lines, and no byte read after a line is too long."""
+    """Any bytes, cut anywhere: the documents and the error of the lines.
+
+    No byte is read after a line is too long.
+    """
     take = Input(data)
     limit = take.pick([None, take.number(1, 60)])
     kind = take.pick([bytes, bytearray, memoryview])
@@ -390,7 +407,7 @@ def ndjson(data: bytes) -> None:
 
 
 def _documents(stream: bytes, limit: int | None) -> tuple[list[str], tuple[int, str] | None, int]:
-    """Return the documents, the line and start of the fault, and how many bytes it takes to know it."""
+    """Return the documents, line and start of the fault, and how many bytes it takes to know it."""
     documents: list[str] = []
     offset = 0
     lines = stream.split(b"\n")
@@ -424,7 +441,10 @@ SECRET = "s3cr3t"
 
 
 def headers(data: bytes) -> None:
-    """Nothing from outside forges a header, raises from the check, leaks what a URL hides, or reaches a terminal raw."""
+    """Nothing from outside forges a header, raises from the check, or reaches a terminal raw.
+
+    Nor does it leak what a URL hides.
+    """
     take = Input(data)
     status = take.pick([200, 201, 204, 301, 404, 429, 503, 799])
     parts = [part.decode("utf-8", "surrogateescape") for part in take.rest().split(b"\xff")]
@@ -491,7 +511,8 @@ def _check_retry_after(retry_after: str, date: str) -> None:
 
 
 def _check_url(status: int, user: str, path: str, content_type: str, body: str) -> None:
-    # A "/", "?" or "#" ends the authority, whatever stands before it: what follows is no user info to any client.
+    # A "/", "?" or "#" ends the authority, whatever stands before it: what follows is no
+    # user info to any client.
     user = "".join(c for c in user if c not in "/?#")
     path = "".join(c for c in path if c not in "?#")
     url = f"http://{SECRET}{user}:{SECRET}@host/{path}?{SECRET}={content_type}#{SECRET}"
@@ -515,7 +536,10 @@ def _check_url(status: int, user: str, path: str, content_type: str, body: str) 
 
 
 def terminal(data: bytes) -> None:
-    """No event puts anything on a terminal that it would obey; nothing but LF ends a line of JSON, and it parses."""
+    """No event puts anything on a terminal that it would obey.
+
+    Nothing but LF ends a line of JSON, and it parses.
+    """
     event, text, event_id, *_ = [
         *(part.decode("utf-8", "surrogateescape") for part in data.split(b"\xff")),
         "",
@@ -539,19 +563,21 @@ _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # What they start from.
 
 TOKENS = [
-    b"data: ", b"data:", b"data", b"DATA: x", b"id: ", b"id:", b"id", b"event: ", b"event", b"retry: ", b"retry:5",
-    b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b": ", b":", b" ", b"\t", b"\0", b"7", b"abc", b"\xef\xbb\xbf", b"\xef", b"\xbb",
-    b"\xe2\x82\xac", b"\xe2\x82", b"\xf0\x9f\x9a\x80", b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b",
+    b"data: ", b"data:", b"data", b"DATA: x", b"id: ", b"id:", b"id", b"event: ", b"event",
+    b"retry: ", b"retry:5", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b": ", b":", b" ", b"\t",
+    b"\0", b"7", b"abc", b"\xef\xbb\xbf", b"\xef", b"\xbb", b"\xe2\x82\xac", b"\xe2\x82",
+    b"\xf0\x9f\x9a\x80", b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b",
     b"\x1c", b"\xff",
 ]  # fmt: skip
 _JSON = [
-    b'{"a": 1}', b"[1, 2]", b'"', b"\\ud800", b"NaN", b"1e5", b"null", b"\n", b"\r\n", b" ", b"\xef\xbb\xbf", b"\xe2\x80\xa8",
-    b"[", b"]", b"{", b"}", b"9" * 30, b"\xff",
+    b'{"a": 1}', b"[1, 2]", b'"', b"\\ud800", b"NaN", b"1e5", b"null", b"\n", b"\r\n", b" ",
+    b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"[", b"]", b"{", b"}", b"9" * 30, b"\xff",
 ]  # fmt: skip
 _HEADERS = [
-    b"text/event-stream", b"; charset=utf-8", b"120", b"Sat, 21 Nov 2026 05:00:00 GMT", b"Saturday, 21-Nov-26 05:00:00 GMT",
-    b"Sat Nov 21 05:00:00 2026", b"+9999", b"-0000", b"9999", b"0000", b",", b"(", b"\r\n", b"@", b":", b"\\", b"//",
-    b"\xff", b"\x1b[31m", b"\xe2\x80\xae", b"\xc2\x9b", b"gzip", b"\t", b" ",
+    b"text/event-stream", b"; charset=utf-8", b"120",
+    b"Sat, 21 Nov 2026 05:00:00 GMT", b"Saturday, 21-Nov-26 05:00:00 GMT",
+    b"Sat Nov 21 05:00:00 2026", b"+9999", b"-0000", b"9999", b"0000", b",", b"(", b"\r\n", b"@",
+    b":", b"\\", b"//", b"\xff", b"\x1b[31m", b"\xe2\x80\xae", b"\xc2\x9b", b"gzip", b"\t", b" ",
 ]  # fmt: skip
 
 

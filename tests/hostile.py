@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Attack every client through its adapter: `python3 -m tests.hostile [--attack NAME] [--client NAME]`.
+"""Attack every client: `python3 -m tests.hostile [--attack NAME] [--client NAME]`.
 
-A server on a socket of this machine does what a hostile one may do; each client meets each attack in a process of its own,
-with `max_event_size` of 1 MiB and a read limit of half a second. What comes out is a Markdown table: how each attack ends,
-and by how many MiB the peak of the process's memory grew meanwhile. It needs Linux (for the peak, VmHWM) and the clients of
-the tests, and takes about two minutes. The exit status is 1 if an attack does not end, or not as it should.
+A server on a socket of this machine does what a hostile one may do; each client meets each attack,
+through its adapter, in a process of its own, with `max_event_size` of 1 MiB and a read limit of
+half a second. What comes out is a Markdown table: how each attack ends, and by how many MiB the
+peak of the process's memory grew meanwhile. It needs Linux (for the peak, VmHWM) and the clients of
+the tests, and takes about two minutes. The exit status is 1 if an attack does not end, or not as it
+should.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Attack(NamedTuple):
-    """What a server does, and the names of the errors one of which ends it; "" for a stream that ends well."""
+    """What a server does, and the errors one of which ends it; "" for a stream that ends well."""
 
     handler: Handler
     ends: tuple[str, ...]
@@ -56,7 +58,10 @@ TOO_LARGE = ("EventTooLargeError",)
 
 
 def flood(piece: bytes, size: int | None = None, last: bytes = b"") -> Handler:
-    """Return a handler that sends a piece over and over: without end, or `size` bytes and then what comes last."""
+    """Return a handler that sends a piece over and over.
+
+    size: how many bytes of it, and then what comes `last`; None: without end.
+    """
 
     def handler(connection: Connection) -> None:
         framing = FRAMINGS["chunked"]
@@ -278,7 +283,12 @@ CLIENTS: dict[str, Callable[[str, SSEDecoder], Iterator[Any]]] = {
 
 
 class Outcome(NamedTuple):
-    """How it ended: the name of the error, "" for none; how many events came; by how many MiB the peak of memory grew."""
+    """How it ended.
+
+    error:  its name, "" for none.
+    events: how many came.
+    growth: of the peak of memory, in MiB.
+    """
 
     error: str
     events: int
@@ -286,7 +296,7 @@ class Outcome(NamedTuple):
 
 
 def suffer(client: str, urls: list[str]) -> None:
-    """Let a client read a harmless stream and then each of the others; print an Outcome for each of those."""
+    """Let a client read a harmless stream, then each of the others; print an Outcome of those."""
     meet(client, urls[0])
     for url in urls[1:]:
         Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
@@ -351,9 +361,8 @@ def main() -> int:
     parser.add_argument(
         "--client", action="append", choices=CLIENTS, metavar="NAME", help="; ".join(CLIENTS)
     )
-    parser.add_argument(
-        "--suffer", nargs="+", help=argparse.SUPPRESS
-    )  # the client and the URLs, of another process
+    # The client and the URLs, of another process.
+    parser.add_argument("--suffer", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.suffer:
         suffer(options.suffer[0], options.suffer[1:])

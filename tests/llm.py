@@ -97,7 +97,8 @@ class Protocol(NamedTuple):
     """A way to talk with a model.
 
     path:    of the request.
-    headers: of the request, besides that of the JSON body. The first is the key; a Bearer will do as well.
+    headers: of the request, besides that of the JSON body. The first is the key; a Bearer will do
+             as well.
     parts:   of the whole answer, one for each event.
     tokens:  of a payload.
     delta:   the event with a token.
@@ -155,12 +156,13 @@ REQUEST = {
 def refusal(
     protocol: Protocol, header: Callable[[str], str | None], body: bytes
 ) -> tuple[int, bytes] | None:
-    """Return status and body of the answer to a request that the service would refuse, None for one that it takes."""
+    """Return status and body of the answer to a request that the service refuses, else None."""
     key, *others = protocol.headers
     if header(key) != protocol.headers[key] and header("Authorization") != "Bearer KEY":
         return (
             401,
-            b'{"error": {"message": "Incorrect API key provided", "type": "invalid_request_error"}}',
+            b'{"error": {"message": "Incorrect API key provided", '
+            b'"type": "invalid_request_error"}}',
         )
     request = json.loads(body)
     message = request["messages"][0]
@@ -175,7 +177,7 @@ def refusal(
 
 
 def speak(protocol: Protocol, handler: Handler | None = None) -> Handler:
-    """Return a handler that answers a request of this protocol with the whole answer, or as `handler` does."""
+    """Return a handler that answers requests of this protocol: in full, or as `handler` does."""
 
     def answer(connection: Connection) -> None:
         def header(name: str) -> str | None:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Show what behaves differently for who comes from another library: `python3 -m tests.migration [--write]`.
+"""Show what is different after a change of library: `python3 -m tests.migration [--write]`.
 
-It installs the pinned libraries of PEERS into an environment of its own, lets each of them and this package read the same
-streams from the scripted server, and makes the README's table, between its markers: of each outcome what ROWS says of it, or
-the outcome itself where it says nothing. `--write` renews the table. It needs a package index, and takes about half a
-minute. The exit status is 1 if the README says otherwise.
+It installs the pinned libraries of PEERS into an environment of its own, lets each of them and this
+package read the same streams from the scripted server, and makes the README's table, between its
+markers: of each outcome what ROWS says of it, or the outcome itself where it says nothing.
+`--write` renews the table. It needs a package index, and takes about half a minute. The exit status
+is 1 if the README says otherwise.
 """
 
 from __future__ import annotations
@@ -103,11 +104,13 @@ class Row(NamedTuple):
     """One line of the table.
 
     words:   what is looked at.
-    said:    what is said of an outcome: what was looked at of its events, then the name of the exception.
+    said:    what is said of an outcome: what was looked at of its events, then the name of the
+             exception.
     parts:   of the body, each sent when the event of the one before has come, or after PATIENCE.
     framing: one of the server's FRAMINGS.
-    show:    what of an event is looked at: "data", "id", "retry", or "sent": how many parts had been sent when it came; or
-             "again": whether there was a second request, and nothing else.
+    show:    what of an event is looked at: "data", "id", "retry", or "sent": how many parts had
+             been sent when it came; or "again": whether there was a second request, and nothing
+             else.
     answer:  what the server does, if that is not sending the parts.
     then:    the parts of the second connection; without them, that is answered with 204.
     """
@@ -209,7 +212,8 @@ ROWS = [
 ]
 
 
-# Seeing and saying. The server is imported where it runs: what it needs is in the environment that is made.
+# Seeing and saying. The server is imported where it runs: what it needs is in the environment
+# that is made.
 
 
 def observe(read: Callable[[str, Got], None], row: Row) -> str:
@@ -243,9 +247,8 @@ def observe(read: Callable[[str, Got], None], row: Row) -> str:
     again = len(server.requests) > 1
     if row.show == "again":
         return "again" if again else ""
-    return " ".join(
-        [*seen, *([] if again else [error])]
-    ).strip()  # after that the error is that of the 204
+    # The error after a second request is that of the 204.
+    return " ".join([*seen, *([] if again else [error])]).strip()
 
 
 def answer(row: Row, sent: list[bytes], came: threading.Semaphore) -> Handler:
@@ -265,7 +268,7 @@ def answer(row: Row, sent: list[bytes], came: threading.Semaphore) -> Handler:
 def paced(
     parts: Sequence[bytes], framing_name: str, sent: list[bytes], came: threading.Semaphore
 ) -> Handler:
-    """Return a handler that sends each part when an event has come since the one before, or after PATIENCE."""
+    """Return a handler that sends a part when an event came since the last, or after PATIENCE."""
     from tests.adapters.server import EVENT_STREAM, FRAMINGS
 
     framing = FRAMINGS[framing_name]

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Break the code on purpose and see whether the tests notice: `python3 -m tests.mutation [--list] [MODULE ...]`.
+"""Break the code and see if the tests notice: `python3 -m tests.mutation [--list] [MODULE ...]`.
 
-mutmut makes the mutants of decoder, streams, handshake and reconnect (or of the modules named): one small change each, such as
-`<` for `<=`. Each is tried by the module's tests, in a process of its own with a limit on its time and memory: first the
-tests that run the changed line, then the others that run its function. It must fail one of them.
+mutmut makes the mutants of decoder, streams, handshake and reconnect (or of the modules named): one
+small change each, such as `<` for `<=`. Each is tried by the module's tests, in a process of its
+own with a limit on its time and memory: first the tests that run the changed line, then the others
+that run its function. It must fail one of them.
 
-Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on the spot, None in place of
-False, names of encodings in capitals, and the fast paths, which stand between `# pragma: no mutate start` and `# pragma: no
-mutate end` and are held by tests of their own. What no test can tell from the original is listed in tests/data/mutants.json
-with the reason; `--list` prints the survivors in its form.
+Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on
+the spot, None in place of False, names of encodings in capitals, and the fast paths, which stand
+between `# pragma: no mutate start` and `# pragma: no mutate end` and are held by tests of their
+own. What no test can tell from the original is listed in tests/data/mutants.json with the reason;
+`--list` prints the survivors in its form.
 
-The exit status is 0 if at least 95 % of each module's mutants are killed, all survivors are listed, and all that is listed
-survives. Nothing is random: the examples of hypothesis are the same in every run. It works on a copy of the tree, and makes a
-virtual environment with what it needs if that is not there. POSIX only, one core; about half an hour.
+The exit status is 0 if at least 95 % of each module's mutants are killed, all survivors are listed,
+and all that is listed survives. Nothing is random: the examples of hypothesis are the same in every
+run. It works on a copy of the tree, and makes a virtual environment with what it needs if that is
+not there. POSIX only, one core; about half an hour.
 """
 
 from __future__ import annotations
@@ -79,9 +82,8 @@ class Mutant(NamedTuple):
 class Coverage(NamedTuple):
     """What the tests did with the original."""
 
-    tests: dict[
-        int, set[str]
-    ]  # for each line of the module, the tests that ran it; "" for what ran outside of any
+    # For each line of the module, the tests that ran it; "" for what ran outside of any.
+    tests: dict[int, set[str]]
     seconds: dict[str, float]
 
 
@@ -130,8 +132,9 @@ def mutants(module: str) -> list[Mutant]:
 def leave_out(cst: Any, visitor: Any) -> None:
     """Tell mutmut's visitor what else to mutate, or not.
 
-    It leaves out decorated functions and `__new__`, which it could not switch to while the program runs; here the file itself
-    is changed. And it does not know what only type checkers and importers read, nor what is text for people.
+    It leaves out decorated functions and `__new__`, which it could not switch to while the program
+    runs; here the file itself is changed. And it does not know what only type checkers and
+    importers read, nor what is text for people.
     """
     left_out: set[Any] = set()
     messages: set[Any] = set()
@@ -179,7 +182,7 @@ def leave_out(cst: Any, visitor: Any) -> None:
 
 
 class Order:
-    """A plugin of pytest: run the tests that may notice a mutant, the likely and quick ones first."""
+    """A plugin of pytest: run the tests that may notice a mutant, the likely and quick first."""
 
     def __init__(self, mutant: Mutant | None, coverage: Coverage | None) -> None:
         self.mutant, self.coverage = mutant, coverage
@@ -214,14 +217,10 @@ def run_pytest(module: str, plugin: Order, seconds: float = 120) -> int:
         "--tb=no",
         "--hypothesis-profile=mutation",
     ]
-    options += [
-        "-o",
-        "timeout_method=thread",
-    ]  # it ends the process: a mutant may swallow exceptions
-    options += [
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-    ]  # its own plugins are loaded by now
+    # It ends the process: a mutant may swallow exceptions.
+    options += ["-o", "timeout_method=thread"]
+    # Its own plugins are loaded by now.
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     with (
         open(os.devnull, "w") as nowhere,
         contextlib.redirect_stdout(nowhere),
@@ -304,7 +303,8 @@ def check(module: str, as_list: bool) -> bool:
             if not reason:
                 unexplained += 1
                 print(
-                    f"  survived: line {mutant.line}, {mutant.function}\n    - {mutant.removed}\n    + {mutant.added}",
+                    f"  survived: line {mutant.line}, {mutant.function}\n"
+                    f"    - {mutant.removed}\n    + {mutant.added}",
                     flush=True,
                 )
     path.write_text(original)
@@ -315,8 +315,9 @@ def check(module: str, as_list: bool) -> bool:
         )
     killed, score = len(all_mutants) - len(survivors), 100 - 100 * len(survivors) / len(all_mutants)
     print(
-        f"{module}: {killed} of {len(all_mutants)} mutants killed, {score:.1f} %; {len(survivors) - unexplained} of "
-        f"{len(survivors)} survivors equivalent by the list ({time.monotonic() - began:.0f} s)"
+        f"{module}: {killed} of {len(all_mutants)} mutants killed, {score:.1f} %; "
+        f"{len(survivors) - unexplained} of {len(survivors)} survivors equivalent by the list "
+        f"({time.monotonic() - began:.0f} s)"
     )
     if as_list:
         print(json.dumps(survivors, indent=2, ensure_ascii=False))
@@ -325,7 +326,10 @@ def check(module: str, as_list: bool) -> bool:
 
 
 def equivalent(module: str) -> dict[tuple[str, ...], list[str]]:
-    """Return the reasons for the mutants of a module that no test can kill, one for each of those that look alike."""
+    """Return the reasons why no test can kill mutants of a module, by what is changed.
+
+    There is one reason for each of the mutants that look alike.
+    """
     reasons: dict[tuple[str, ...], list[str]] = {}
     for entry in json.loads(EQUIVALENT.read_text()):
         if entry["module"] == module:
@@ -337,7 +341,8 @@ def equivalent(module: str) -> dict[tuple[str, ...], list[str]]:
 
 def environment(directory: Path) -> str:
     """Return a Python that has what is needed: this one, or that of a new virtual environment."""
-    probe = "import mutmut, coverage, hypothesis, pytest, pytest_timeout, trio; from importlib.metadata import version"
+    probe = "import mutmut, coverage, hypothesis, pytest, pytest_timeout, trio; "
+    probe += "from importlib.metadata import version"
     probe += f"\nassert 'mutmut==' + version('mutmut') == {NEEDS[0]!r}"
     if (
         subprocess.run(
@@ -368,9 +373,8 @@ def main() -> int:
         action="store_true",
         help="print the survivors in the form of tests/data/mutants.json",
     )
-    parser.add_argument(
-        "--here", action="store_true", help=argparse.SUPPRESS
-    )  # the working directory is the copy
+    # The working directory is the copy.
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     modules = options.modules or MODULES
     if not set(modules) <= MODULES.keys():

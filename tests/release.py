@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Build the release and check it: `python3 -m tests.release [FOLDER]`.
 
-It builds sdist and wheel from two copies of the checkout at different paths and times, which must give the same bytes
-(SOURCE_DATE_EPOCH dates them), has `twine` and `check-wheel-contents` look at them, compares what they hold with what the
-checkout holds, and vendors the wheel into a package with `vendoring`, configured as pip configures it: the recorded streams
-must pass through that copy. FOLDER gets the two files.
+It builds sdist and wheel from two copies of the checkout at different paths and times, which must
+give the same bytes (SOURCE_DATE_EPOCH dates them), has `twine` and `check-wheel-contents` look at
+them, compares what they hold with what the checkout holds, and vendors the wheel into a package
+with `vendoring`, configured as pip configures it: the recorded streams must pass through that copy.
+FOLDER gets the two files.
 
-It needs .ci/requirements.txt and a package index, from which `build` takes the build backend. The exit status is 0 if all is
-well.
+It needs .ci/requirements.txt and a package index, from which `build` takes the build backend. The
+exit status is 0 if all is well.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ drop = ["bin/", "*.dist-info"]
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
-    """Run a command with this Python's scripts first in the PATH; return its output, leave with it if it fails."""
+    """Run a command, this Python's scripts first in the PATH; return its output.
+
+    If it fails, leave with its output.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, **environment}
     ran = subprocess.run(
@@ -137,7 +141,7 @@ def check_wheel(wheel: Path, checkout: Path) -> list[str]:
 
 
 def vendor(wheel: Path, project: Path) -> str:
-    """Let `vendoring` take the wheel into a package; return what the recorded streams say of that copy."""
+    """Let `vendoring` take the wheel into a package; return what the recorded streams say of it."""
     folder = project / "yourtool" / "_vendor"
     folder.mkdir(parents=True)
     for file in (folder / "__init__.py", folder.parent / "__init__.py"):

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Read ten million events through each client: `python3 -m tests.soak [--events N] [--client NAME]`.
+"""Read ten million events by each client: `python3 -m tests.soak [--events N] [--client NAME]`.
 
-The scripted server sends the events over loopback from prepared buffers, in chunks of 60 KB; each client reads them in a
-process of its own and checks that every ID is above the one before, that the last is the number of events, and that as many
-came: so none was lost or doubled. "subscribe" loses its connection ten times, inside an event, and resumes. The resident
-memory is read after 10, 50 and 100 % of the events; after the first 10 % it may grow by GROWTH at most. The result is a
-table in Markdown, the exit status 0 if all held. It needs tests/requirements.txt, Linux (for /proc), and some three
-minutes.
+The scripted server sends the events over loopback from prepared buffers, in chunks of 60 KB; each
+client reads them in a process of its own and checks that every ID is above the one before, that the
+last is the number of events, and that as many came: so none was lost or doubled. "subscribe" loses
+its connection ten times, inside an event, and resumes. The resident memory is read after 10, 50 and
+100 % of the events; after the first 10 % it may grow by GROWTH at most. The result is a table in
+Markdown, the exit status 0 if all held. It needs tests/requirements.txt, Linux (for /proc), and
+some three minutes.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ PREFIX = "######"  # is replaced by the thousands of the IDs
 
 
 def sending(count: int, cuts: int = 0) -> Handler:
-    """Return a handler that sends the events after `Last-Event-ID`; with `cuts` it breaks off so many times."""
+    """Return a handler that sends the events after `Last-Event-ID`, and breaks off `cuts` times."""
     block = "".join(EVENT.format(PREFIX, i) for i in range(CHUNK)).encode()
     size = len(block) // CHUNK
     length = -(-count // (cuts + 1))
@@ -78,7 +79,7 @@ def sending(count: int, cuts: int = 0) -> Handler:
 
 
 class Measurement:
-    """What one client did, taken event by event: `note` is called when the count has reached `mark`."""
+    """What one client did, event by event: `note` is called when the count has reached `mark`."""
 
     def __init__(self, count: int) -> None:
         self.marks = [count // 10, count // 2, count]
@@ -157,7 +158,10 @@ WAYS["subscribe"] = ("subscribe", "sync")
 
 
 def soak(way: str, count: int) -> dict[str, Any]:
-    """Send so many events to a process that reads them, and return its report, whose "fault" is "" if all held."""
+    """Send so many events to a process that reads them; return its report.
+
+    Its "fault" is "" if all held.
+    """
     with Server() as server:
         url = server.url(sending(count, cuts=10 if way == "subscribe" else 0))
         command = [
@@ -215,7 +219,8 @@ def main() -> int:
         return 0
     python = f"{platform.python_implementation()} {platform.python_version()}"
     print(
-        f"{options.events:,} events of {len(EVENT.format(PREFIX, 0))} bytes, {python}, {os.cpu_count()} cores\n"
+        f"{options.events:,} events of {len(EVENT.format(PREFIX, 0))} bytes, {python}, "
+        f"{os.cpu_count()} cores\n"
     )
     print(
         "| client | events/s | MB at 10 % | at 50 % | at 100 % |\n| --- | --- | --- | --- | --- |"

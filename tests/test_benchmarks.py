@@ -107,7 +107,10 @@ def test_a_peer_that_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch
 
 
 def results() -> dict[str, Any]:
-    """Made-up results: two shapes, two cuts; pull takes 100, push 50, one peer 200 or 800, another 400 or is wrong."""
+    """Made-up results: two shapes, two cuts.
+
+    Pull takes 100, push 50, one peer 200 or 800, another 400 or is wrong.
+    """
 
     def cell(peer: int, other: dict[str, Any]) -> dict[str, Any]:
         ours = {"sse_stream": {"ns": 100.0}, "sse_stream push": {"ns": 50.0}, "floor": {"ns": 25.0}}

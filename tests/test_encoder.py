@@ -105,9 +105,8 @@ def test_the_bytes() -> None:
     assert encoder.encode(ServerSentEvent("note", "a\nb\n", "1", 3000)) == (
         b"retry: 3000\nid: 1\nevent: note\ndata: a\ndata: b\ndata: \n\n"
     )
-    assert (
-        encoder.encode(ServerSentEvent(data="", id="1")) == b"data: \n\n"
-    )  # the ID is still in force
+    # The ID is still in force.
+    assert encoder.encode(ServerSentEvent(data="", id="1")) == b"data: \n\n"
     assert encoder.encode(ServerSentEvent(data="c")) == b"id: \ndata: c\n\n"
     assert encoder.encode(ServerSentEvent(data="d")) == b"data: d\n\n"
     assert encoder.comment() == b": \n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A bounded pass over the targets of `tests.fuzz`: their seeds, and the same random inputs in every run."""
+"""A bounded pass over the targets of `tests.fuzz`: seeds, and random inputs, always the same."""
 
 from __future__ import annotations
 

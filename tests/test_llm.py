@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Chats with servers that speak OpenAI's and Anthropic's protocol: the README's code, each client, the SDKs."""
+"""Chats in the protocols of OpenAI and Anthropic: the README's code, each client, the SDKs."""
 
 from __future__ import annotations
 
@@ -350,7 +350,7 @@ def test_the_sdk_reads_a_chat(sdk: SDK, server: Server) -> None:
 
 
 def test_the_sdk_reads_what_its_own_decoder_gets_wrong(sdk: SDK, server: Server) -> None:
-    """A byte order mark, CRs, an ID that persists beside comments, invalid UTF-8, an event that the end cuts off."""
+    """Byte order mark, CRs, an ID that persists beside comments, invalid UTF-8, a cut event."""
     parts = [
         b"\xef\xbb\xbf" + sdk.protocol.delta("a").replace(b"\n", b"\r"),
         b"id: 7\n" + sdk.protocol.delta("b"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line as a person or a shell runs it: a process of its own, real pipes, a real terminal, a real server."""
+"""The command line as a person or a shell runs it: a real process, pipes, terminal and server."""
 
 from __future__ import annotations
 
@@ -181,14 +181,16 @@ def on_terminal(*arguments: str, stdin: bytes) -> str:
 
 
 HOSTILE = (
-    "event: \x1b]0;title\x07\nid: \x9b2J\nretry: 5\ndata: \x1b[31mred\u202e\x00é\t\U0001f468\u200d\U0001f680\ndata: b\n\n"
+    "event: \x1b]0;title\x07\nid: \x9b2J\nretry: 5\n"
+    "data: \x1b[31mred\u202e\x00é\t\U0001f468\u200d\U0001f680\ndata: b\n\n"
 ).encode()
 
 
 def test_a_terminal_gets_a_readable_form_without_control_characters() -> None:
     shown = on_terminal(stdin=b"data: plain\n\n" + HOSTILE)
     assert shown == (
-        "plain\n[\\x1b]0;title\\x07, id \\x9b2J, retry 5 ms]\n\\x1b[31mred\\u202e\\x00é\t\U0001f468\u200d\U0001f680\nb\n"
+        "plain\n[\\x1b]0;title\\x07, id \\x9b2J, retry 5 ms]\n"
+        "\\x1b[31mred\\u202e\\x00é\t\U0001f468\u200d\U0001f680\nb\n"
     )
     assert (
         on_terminal("--data", stdin=HOSTILE)
@@ -252,9 +254,9 @@ def test_a_url_is_read_without_delay(server: Server) -> None:
 def test_responses_that_are_no_stream(server: Server) -> None:
     code, out, err = run(server.url("/broken?key=secret"))
     assert (code, out) == (1, "")
-    assert (
-        err
-        == f'sse-stream: {server.url("/broken")} answered with status 401 Unauthorized: {{"error": "bad\ufffd[31m key"}}\n'
+    assert err == (
+        f"sse-stream: {server.url('/broken')} answered with status 401 Unauthorized: "
+        '{"error": "bad\ufffd[31m key"}\n'
     )
     code, out, err = run(server.url("/html"))
     assert (code, out) == (1, "")
@@ -351,7 +353,7 @@ def test_a_closed_pipe_on_windows(
 
 @pytest.fixture
 def heeding_ctrl_c() -> Iterator[None]:
-    """Heed SIGINT, which a shell has a background job ignore, and the programs that the job starts with it."""
+    """Heed SIGINT, which a background job of a shell, and what it starts, ignores."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -475,9 +477,8 @@ def test_reconnect_in_process(
             return iter(next(answers))
 
     defaults: Any = ReconnectionPolicy.__new__.__defaults__
-    monkeypatch.setattr(
-        ReconnectionPolicy.__new__, "__defaults__", (0, 2, 0, *defaults[3:])
-    )  # wait for nothing
+    # Wait for nothing.
+    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, 2, 0, *defaults[3:]))
     answer: Any = Next()
     server.answers["/again"] = answer
     standard = Standard(monkeypatch, b"", False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The README's proxy, which is `atee` between Starlette and httpx: run with a real server on either side."""
+"""The README's proxy, `atee` between Starlette and httpx, with a real server on either side."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_proxy_without_an_upstream(proxy: Proxy) -> None:
 
 
 def test_the_proxy_passes_comments_on_against_an_idle_limit(proxy: Proxy) -> None:
-    """The comments are the only life of the stream, for longer than the client would wait in silence."""
+    """The comments are the only life of the stream, for longer than the client waits in silence."""
     limit, pause, count = 1.0, 0.1, 18
 
     def pings(connection: Connection) -> None:

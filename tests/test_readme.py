@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""README and PyPI description keep their word: code runs, commands are the ones that CI runs, and what is named exists."""
+"""README and PyPI description keep their word.
+
+Code runs, commands are the ones that CI runs, and what is named exists.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,16 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = [token for token in MarkdownIt().parse(README) if token.type == "fence"]
 PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python"]
-tomllib: Any = importlib.import_module(
-    "tomllib" if sys.version_info >= (3, 11) else "tomli"
-)  # pytest needs it there, too
+# Where there is no tomllib, pytest needs tomli, too.
+tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 DESCRIPTION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["readme"]["text"]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Three events at every path, whatever the method; what LLM services answer at theirs; JSON lines at /api/chat."""
+    """Three events at every path, whatever the method.
+
+    At the paths of LLM services what these answer; JSON lines at /api/chat.
+    """
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -100,9 +105,8 @@ def test_every_python_block_runs(
     (code,) = [token.content for token in BLOCKS if token.map and token.map[0] + 1 == line]
     monkeypatch.chdir(tmp_path)
     defaults: Any = ReconnectionPolicy.__new__.__defaults__
-    monkeypatch.setattr(
-        ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:])
-    )  # connect again at once
+    # Connect again at once.
+    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:]))
     (tmp_path / "recorded.txt").write_bytes(b"data: recorded\n\n")
     run_as_pasted("\n" * line + code, url)
     assert "print(" not in code or capsys.readouterr().out
@@ -117,7 +121,10 @@ def run_as_pasted(code: str, url: str) -> None:
 
 
 def test_the_description_on_pypi(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its code runs, its commands exist, its promise is the README's; and it is short, for every wheel carries it."""
+    """Its code runs, its commands exist, its promise is the README's.
+
+    And it is short, for every wheel carries it.
+    """
     (block,) = [token for token in MarkdownIt().parse(DESCRIPTION) if token.type == "fence"]
     run_as_pasted(block.content, url)
     assert capsys.readouterr().out.count("message {") == 3
@@ -146,7 +153,10 @@ def test_the_description_on_pypi(url: str, capsys: pytest.CaptureFixture[str]) -
 def test_progress(
     path: str, head: str, events: int, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Status and type come first, then the chunks, and each body, of events or not, is known to have come to its end."""
+    """Status and type come first, then the chunks.
+
+    Each body, of events or not, is known to have come to its end.
+    """
     (code,) = [token.content for token in BLOCKS if "bytes more" in token.content]
     run_as_pasted(code.replace("/events", path), url)
     first, *lines, last = capsys.readouterr().out.splitlines()

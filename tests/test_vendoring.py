@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is copied into another tool: the folder under another name, or the decoder's file alone, with the vectors beside it."""
+"""What is copied into another tool, with the vectors beside it.
+
+The folder under another name, or the decoder's file alone.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ print([module for module in sys.modules if module.startswith("sse_stream")])
 
 # Each is put at the end of a copy of the decoder.
 FAULTS = {
-    "wrong only byte by byte": "def feed(self, chunk): return super().feed(b'' if chunk == b'\\r' else chunk)",
+    "wrong only byte by byte": (
+        "def feed(self, chunk): return super().feed(b'' if chunk == b'\\r' else chunk)"
+    ),
     "the last event ID is lost": "last_event_id = property(lambda self: '')",
     "late: all comes at the end": """
     def feed(self, chunk):
@@ -40,7 +45,7 @@ FAULTS = {
 
 @pytest.fixture
 def tool(tmp_path: Path) -> Path:
-    """Make a folder with a package that vendors this one as `sse`, and of the tests what replays the vectors."""
+    """Make a folder: a package that vendors this one as `sse`, and what replays the vectors."""
     for folder in ("tests", "yourtool", "yourtool/_vendor"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").touch()
@@ -55,7 +60,7 @@ def tool(tmp_path: Path) -> Path:
 
 
 def python(tool: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in the folder, without what is installed: its standard library and the folder are all there is."""
+    """Run Python in the folder with nothing but its standard library and the folder."""
     command = [sys.executable, "-S", "-E", *arguments]
     return subprocess.run(command, cwd=tool, capture_output=True, text=True, check=False)
 

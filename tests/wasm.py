@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Replay the recorded streams on CPython in WebAssembly: `python3 -m tests.wasm [--pyodide VERSION]`.
+"""Replay the recorded streams in WebAssembly: `python3 -m tests.wasm [--pyodide VERSION]`.
 
-It installs the npm package pyodide into a temporary folder, mounts this checkout there, and runs under node what
-`python3 -m tests.vectors` runs here; then it imports every module of the package that needs no client. Pyodide's version
-begins with CPython's (314.0.7 is on 3.14).
+It installs the npm package pyodide, which is CPython in WebAssembly, into a temporary folder,
+mounts this checkout there, and runs under node what `python3 -m tests.vectors` runs here; then it
+imports every module of the package that needs no client. Pyodide's version begins with CPython's
+(314.0.7 is on 3.14).
 
-It needs node and npm, and npm's registry, and takes about ten seconds, so it is no part of the tests that pytest collects.
-The exit status is 0 if every replay gave what it must.
+It needs node and npm, and npm's registry, and takes about ten seconds, so it is no part of the
+tests that pytest collects. The exit status is 0 if every replay gave what it must.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ os.chdir("/checkout")
 print(sys.version, sys.platform)
 from tests import vectors
 status = vectors.main([])
-modules = ["__main__", "encoder", "handshake", "ndjson", "payloads", "reconnect", "relay", "streams", "adapters.urllib"]
+modules = [
+    "__main__", "encoder", "handshake", "ndjson", "payloads", "reconnect", "relay", "streams",
+    "adapters.urllib",
+]
 for module in modules:
     importlib.import_module("sse_stream." + module)
 print("imported", *modules)

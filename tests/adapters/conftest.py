@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Certificates(NamedTuple):
     """A certificate for "localhost", in the forms in which clients and servers want it.
 
-    ca_file: the authority's certificate as a PEM file, for clients; `client_context()` makes a context that trusts it.
+    ca_file: the authority's certificate as a PEM file, for clients; `client_context()` makes a
+             context that trusts it.
     chain_file, key_file: the server's.
     """
 
@@ -84,7 +85,10 @@ def hypercorn_server(certificates: Certificates) -> Iterator[Service]:
 
 @pytest.fixture
 def no_descriptor_left(server: Server) -> Iterator[Callable[[], None]]:
-    """A function that checks that as many descriptors are open as at the start of the test, also called at its end."""
+    """A function that checks that no more descriptors are open than at the start of the test.
+
+    It is called at the end of the test, too.
+    """
     gc.collect()
     before = open_descriptors()
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A scripted HTTP/1 server on a socket: what it does with a request is a plain function of its `Connection`.
+"""A scripted HTTP/1 server on a socket: a plain function of a `Connection` answers a request.
 
     url = server.url(stream([b"data: one\n\n", b"data: two\n\n"], FRAMINGS["gzip"], lock_step=True))
     for event in ...:
         server.acknowledge()            # the second event is sent only now
 
-FRAMINGS holds the ways to put events on the wire, FAULTS the ways to break a stream off. In lock step event n+1 is sent only
-after the test has acknowledged event n; a client that holds an event back makes the server give up after GUARD seconds,
-reset the connection, and fail the test.
+FRAMINGS holds the ways to put events on the wire, FAULTS the ways to break a stream off. In lock
+step event n+1 is sent only after the test has acknowledged event n; a client that holds an event
+back makes the server give up after GUARD seconds, reset the connection, and fail the test.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Gone(Exception):
 class Request(NamedTuple):
     """A request as it came.
 
-    connection: the number of the connection that carried it, from 0; a reused one has the same number.
+    connection: the number of the connection that carried it, from 0; a reused one keeps its number.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Request(NamedTuple):
     connection: int
 
     def header(self, name: str) -> bytes | None:
-        """Return the bytes of a header field, None if there is none; more than one is an AssertionError."""
+        """Return the bytes of a header field, None if it is missing; twice is an AssertionError."""
         values = [value for field, value in self.fields if field.lower() == name.lower()]
         assert len(values) <= 1, f"{name} was sent {len(values)} times"
         return values[0] if values else None
@@ -69,7 +69,8 @@ class Connection:
     number:   from 0, in the order of acceptance.
     request:  the request at hand.
     released: set as soon as the peer is seen to have closed or reset the connection.
-    keep:     whether another request may follow this one; a handler sets it to False where the framing forbids it.
+    keep:     whether another request may follow this one; a handler sets it to False where the
+              framing forbids it.
     """
 
     def __init__(self, server: Server, sock: socket.socket, number: int) -> None:
@@ -98,7 +99,8 @@ class Connection:
             if time.monotonic() > deadline:
                 self.reset()
                 raise AssertionError(
-                    f"{self.request.target}: an event was not acknowledged: the client holds it back"
+                    f"{self.request.target}: an event was not acknowledged: "
+                    "the client holds it back"
                 )
 
     def stall(self) -> None:
@@ -113,7 +115,8 @@ class Connection:
         timeout = self._socket.gettimeout()
         try:
             self._socket.settimeout(0)
-            # Beneath TLS: what a client sends after its request can only be the alert that it closes.
+            # Beneath TLS: what a client sends after its request can only be the alert that
+            # it closes.
             waiting = socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return False
@@ -148,9 +151,8 @@ class Connection:
     def wake(self) -> None:
         """End a call that reads or sends in another thread."""
         try:
-            socket.socket.shutdown(
-                self._socket, socket.SHUT_RDWR
-            )  # not of TLS, which that thread may be using
+            # Not that of TLS, which that thread may be using.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         except OSError:
             pass
 
@@ -303,7 +305,8 @@ class Server:
 class Framing(NamedTuple):
     """A way to put parts of a body on the wire.
 
-    transfer: "chunked" (a chunk for each part), "one chunk" (all parts in one), "length" or "close".
+    transfer: "chunked" (a chunk for each part), "one chunk" (all parts in one), "length" or
+              "close".
     coding:   "gzip", "deflate" (zlib) or "br", flushed after each part; "" for none.
     bytewise: each byte is sent on its own, and is a chunk of its own if `transfer` is "chunked".
     """
@@ -330,7 +333,7 @@ class Framing(NamedTuple):
     def head(
         self, size: int, status: str = "200 OK", headers: Iterable[tuple[str, str]] = ()
     ) -> bytes:
-        """Return the head of a response whose body has `size` bytes on the wire, chunk headers apart."""
+        """Return a response's head; its body has `size` bytes on the wire, chunk headers apart."""
         lines = [f"{self.version} {status}", *(f"{name}: {value}" for name, value in headers)]
         if self.coding:
             lines.append(f"Content-Encoding: {self.coding}")
@@ -390,7 +393,10 @@ def stream(
     lock_step: bool = False,
     headers: Iterable[tuple[str, str]] = (EVENT_STREAM,),
 ) -> Handler:
-    """Return a handler that sends the parts; in lock step each part, and the end, only after an acknowledgement."""
+    """Return a handler that sends the parts.
+
+    lock_step: each part, and the end, is sent only after an acknowledgement.
+    """
     parts, headers = list(parts), list(headers)
 
     def handler(connection: Connection) -> None:
@@ -472,7 +478,11 @@ class Fault(NamedTuple):
     framing: Framing = FRAMINGS["chunked"]
 
     def handler(self, *, lock_step: bool = True) -> Handler:
-        """Return the handler; in lock step it strikes only when the test has acknowledged once, as it gets the second event."""
+        """Return the handler.
+
+        lock_step: it strikes only when the test has acknowledged once, which it does as it gets
+                   the second event.
+        """
 
         def handler(connection: Connection) -> None:
             encoded = self.framing.encode([b"".join(COMPLETE), UNFINISHED])
@@ -533,7 +543,7 @@ EARLY_FAULTS: Mapping[str, Handler] = {
 
 @contextmanager
 def http_2_server() -> Generator[tuple[str, threading.Event]]:
-    """A server that resets its only stream inside the third event, when told to; HTTP/2 without TLS."""
+    """A server that resets its only stream inside the third event when told to: HTTP/2, no TLS."""
     acknowledged = threading.Event()
 
     def serve() -> None:

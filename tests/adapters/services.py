@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Servers that others wrote, each in a thread of its own: uvicorn and hypercorn with a Starlette application, aiohttp.web.
+"""Servers that others wrote: uvicorn and hypercorn with a Starlette application, aiohttp.web.
 
 All have the same paths:
 
     /events?n=3     n events with the data "0", "1", ... and those numbers as IDs, then the end
     /infinite       events without end
-    /steps?key=...  events without end, each sent only after `acknowledge(key)` for the one before; `left(key)` is set when
-                    the client has left
+    /steps?key=...  events without end, each sent only after `acknowledge(key)` for the one before;
+                    `left(key)` is set when the client has left
     /gzip?n=3       /events behind the server's own gzip compression
     /broken         two events, then the application fails
 """
