@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,60 +21,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _ROOT = Path(__file__).resolve().parent.parent
+_RESULTS = _ROOT / "benchmarks" / "results"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python3 -m benchmarks", description="Measure sse_stream against its peers."
-    )
-    parser.add_argument(
-        "--python", default=sys.executable, metavar="PATH", help="the interpreter to measure with"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="small streams and few runs: for trying things out"
-    )
-    parser.add_argument(
-        "--shapes", type=_names(SHAPES), default=list(SHAPES), metavar="A,B", help=", ".join(SHAPES)
-    )
-    parser.add_argument(
-        "--cuts", type=_names(CUTS), default=list(CUTS), metavar="A,B", help=", ".join(CUTS)
-    )
-    only = "ours (with the floor; nothing is installed), or names: " + ", ".join(NAMES)
-    parser.add_argument("--only", type=_contenders, default=list(NAMES), metavar="A,B", help=only)
-    parser.add_argument(
-        "--speed-only", action="store_true", help="without memory, growth and import time"
-    )
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=cache_folder(),
-        metavar="PATH",
-        help="where the environments are kept",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="PATH",
-        help="folder to write to; for a full run benchmarks/results",
-    )
+    """Make what is needed, measure inside it, and return the exit status."""
+    parser = _parser()
     options = parser.parse_args()
-
-    full = (options.shapes, options.cuts, options.only) == (list(SHAPES), list(CUTS), list(NAMES))
-    if options.output is None and full and not options.quick and not options.speed_only:
-        options.output = _ROOT / "benchmarks" / "results"
+    against = dict(options.against)
+    if len(against) < len(options.against):
+        parser.error("argument --against: each needs a name of its own, as NAME=FOLDER")
     python = options.python
     if set(options.only) - {*OURS, *FLOORS, *NODE}:
         python = str(make_python(python, options.cache))
     node = make_node(options.cache) if {*NODE} & {*options.only} else None
+    full = (options.shapes, options.cuts, options.only) == (list(SHAPES), list(CUTS), list(NAMES))
+    full = full and not (options.quick or options.speed_only or against)
+    output: Path | None = options.output or (_RESULTS if full else None)
+    publish = full and output is not None and output.resolve() == _RESULTS
     inside = {
         "command": _command(),
         "quick": options.quick,
         "shapes": options.shapes,
         "cuts": options.cuts,
         "only": options.only,
+        "against": {name: str(folder) for name, folder in against.items()},
         "speed_only": options.speed_only,
         "node": node and [str(path) for path in node],
-        "output": options.output and str(options.output.resolve()),
+        "output": output and str(output.resolve()),
+        "readme": str(_ROOT / "README.md") if publish else None,
     }
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
@@ -84,6 +60,31 @@ def main() -> int:
     environment.setdefault("MALLOC_TRIM_THRESHOLD_", str(256 << 20))
     command = [python, "-m", "benchmarks.run", json.dumps(inside)]
     return subprocess.run(command, cwd=_ROOT, env=environment, check=False).returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m benchmarks",
+        description="Measure sse_stream against its peers.",
+        allow_abbrev=False,  # _command looks for whole words
+    )
+    add = parser.add_argument
+    add("--python", default=sys.executable, metavar="PATH", help="the interpreter to measure with")
+    add("--quick", action="store_true", help="small streams and few runs: for trying things out")
+    for name, known in (("--shapes", SHAPES), ("--cuts", CUTS)):
+        add(name, type=_names(known), default=[*known], metavar="A,B", help=", ".join(known))
+    text = "ours (with the floor; nothing is installed), or names: " + ", ".join(NAMES)
+    add("--only", type=_contenders, default=[*NAMES], metavar="A,B", help=text)
+    text = "also another version of sse_stream, as NAME (without it: before): a folder, such as a "
+    text += "checkout, that has the package; can be given again"
+    add("--against", type=_other, action="append", default=[], metavar="[NAME=]FOLDER", help=text)
+    add("--speed-only", action="store_true", help="without memory, growth and import time")
+    text = "where the environments are kept"
+    add("--cache", type=Path, default=cache_folder(), metavar="PATH", help=text)
+    text = "folder to write to; without it, a full run against the peers writes benchmarks/results "
+    text += "and the README's figures"
+    add("--output", type=Path, metavar="PATH", help=text)
+    return parser
 
 
 def _names(known: Iterable[str]) -> Callable[[str], list[str]]:
@@ -105,16 +106,34 @@ def _contenders(text: str) -> list[str]:
     return [*OURS, *FLOORS] if text == "ours" else _names(NAMES)(text)
 
 
+def _other(text: str) -> tuple[str, Path]:
+    """Return name and folder of another version of this package."""
+    name, folder = _split(text)
+    if not (Path(folder) / "sse_stream" / "__init__.py").is_file():
+        raise argparse.ArgumentTypeError(f"there is no package sse_stream in {folder}")
+    if name == "sse_stream":
+        raise argparse.ArgumentTypeError("sse_stream is the name of the one that is measured")
+    return name, Path(folder).resolve()
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    return (name, folder) if equals and name.isidentifier() else ("before", text)
+
+
 def _command() -> str:
     """Return the command as it was given, less the paths of this machine."""
     words = iter(sys.argv[1:])
     kept: list[str] = []
     for word in words:
-        if word in ("--python", "--cache", "--output"):
-            next(words)
-        elif not word.startswith(("--python=", "--cache=", "--output=")):
+        option, equals, value = word.partition("=")
+        if option in ("--python", "--cache", "--output", "--against"):
+            value = value if equals else next(words)
+            if option == "--against":
+                kept += [option, f"{_split(value)[0]}=FOLDER"]
+        else:
             kept.append(word)
-    return " ".join(["python3 -m benchmarks", *kept])
+    return shlex.join(["python3", "-m", "benchmarks", *kept])
 
 
 if __name__ == "__main__":

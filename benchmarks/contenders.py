@@ -9,14 +9,20 @@ soon as it is there, as a consumer does.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections import deque
 from importlib.metadata import version
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sse_stream import AsyncEventStream, EventStream, ServerSentEvent, SSEDecoder, __version__
+import sse_stream
+from sse_stream import AsyncEventStream, ServerSentEvent, __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from types import ModuleType
 
     from .shapes import Stream
 
@@ -24,7 +30,8 @@ if TYPE_CHECKING:
 class Contender(NamedTuple):
     """One way from bytes to events.
 
-    name:   as the tables show it. kind: "ours", "peer" or "floor".
+    name:   as the tables show it.
+    kind:   "ours", "other" (another version of this package), "peer" or "floor".
     events: chunks in, an iterable of event objects out; what is checked, and drained to be timed
             if `run` is None.
     run:    what is timed instead, where an iterator would not be how it is used.
@@ -49,27 +56,71 @@ def fields(event: Any) -> tuple[str, str, str]:
     return event.event or "message", event.data or "", event.id or ""
 
 
-# Ours.
+# Ours, and other versions of this package, which are driven in the same two ways.
 
 
-def _ours_pull() -> Contender:
-    return Contender("sse_stream", "ours", __version__, EventStream)
+def ways(name: str) -> tuple[str, str]:
+    """Return what the two ways of a package of this name are called."""
+    return f"{name} EventStream", f"{name} feed"
 
 
-def _ours_push() -> Contender:
-    def events(chunks: Iterable[bytes]) -> list[ServerSentEvent]:
-        decoder = SSEDecoder()
-        return [event for chunk in chunks for event in decoder.feed(chunk)] + decoder.close()
+OURS = (*ways("sse_stream"), "sse_stream async")
+
+
+def _by_event_stream(name: str, kind: str, package: ModuleType) -> Contender:
+    return Contender(name, kind, package.__version__, package.EventStream)
+
+
+def _by_feed(name: str, kind: str, package: ModuleType) -> Contender:
+    make: Callable[[], Any] = package.SSEDecoder
+
+    def events(chunks: Iterable[bytes]) -> list[Any]:
+        decoder = make()
+        return [*(event for chunk in chunks for event in decoder.feed(chunk)), *decoder.close()]
 
     def run(chunks: Iterable[bytes]) -> None:
-        decoder = SSEDecoder()
+        decoder = make()
         feed = decoder.feed
         for chunk in chunks:
             for _ in feed(chunk):
                 pass
         decoder.close()
 
-    return Contender("sse_stream push", "ours", __version__, events, run)
+    # CPython keeps in a function's code what it met there, so each version has a copy of its own.
+    code = run.__code__.replace()
+    own = FunctionType(code, run.__globals__, run.__name__, None, run.__closure__)
+    return Contender(name, kind, package.__version__, events, own)
+
+
+def load_other(name: str, folder: str | Path) -> ModuleType:
+    """Load the `sse_stream` package that lies in a folder, beside ours and apart from it.
+
+    It becomes the module `sse_stream_NAME`, which works as long as it imports itself relatively.
+
+    name:   what it is called, an identifier: "before".
+    folder: a checkout, or any folder with a folder `sse_stream`.
+    Raises ImportError if there is none, or if it is not apart from ours.
+    """
+    module_name = f"sse_stream_{name}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    file = Path(folder, "sse_stream", "__init__.py")
+    spec = spec_from_file_location(module_name, file, submodule_search_locations=[str(file.parent)])
+    if spec is None or spec.loader is None or not file.is_file():
+        raise ImportError(f"there is no package sse_stream in {folder}")
+    sys.modules[module_name] = module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        for each in ("SSEDecoder", "EventStream"):
+            if getattr(module, each) is getattr(sse_stream, each):
+                raise ImportError(
+                    f"sse_stream in {folder} imports itself by name: it would be ours"
+                )
+    except BaseException:
+        for each in [each for each in sys.modules if f"{each}.".startswith(f"{module_name}.")]:
+            del sys.modules[each]
+        raise
+    return module
 
 
 def _ours_async() -> Contender:
@@ -94,7 +145,7 @@ def _ours_async() -> Contender:
         raise RuntimeError("AsyncEventStream waited, though its source was ready")
 
     return Contender(
-        "sse_stream async",
+        OURS[2],
         "ours",
         __version__,
         lambda chunks: finish(collect(chunks)),
@@ -272,9 +323,9 @@ def _answers(chunks: Any) -> list[ServerSentEvent]:
 
 
 _MAKERS: dict[str, Callable[[], Contender]] = {
-    "sse_stream": _ours_pull,
-    "sse_stream push": _ours_push,
-    "sse_stream async": _ours_async,
+    OURS[0]: lambda: _by_event_stream(OURS[0], "ours", sse_stream),
+    OURS[1]: lambda: _by_feed(OURS[1], "ours", sse_stream),
+    OURS[2]: _ours_async,
     "floor": _floor,
     "floor + lines": _floor_lines,
     "launchdarkly": _launchdarkly,
@@ -285,15 +336,21 @@ _MAKERS: dict[str, Callable[[], Contender]] = {
     "openai": lambda: _sdk("openai"),
     "sseclient-py": _sseclient,
 }
-OURS = ("sse_stream", "sse_stream push", "sse_stream async")
 FLOORS = ("floor", "floor + lines")
 # Under Node (node.py), by what decodes the bytes for it.
 NODE = {"eventsource-parser": "TextDecoder", "eventsource-parser*": "StringDecoder"}
 NAMES = (*_MAKERS, *NODE)
 
 
-def load(names: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
-    """Return the contenders of these names that can be had, and why the others cannot."""
+def load(
+    names: Sequence[str], others: Mapping[str, str] | None = None
+) -> tuple[list[Contender], dict[str, str]]:
+    """Return the contenders that can be had, and for each peer that cannot the reason.
+
+    names:  which; those of NODE are passed over.
+    others: other versions of this package, by name the folder; both their ways come after ours.
+    Raises whatever prevents one of the others from loading: it was asked for.
+    """
     loaded: list[Contender] = []
     missing: dict[str, str] = {}
     for name in names:
@@ -302,4 +359,10 @@ def load(names: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
                 loaded.append(_MAKERS[name]())
             except Exception as error:
                 missing[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+    ours = sum(contender.kind == "ours" for contender in loaded)
+    loaded[ours:ours] = [
+        make(way, "other", load_other(name, folder))
+        for name, folder in (others or {}).items()
+        for way, make in zip(ways(name), (_by_event_stream, _by_feed), strict=True)
+    ]
     return loaded, missing

@@ -16,6 +16,8 @@ CUTS: dict[str, tuple[int | None, str]] = {
     "64k": (1 << 16, "64 KiB: a full read of a socket that has fallen behind"),
     "16": (16, "16 bytes: a trickle, almost every line in pieces"),
 }
+# As networks deliver them. Nobody receives chunks of 16 bytes: these are a guard against surprises.
+NETWORKS = ("event", "1448", "64k")
 
 
 def cut(stream: Stream, name: str) -> list[bytes]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .contenders import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from .contenders import Contender
 
@@ -71,9 +71,19 @@ def measure_growth(contender: Contender, size: int) -> Iterator[tuple[str, Any]]
             yield name, seconds
 
 
-def in_process(table: str, contender: str, size: int, limit: float) -> dict[str, Any]:
-    """Measure in a new process; return what was measured until the limit, by the names above."""
+def in_process(
+    table: str, contender: str, size: int, limit: float, others: Mapping[str, str]
+) -> dict[str, Any]:
+    """Measure in a new process; return what was measured until the limit, by the names above.
+
+    table:     "peaks" or "growth".
+    contender: its name.
+    size:      of the event, in bytes; of the smallest one for "growth".
+    limit:     in seconds, for all.
+    others:    as for `contenders.load`.
+    """
     command = [sys.executable, "-m", "benchmarks.memory", table, contender, str(size)]
+    command.append(json.dumps(dict(others)))
     try:
         output = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=limit, check=False
@@ -94,8 +104,9 @@ def in_process(table: str, contender: str, size: int, limit: float) -> dict[str,
 
 
 def main() -> None:
-    table, name, size = sys.argv[1:]
-    (contender,), _ = load([name])
+    table, name, size, others = sys.argv[1:]
+    loaded, _ = load([name], json.loads(others))
+    contender = next(contender for contender in loaded if contender.name == name)
     measure = measure_peaks if table == "peaks" else measure_growth
     for found in measure(contender, int(size)):
         print(json.dumps(found), flush=True)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from math import exp, log
 from typing import TYPE_CHECKING, Any
 
-from .contenders import FLOORS, NODE, OURS
+from .contenders import FLOORS, NODE, OURS, ways
+from .cuts import NETWORKS
 from .memory import GROWTHS, PEAKS
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Results = dict[str, Any]
 Ratios = dict[tuple[str, str], float]  # by shape and cut
+_BOTH = OURS[:2]  # the two columns of every summary: by EventStream and by feed
 
 
 def geometric_mean(values: Iterable[float]) -> float:
@@ -27,11 +29,17 @@ def time_of(results: Results, name: str, shape: str, cut: str) -> float | None:
     return value
 
 
+def peers(results: Results) -> list[str]:
+    """Return the names of the Python peers: neither ours, old or new, nor a floor, nor Node."""
+    others = [way for name in results["against"] for way in ways(name)]
+    return [name for name in results["versions"] if name not in (*OURS, *others, *FLOORS, *NODE)]
+
+
 def best_peer(results: Results, shape: str, cut: str) -> str | None:
     """Return the name of the fastest of the Python peers that got this right."""
     cell = results["times"][shape][cut]
-    peers = [name for name in cell if name not in (*OURS, *FLOORS, *NODE) and "ns" in cell[name]]
-    return min(peers, key=lambda name: float(cell[name]["ns"]), default=None)
+    right = [name for name in peers(results) if "ns" in cell.get(name, {})]
+    return min(right, key=lambda name: float(cell[name]["ns"]), default=None)
 
 
 def ratios(
@@ -59,47 +67,79 @@ def ratios(
 
 
 def summarise(results: Results) -> list[dict[str, Any]]:
-    """Return the figures that matter, for pull and push: mean, worst ratio, where that is."""
+    """Return the figures that matter, one row each.
+
+    A row has its text ("figure"), which extreme of the ratios is the worst ("worst": "min" or
+    "max"), and two "columns", by EventStream and by feed: the geometric mean, the worst ratio,
+    where that is, and over how many cells; None where nothing was measured. No mean is over both
+    chunks as networks deliver them and those of 16 bytes.
+    """
+    return [
+        *_rows(results, "best peer / sse_stream", min, (None, None), _BOTH, _MEANS),
+        *(row for name in results["against"] for row in _against(results, name)),
+        *_rows(results, "best peer / sse_stream", min, (None, None), _BOTH, _CUTS),
+        *_against_each(results),
+        *_rows(results, f"{OURS[2]} / sse_stream", max, (OURS[2], OURS[2]), _BOTH, _MEANS),
+    ]
+
+
+# What the rows of a figure are over: the end of the text, and the cuts.
+_NETWORKS = {"networks' chunks": [*NETWORKS]}
+_MEANS = {**_NETWORKS, "16-byte chunks": ["16"]}
+_CUTS = {f"cut {name}": [name] for name in NETWORKS}
+
+
+def _against(results: Results, name: str) -> list[dict[str, Any]]:
+    """Return the rows for another version of this package."""
+    other = ways(name)
+    return [
+        *_rows(results, f"best peer / {name}", min, (None, None), other, _MEANS),
+        *_rows(results, f"sse_stream / {name}", max, _BOTH, other, {**_MEANS, **_CUTS}),
+    ]
+
+
+def _against_each(results: Results) -> list[dict[str, Any]]:
+    """Return the rows for each peer, the floors, and the parser under Node."""
     llm = [name for name, shape in results["shapes"].items() if shape["llm"]]
-    pull, push, waiting = OURS
-    small = ("event", "1448")
     rows: list[dict[str, Any]] = []
-
-    def row(text: str, worst: Callable[..., Any], *columns: Ratios) -> None:
-        found = [column for column in columns if column]
-        if found:
-            rows.append(
-                {
-                    "figure": text,
-                    "worst": worst.__name__,
-                    "columns": [_digest(column, worst) for column in found],
-                }
-            )
-
-    def ours(over: str | None, *, cuts: Sequence[str] | None = None) -> list[Ratios]:
-        return [ratios(results, over, under, cuts=cuts) for under in (pull, push)]
-
-    def against(
-        under: str, *, shapes: Sequence[str] | None = None, cuts: Sequence[str] | None = None
-    ) -> list[Ratios]:
-        return [ratios(results, over, under, shapes=shapes, cuts=cuts) for over in (pull, push)]
-
-    row("best peer / sse_stream", min, *ours(None))
-    for cut in results["cuts"]:
-        row(f"best peer / sse_stream, cut {cut}", min, *ours(None, cuts=[cut]))
-    for peer in results["versions"]:
-        if peer not in (*OURS, *FLOORS, *NODE):
-            row(f"{peer} / sse_stream", min, *ours(peer))
+    for peer in peers(results):
+        rows += _rows(results, f"{peer} / sse_stream", min, (peer, peer), _BOTH, _NETWORKS)
     for floor in FLOORS:
-        row(
-            f"sse_stream / {floor}, LLM streams, cut event and 1448",
-            max,
-            *against(floor, shapes=llm, cuts=small),
-        )
+        over = {"LLM streams, cut event and 1448": ["event", "1448"]}
+        text = f"sse_stream / {floor}"
+        rows += _rows(results, text, max, _BOTH, (floor, floor), over, shapes=llm)
     for parser in NODE:
-        row(f"{parser} / sse_stream, cut 64k", min, *ours(parser, cuts=["64k"]))
-        row(f"sse_stream / {parser}, cut event", max, *against(parser, cuts=["event"]))
-    row("sse_stream async / sse_stream", max, ratios(results, waiting, pull))
+        both, large, small = (parser, parser), {"cut 64k": ["64k"]}, {"cut event": ["event"]}
+        rows += _rows(results, f"{parser} / sse_stream", min, both, _BOTH, large)
+        rows += _rows(results, f"sse_stream / {parser}", max, _BOTH, both, small)
+    return rows
+
+
+def _rows(
+    results: Results,
+    text: str,
+    worst: Callable[..., Any],
+    over: Sequence[str | None],
+    under: Sequence[str],
+    cuts: dict[str, list[str]],
+    *,
+    shapes: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the rows of one figure for groups of cuts, as far as anything was measured.
+
+    over, under: the contenders of the two columns, as for `ratios`.
+    cuts:        the groups, by how the text of their row ends.
+    """
+    rows: list[dict[str, Any]] = []
+    for group, names in cuts.items():
+        columns = [
+            ratios(results, above, below, shapes=shapes, cuts=names)
+            for above, below in zip(over, under, strict=True)
+        ]
+        if any(columns):
+            digests = [_digest(column, worst) if column else None for column in columns]
+            row = {"figure": f"{text}, {group}", "worst": worst.__name__, "columns": digests}
+            rows.append(row)
     return rows
 
 
@@ -114,10 +154,13 @@ def _digest(column: Ratios, worst: Callable[..., Any]) -> dict[str, Any]:
 
 
 def relative(results: Results) -> dict[str, tuple[float, int]]:
-    """Return each contender's mean time in units of ours by pull, and over how many cells."""
+    """Return each contender's mean time in units of ours by EventStream, and over how many cells.
+
+    The cells are those of chunks as networks deliver them.
+    """
     found: dict[str, tuple[float, int]] = {}
     for name in results["versions"]:
-        column = ratios(results, name, OURS[0])
+        column = ratios(results, name, OURS[0], cuts=NETWORKS)
         if column:
             found[name] = geometric_mean(column.values()), len(column)
     return found
@@ -127,81 +170,89 @@ def relative(results: Results) -> dict[str, tuple[float, int]]:
 
 
 def markdown(results: Results) -> str:
-    python = results["python"]
+    """Return the page of all tables."""
     versions = [
         f"{name} {version}" for name, version in results["versions"].items() if name not in FLOORS
     ]
-    ran_on = (
-        f"{python['implementation']} {python['version']} ({python['compiler']}), "
-        f"{results['platform']}"
-    )
     parts = [
         "<!-- SPDX-License-Identifier: MIT -->",
         "# Benchmark results",
-        f"`{results['command']}` on {ran_on}.",
+        f"`{results['command']}` on {_ran_on(results)}.",
         f"Versions: {'; '.join(versions)}.",
     ]
     parts += [f"Without {name}: {reason}." for name, reason in results["missing"].items()]
     if results["summary"]:
-        parts += ["## The figures in short", _summary(results)]
+        parts += ["## The figures in short", _summary_note(results), _summary(results)]
     if results["times"]:
-        if ratios(results, None, OURS[0]):
-            parts += [
-                "## Best peer / sse_stream",
-                "By pull, and in brackets by push; then the best peer.",
-                _best(results),
-            ]
-        parts += ["## Microseconds per event", _FLOOR_NOTE]
-        for cut in results["cuts"]:
-            parts += [
-                f"### {results['cuts'][cut][:1].upper()}{results['cuts'][cut][1:]}",
-                _times(results, cut),
-            ]
-        parts += [
-            "The shapes:",
-            "\n".join(
-                f"- {name}: {shape['stresses']}" for name, shape in results["shapes"].items()
-            ),
-        ]
-        faults = _faults(results)
-        if faults:
-            parts += ["### Not timed", "Their events were not those of the standard.", faults]
-    if results.get("peaks"):
-        parts += [
-            f"## Peak memory for one event of {results['sizes']['peaks'] >> 10:,} KiB",
-            _PEAK_NOTE,
-            _peaks(results),
-        ]
-    if results.get("growth"):
-        parts += [
-            f"## Growth: one event of n = {results['sizes']['growth'] >> 10:,} KiB, 2n and 4n",
-            _GROWTH_NOTE,
-            _growth(results),
-        ]
-    if results.get("import"):
-        cost = results["import"]
-        parts += [
-            "## Import",
-            "`import sse_stream` in a bare interpreter (`python -I -S`): "
-            f"{cost['best ms']:.2f} ms at best, {cost['median ms']:.2f} ms in the median, "
-            f"with {', '.join(f'`{name}`' for name in cost['modules'])}.",
-        ]
+        parts += _speed(results)
+    if "sizes" in results:
+        parts += _costs(results)
     return "\n\n".join(parts) + "\n"
 
 
+def _ran_on(results: Results) -> str:
+    python = results["python"]
+    version = f"{python['implementation']} {python['version']}"
+    return f"{version} ({python['compiler']}), {results['platform']}"
+
+
+def _speed(results: Results) -> list[str]:
+    parts: list[str] = []
+    if ratios(results, None, OURS[0]):
+        parts += [
+            "## Best peer / sse_stream",
+            "By EventStream, and in brackets by feed; then the best peer.",
+            _best(results),
+        ]
+    parts += ["## Microseconds per event", _FLOOR_NOTE]
+    for cut, text in results["cuts"].items():
+        parts += [f"### {text[:1].upper()}{text[1:]}", _times(results, cut)]
+    shapes = [f"- {name}: {shape['stresses']}" for name, shape in results["shapes"].items()]
+    parts += ["The shapes:", "\n".join(shapes)]
+    faults = _faults(results)
+    if faults:
+        parts += ["### Not timed", "Their events were not those of the standard.", faults]
+    return parts
+
+
+def _costs(results: Results) -> list[str]:
+    sizes, cost = results["sizes"], results["import"]
+    return [
+        f"## Peak memory for one event of {sizes['peaks'] >> 10:,} KiB",
+        _PEAK_NOTE,
+        _peaks(results),
+        f"## Growth: one event of n = {sizes['growth'] >> 10:,} KiB, 2n and 4n",
+        _GROWTH_NOTE,
+        _growth(results),
+        "## Import",
+        f"`import sse_stream` in a bare interpreter (`python -I -S`): {cost['best ms']:.2f} ms at "
+        f"best, {cost['median ms']:.2f} ms in the median, "
+        f"with {', '.join(f'`{name}`' for name in cost['modules'])}.",
+    ]
+
+
 def readme(results: Results) -> str:
-    """Return the figures that the README shows."""
+    """Return the figures that the README shows, of results that have all of them."""
     python = results["python"]
     return "\n\n".join(
         [
             f"On {python['implementation']} {python['version']}, the time of the fastest other "
-            "parser divided by ours: pulled from an `EventStream`, and in brackets pushed through "
-            "`feed`. More than 1 means that ours is ahead.",
+            "parser divided by ours: by `EventStream`, and in brackets by `feed`. More than 1 "
+            "means that ours is ahead. In the geometric mean over chunks as networks deliver them, "
+            f"the first {len(NETWORKS)} columns, it is {_means(results, NETWORKS)}. Chunks of 16 "
+            f"bytes, which nobody receives, are a guard: {_means(results, ['16'])}.",
             _best(results),
-            f"`import sse_stream` takes {results['import']['best ms']:.1f} ms "
-            "in a bare interpreter.",
+            f"`import sse_stream` takes {results['import']['best ms']:.1f} ms in a bare "
+            "interpreter.",
         ]
     )
+
+
+def _means(results: Results, cuts: Sequence[str]) -> str:
+    by_event_stream, by_feed = (
+        geometric_mean(ratios(results, None, name, cuts=cuts).values()) for name in _BOTH
+    )
+    return f"{by_event_stream:.2f} ({by_feed:.2f})"
 
 
 def filled(text: str, results: Results) -> str:
@@ -248,25 +299,36 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([text(lines[0]), rule, *map(text, lines[1:])])
 
 
+def _summary_note(results: Results) -> str:
+    cuts = [name for name in NETWORKS if name in results["cuts"]]
+    networks = f"Networks' chunks: the cuts {', '.join(cuts)}. " if cuts else ""
+    guard = "Chunks of 16 bytes, which nobody receives, are a guard against surprises. "
+    return f"{networks}{guard}Means are geometric, and the worst is the worst cell."
+
+
 def _summary(results: Results) -> str:
-    def texts(column: dict[str, Any]) -> list[str]:
+    def texts(column: dict[str, Any] | None) -> list[str]:
+        if column is None:
+            return ["", ""]
         return [f"{column['mean']:.2f}", f"{column['worst']:.2f} ({column['at']})"]
 
-    rows: list[list[str]] = []
-    for row in results["summary"]:
-        cells = [text for column in row["columns"] for text in texts(column)]
-        rows.append([row["figure"], *cells, *[""] * (4 - len(cells))])
-    return table(["times", "pull: mean", "worst", "push: mean", "worst"], rows)
+    return table(
+        ["times", "EventStream: mean", "worst", "feed: mean", "worst"],
+        (
+            [row["figure"], *(text for column in row["columns"] for text in texts(column))]
+            for row in results["summary"]
+        ),
+    )
 
 
 def _best(results: Results) -> str:
-    by_pull, by_push = (ratios(results, None, name) for name in OURS[:2])
+    by_event_stream, by_feed = (ratios(results, None, name) for name in _BOTH)
 
     def cell(shape: str, cut: str) -> str:
-        if (shape, cut) not in by_pull:
+        if (shape, cut) not in by_event_stream:
             return "-"
-        push = f" ({by_push[shape, cut]:.2f})" if (shape, cut) in by_push else ""
-        return f"{by_pull[shape, cut]:.2f}{push} {best_peer(results, shape, cut)}"
+        feed = f" ({by_feed[shape, cut]:.2f})" if (shape, cut) in by_feed else ""
+        return f"{by_event_stream[shape, cut]:.2f}{feed} {best_peer(results, shape, cut)}"
 
     return table(
         ["shape", *results["cuts"]],

@@ -7,7 +7,7 @@ import json
 import platform
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import chart, contenders, memory, report
 from .cuts import CUTS
@@ -16,30 +16,41 @@ from .node import measure_node
 from .shapes import build
 from .startup import measure_import
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .shapes import Stream
+
 _SIZES = {"peaks": 8 << 20, "growth": 512 << 10}
 
 
 def main(options: dict[str, Any]) -> None:
+    """Do what the options say, which `benchmarks.__main__` makes of its arguments."""
     quick = options["quick"]
     budget = 0.02 if quick else 0.3
-    loaded, missing = contenders.load(options["only"])
+    loaded, missing = contenders.load(options["only"], options["against"])
     streams = [build(name, 0.2 if quick else 1.0) for name in options["shapes"]]
-    times = measure(loaded, streams, options["cuts"], budget, _say)
-    versions = {contender.name: contender.version for contender in loaded}
-    parsers = [name for name in contenders.NODE if name in options["only"]]
-    if parsers and options["node"]:
-        node, folder = map(Path, options["node"])
-        _say("eventsource-parser under Node")
-        found, outcomes = measure_node(node, folder, streams, options["cuts"], budget / 2)
-        for (shape, cut), cell in outcomes.items():
-            times[shape][cut].update((name, cell[name]) for name in parsers)
-        pin = json.loads((Path(__file__).parent / "package.json").read_text())["dependencies"][
-            "eventsource-parser"
-        ]
-        versions.update((name, f"{pin}, Node {found}, {contenders.NODE[name]}") for name in parsers)
-    elif parsers:
-        missing.update((name, "node or npm is not installed") for name in parsers)
-    results: dict[str, Any] = {
+    results = _about(options, streams)
+    results["versions"] = {contender.name: contender.version for contender in loaded}
+    results["missing"] = missing
+    results["times"] = measure(loaded, streams, options["cuts"], budget, _say)
+    _add_node(results, options, streams, budget / 2)
+    results["summary"] = report.summarise(results)
+    if not options["speed_only"]:
+        _add_costs(results, options)
+    text = report.markdown(results)
+    print(text)
+    if options["output"]:
+        _write(results, text, Path(options["output"]))
+    if options["readme"]:
+        page = Path(options["readme"])
+        filled = report.filled(page.read_text(encoding="utf-8"), results)
+        page.write_text(filled, encoding="utf-8")
+
+
+def _about(options: dict[str, Any], streams: Sequence[Stream]) -> dict[str, Any]:
+    """Return the results as far as they are known beforehand: what is measured, and on what."""
+    return {
         "SPDX-License-Identifier": "MIT",
         "command": options["command"],
         "python": {
@@ -48,8 +59,7 @@ def main(options: dict[str, Any]) -> None:
             "compiler": platform.python_compiler(),
         },
         "platform": f"{platform.system()} {platform.machine()}",
-        "versions": versions,
-        "missing": missing,
+        "against": list(options["against"]),
         "cuts": {name: CUTS[name][1] for name in options["cuts"]},
         "shapes": {
             stream.name: {
@@ -60,37 +70,54 @@ def main(options: dict[str, Any]) -> None:
             }
             for stream in streams
         },
-        "times": times,
     }
-    results["summary"] = report.summarise(results)
-    if not options["speed_only"]:
-        results["sizes"] = {name: size // (8 if quick else 1) for name, size in _SIZES.items()}
-        limit = 5 if quick else 30
-        for table in _SIZES:
-            results[table] = {}
-            for contender in loaded:
-                if contender.kind != "floor":
-                    _say(f"{table}: {contender.name}")
-                    results[table][contender.name] = memory.in_process(
-                        table, contender.name, results["sizes"][table], limit
-                    )
-        results["import"] = measure_import(5 if quick else 30)
-    text = report.markdown(results)
-    print(text)
-    if options["output"]:
-        folder = Path(options["output"])
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "results.json").write_text(
-            json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        (folder / "results.md").write_text(text, encoding="utf-8")
-        (folder / "chart.svg").write_text(chart.svg(results), encoding="utf-8")
-        page = folder.parents[1] / "README.md"
-        if folder.parent.name == "benchmarks" and page.exists():
-            page.write_text(
-                report.filled(page.read_text(encoding="utf-8"), results), encoding="utf-8"
-            )
-        _say(f"wrote results.json, results.md and chart.svg to {folder}")
+
+
+def _add_node(
+    results: dict[str, Any], options: dict[str, Any], streams: Sequence[Stream], budget: float
+) -> None:
+    """Add times and versions of the parser that runs under Node, or why they are missing."""
+    parsers = [name for name in contenders.NODE if name in options["only"]]
+    if not parsers:
+        return
+    if not options["node"]:
+        results["missing"].update((name, "node or npm is not installed") for name in parsers)
+        return
+    node, folder = map(Path, options["node"])
+    _say("eventsource-parser under Node")
+    found, outcomes = measure_node(node, folder, streams, options["cuts"], budget)
+    for (shape, cut), cell in outcomes.items():
+        results["times"][shape][cut].update((name, cell[name]) for name in parsers)
+    package = json.loads((Path(__file__).parent / "package.json").read_text(encoding="utf-8"))
+    pin = package["dependencies"]["eventsource-parser"]
+    results["versions"].update(
+        (name, f"{pin}, Node {found}, {contenders.NODE[name]}") for name in parsers
+    )
+
+
+def _add_costs(results: dict[str, Any], options: dict[str, Any]) -> None:
+    """Add what is no speed: peak memory, growth, and what the import costs."""
+    quick = options["quick"]
+    limit = 5 if quick else 30
+    results["sizes"] = {name: size // (8 if quick else 1) for name, size in _SIZES.items()}
+    for table, size in results["sizes"].items():
+        results[table] = {}
+        for name in results["versions"]:
+            if name not in (*contenders.FLOORS, *contenders.NODE):
+                _say(f"{table}: {name}")
+                results[table][name] = memory.in_process(
+                    table, name, size, limit, options["against"]
+                )
+    results["import"] = measure_import(5 if quick else 30)
+
+
+def _write(results: dict[str, Any], text: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    data = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    (folder / "results.json").write_text(data, encoding="utf-8")
+    (folder / "results.md").write_text(text, encoding="utf-8")
+    (folder / "chart.svg").write_text(chart.svg(results), encoding="utf-8")
+    _say(f"wrote results.json, results.md and chart.svg to {folder}")
 
 
 def _say(text: str) -> None:
