@@ -1,253 +1,113 @@
 # SPDX-License-Identifier: MIT
 """Read events, and connect again after a break (WHATWG HTML 9.2.3). Provisional until 0.2.
 
-Nothing runs in the background: the call that asks for an event connects, reads and waits.
+`_Source` decides, without I/O: what is next, whether what happened is tried again, what is told to
+whom. EventSource and AsyncEventSource connect, read and wait; nothing runs in the background: the
+call that asks for an event does it all. When, and how often, is policy.py's.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections import namedtuple
-from functools import partial
 
-from .decoder import SSEDecoder, SSEError
-from .handshake import StatusError, shown_url
-from .streams import AsyncEventStream, EventStream, _AsyncClosing, _Closing
+from .decoder import SSEError
+from .handshake import ResponseError, StatusError, header_value
+from .policy import (
+    TRANSIENT_STATUSES,
+    Reconnection,
+    ReconnectionError,
+    ReconnectionPolicy,
+    retry_after,
+)
+from .streams import AsyncEventStream, EventStream, StreamClosedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+    from types import TracebackType
+    from typing import Any, Literal, TypeVar
 
     from .decoder import ServerSentEvent
+    from .policy import Answer
 
-    Answer = float | Literal["stop"]
-    Source = TypeVar("Source", bound="_Source")
-    Client = TypeVar("Client", contravariant=True)
-    URL = TypeVar("URL", contravariant=True)
-
-    class Subscribe(Protocol[Client, URL]):
-        def __call__(
-            self,
-            client: Client,
-            method: str,
-            url: URL,
-            *,
-            make_decoder: Callable[..., SSEDecoder] | None = None,
-            policy: ReconnectionPolicy | None = None,
-            last_event_id: str = "",
-            check: bool = True,
-            on_connect: Callable[[EventStream], object] | None = None,
-            on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-            sleep: Callable[[float], object] | None = None,
-            **request_options: Any,
-        ) -> EventSource: ...
-
-    class AsyncSubscribe(Protocol[Client, URL]):
-        def __call__(
-            self,
-            client: Client,
-            method: str,
-            url: URL,
-            *,
-            make_decoder: Callable[..., SSEDecoder] | None = None,
-            policy: ReconnectionPolicy | None = None,
-            last_event_id: str = "",
-            check: bool = True,
-            on_connect: Callable[[AsyncEventStream], object] | None = None,
-            on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-            sleep: Callable[[float], Awaitable[object]] | None = None,
-            **request_options: Any,
-        ) -> AsyncEventSource: ...
-
-    class _Numbers(NamedTuple):
-        initial: float
-        factor: float
-        maximum: float
-        jitter: float
-        max_attempts: int | None
-        max_elapsed: float | None
-        max_retry_after: float
-        reconnect_on_end: bool
-
-else:
-    _Numbers = namedtuple(
-        "_Numbers",
-        "initial factor maximum jitter max_attempts max_elapsed max_retry_after reconnect_on_end",
-    )
-    _Numbers._make = classmethod(
-        lambda cls, iterable: cls(*iterable)
-    )  # lest `_replace` skip the checks
-
+    Self = TypeVar("Self")
+    Step = Literal["raise", "stop", "settle", "wait", "connect", "read"]
 
 __all__ = [
     "TRANSIENT_STATUSES",
     "AsyncEventSource",
     "EventSource",
     "Reconnection",
+    "ReconnectionError",
     "ReconnectionPolicy",
-    "is_refused_certificate",
-    "make_source",
-    "make_subscribe",
 ]
 
-TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-class ReconnectionPolicy(_Numbers):
-    """When to connect again, and when to give up. An immutable tuple; times in seconds.
-
-    initial: the first delay, and the one after an event.
-    factor: what each delay grows by; at least 1.
-    maximum: what it grows to.
-    jitter: the largest share of it added at random.
-    max_attempts: how many failures without an event between are tried again; None: all.
-    max_elapsed: how long there may be neither event nor connection; None: for ever.
-    max_retry_after: the longest `Retry-After` obeyed.
-    reconnect_on_end: whether to connect again after an end in good order.
-
-    A delay is never below the server's `retry` and `Retry-After`.
-    """
-
-    __slots__ = ()
-
-    def __new__(
-        cls,
-        initial: float = 1.0,
-        factor: float = 2.0,
-        maximum: float = 30.0,
-        jitter: float = 0.5,
-        max_attempts: int | None = 8,
-        max_elapsed: float | None = None,
-        max_retry_after: float = 300.0,
-        reconnect_on_end: bool = True,
-    ) -> ReconnectionPolicy:
-        """TypeError for another type, ValueError out of range."""
-        policy = super().__new__(
-            cls,
-            initial,
-            factor,
-            maximum,
-            jitter,
-            max_attempts,
-            max_elapsed,
-            max_retry_after,
-            reconnect_on_end,
-        )
-        values: dict[str, Any] = policy._asdict()
-        for name, value in values.items():
-            if value is None and name in ("max_attempts", "max_elapsed"):
-                continue
-            kind = int if name == "max_attempts" else bool if name == "reconnect_on_end" else float
-            if not isinstance(value, (int, kind)):
-                raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
-            least = 1 if name == "factor" else 0
-            if not least <= value < float("inf"):
-                raise ValueError(f"{name} must be finite and at least {least}, not {value}")
-        return policy
-
-    def start(
-        self,
-        *,
-        random: Callable[[], float] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> Reconnection:
-        """Start one source; `random` gives 0 to 1, `clock` seconds."""
-        if random is None:
-            import random as source  # slow to import
-
-            random = source.random
-        return Reconnection(self, random, clock)
-
-
-class Reconnection:
-    """The state of one source, without I/O: told what happened, gives the seconds to wait, or "stop".
-
-    retry: the server's reconnection time in milliseconds; retry_after: in seconds.
-    """
-
-    def __init__(
-        self, policy: ReconnectionPolicy, random: Callable[[], float], clock: Callable[[], float]
-    ) -> None:
-        self._policy = policy
-        self._random = random
-        self._clock = clock
-        self._down_since: float | None = clock()  # None while a connection is up
-        self.event()
-
-    def connected(self) -> None:
-        """Note that a stream is open."""
-        if self._down_since is not None:
-            self._down = self._clock() - self._down_since
-            self._down_since = None
-
-    def event(self) -> None:
-        """Note that an event came."""
-        self._failures = 0
-        self._backoff = min(self._policy.initial, self._policy.maximum)
-        self._down = 0.0  # seconds without a connection, before this one
-
-    def ended(self, *, retry: int | None = None) -> Answer:
-        """Answer to an end in good order."""
-        return self._next_delay(retry, 0) if self._policy.reconnect_on_end else "stop"
-
-    def failed(self, *, retry: int | None = None, retry_after: float | None = None) -> Answer:
-        """Answer to a broken connection, or none."""
-        self._failures += 1
-        most, least = self._policy.max_attempts, retry_after or 0
-        if (most is not None and self._failures > most) or least > self._policy.max_retry_after:
-            return "stop"
-        return self._next_delay(retry, least)
-
-    def _next_delay(self, retry: int | None, least: float) -> Answer:
-        policy = self._policy
-        now = self._clock()
-        if self._down_since is None:
-            self._down_since = now - self._down
-        delay = max(
-            self._backoff, least, min(retry or 0, 10**9) / 1000
-        )  # it may have any number of digits
-        delay += delay * policy.jitter * self._random()
-        if policy.max_elapsed is not None and now - self._down_since + delay > policy.max_elapsed:
-            return "stop"
-        self._backoff = min(self._backoff * policy.factor, policy.maximum)
-        return delay
+_DEBUG, _INFO, _WARNING = 10, 20, 30  # of logging, which is slow to import
 
 
 class _Source:
-    _kind: type[Any]
-    _id_of_stream: str  # at its start
-    _status: Any = None
-    _state: Any = None  # a Reconnection, once it is connecting
-    _opening: Any = None
-    _stream: Any = None
-    _retry: int | None = None
-    _shown = "the event source"
-    _closed = False  # by the caller
-    _ended = False
+    """What both sources know and decide, without I/O."""
 
-    def __init__(self, connect: Any, policy: Any, last_event_id: str, *functions: Any) -> None:
-        self._policy = ReconnectionPolicy() if policy is None else policy
-        _require(
-            isinstance(self._policy, ReconnectionPolicy), "policy", "a ReconnectionPolicy", policy
-        )
+    #: What log lines call the source: of `subscribe`, the URL without user info and query.
+    name: str = "the event source"
+
+    _kind: type[Any]  # of the streams
+
+    def __init__(
+        self,
+        connect: Callable[..., Any],
+        policy: ReconnectionPolicy | None,
+        last_event_id: str,
+        repeat: bool,
+        **functions: Any,
+    ) -> None:
+        policy = ReconnectionPolicy() if policy is None else policy
+        _require(isinstance(policy, ReconnectionPolicy), "policy", "a ReconnectionPolicy", policy)
         _require(isinstance(last_event_id, str), "last_event_id", "a str", last_event_id)
-        self._connect = connect
-        is_transient, on_connect, on_disconnect, self._sleep, self._clock = functions
-        self._is_transient = is_transient or _is_os_error
-        self._on_connect = on_connect or _ignore
-        self._on_disconnect = on_disconnect or _ignore
-        for name in ("connect", "is_transient", "on_connect", "on_disconnect", "sleep", "clock"):
-            function = getattr(self, f"_{name}")
+        _require(isinstance(repeat, bool), "repeat", "a bool", repeat)
+        _require(callable(connect), "connect", "callable", connect)
+        for name, function in functions.items():
             _require(function is None or callable(function), name, "callable", function)
-        self._id = last_event_id  # before the present stream
+        self._connect = connect
+        self._policy = policy
+        self._repeat = repeat
+        self._is_transient: Callable[..., bool | None] = functions["is_transient"] or _no_answer
+        self._on_connect: Callable[[Any], Any] = functions["on_connect"] or _ignore
+        self._on_disconnect: Callable[..., Any] = functions["on_disconnect"] or _ignore
+        self._sleep: Callable[[float], Any] | None = functions["sleep"]
+        self._clock: Callable[[], float] = functions["clock"] or time.monotonic
+        self._machine: Any = None  # a Reconnection, from the first connection on
+        # The position, before the present connection.
+        self._id = last_event_id
+        self._retry: int | None = None
+        # The present connection, or the last one.
+        self._opening: Any = None
+        self._stream: Any = None
+        self._id_at_start = ""  # of the stream
+        self._gave_event = False
+        self._moved = False
+        self._status: Any = None
+        self._adapters_is_transient: Callable[[Exception], bool | None] = _no_answer
+        # What is to be done about it: decide what its end means, or wait.
+        self._loss: tuple[Exception | None] | None = None
+        self._delay: float | None = None
+        self._due: float | None = None  # when the wait ends, once it has begun
+        # The end.
+        self._ended = False
+        self._error: Exception | None = None  # to be raised by the next read
+        self._closed = False
+        self._refusal: tuple[str, BaseException | None] | None = None  # of any further read
 
     @property
     def last_event_id(self) -> str:
         """The ID to resume from after the event handed out last, or ""."""
-        event_id: str = getattr(self._stream, "last_event_id", self._id)
-        return self._id if self._stream is None or event_id == self._id_of_stream else event_id
+        stream = self._stream
+        if stream is None or stream.last_event_id == self._id_at_start:
+            return self._id
+        event_id: str = stream.last_event_id
+        return event_id
 
     @property
     def retry(self) -> int | None:
@@ -256,72 +116,243 @@ class _Source:
         return self._retry if retry is None else retry
 
     def __repr__(self) -> str:
-        state = (
-            "closed"
-            if self._closed
-            else "ended"
-            if self._ended
-            else "open"
-            if self._stream
-            else "not connected"
-        )
+        state = "open" if self._stream else "not connected"
+        if self._closed or self._ended:
+            state = "closed" if self._closed else "ended"
         return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
-    def _enter(self, opening: Any, stream: Any) -> None:
+    def _step(self) -> Step:
+        """Return what a read has to do next."""
+        if self._error is not None:
+            return "raise"
+        if self._ended or self._closed:
+            return "stop"
+        if self._loss is not None:
+            return "settle"
+        if self._delay is not None:
+            return "wait"
+        return "connect" if self._stream is None else "read"
+
+    # A connection's life.
+
+    def _begin(self) -> str:
+        """Begin a connection, and return the ID that it resumes from."""
+        if self._machine is None:
+            self._machine = self._policy.start(clock=self._clock)
+        self._gave_event = self._moved = False
+        self._status = None
+        return self._id
+
+    def _check_opening(self, opening: Any, enter: str) -> None:
+        """Take note of what `connect` returned; TypeError if it cannot be entered."""
+        if not hasattr(opening, enter):
+            hint = ""
+            if hasattr(opening, "__await__"):
+                getattr(opening, "close", bool)()  # a coroutine that nobody awaits would warn
+                hint = "; AsyncEventSource takes an async function"
+            raise TypeError(f"{self._wanted()}, not {type(opening).__name__}{hint}")
+        self._adapters_is_transient = (
+            getattr(opening, "is_transient", None) or self._adapters_is_transient
+        )
+
+    def _opened(self, opening: Any, stream: Any) -> None:
+        """Take note of a connection; TypeError if it gives no stream of the right kind."""
         self._opening = opening
         if not isinstance(stream, self._kind):
-            raise TypeError(f"connect must return a context manager of an {self._kind.__name__}")
-        self._id_of_stream = stream.last_event_id
+            raise TypeError(f"{self._wanted()}; it gives {type(stream).__name__}")
+        self._id_at_start = stream.last_event_id
         self._stream = stream
-        self._state.connected()
-        self._log("connected, Last-Event-ID %r", self._id)
+        self._machine.connected()
+        self._log(_DEBUG, "connected, Last-Event-ID %r", self._id)
+
+    def _take(self, event: ServerSentEvent | None) -> ServerSentEvent | None:
+        """Take note of an event that the stream gave."""
+        if event is not None:
+            self._gave_event = True
+            self._machine.event()
+        return event
 
     def _detach(self) -> Any:
-        self._id, self._retry = self.last_event_id, self.retry
-        response = getattr(self._stream, "response", None)
-        self._status = getattr(response, "status_code", None) or getattr(response, "status", None)
-        opening, self._opening, self._stream = self._opening, None, None
+        """Take the position over from the present connection, and return what is to be left."""
+        opening, stream = self._opening, self._stream
+        if stream is not None:
+            self._moved = stream.last_event_id != self._id_at_start
+            self._id, self._retry = self.last_event_id, self.retry
+            response = stream.response
+            self._status = getattr(response, "status_code", None) or getattr(
+                response, "status", None
+            )
+        self._opening = self._stream = None
         return opening
 
-    def _decide(self, error: Exception | None) -> float | None:
-        answer: Answer = "stop"
-        cause = type(error).__name__  # its text may show the URL's query
+    def _drop(self) -> Any:
+        """Let go of the connection of a read that was cancelled, and return what is to be left.
+
+        The next read connects again at once, or raises if this request may not be sent again.
+        """
+        opening = self._detach()
+        if opening is not None:
+            self._machine.dropped(moved=self._moved)
+            self._log(_DEBUG, "a read was cancelled, its connection dropped")
+            if not self._may_repeat():
+                self._ended = True
+                self._refusal = (
+                    "a read was cancelled, and the request may not be sent again: it gave events, "
+                    "and no ID to resume from (see `repeat`)",
+                    None,
+                )
+        return opening
+
+    # Decisions.
+
+    def _decide(self) -> tuple[Exception | None, float | None]:
+        """Decide what the loss of a connection means, and return what `on_disconnect` is told."""
+        (error,) = self._loss or (None,)
         if error is None:
-            cause = "end of stream"
-            if self._status != 204:  # 9.2.3
-                answer = self._state.ended(retry=self._retry)
-        elif isinstance(error, StatusError):
-            cause += f" {error.status}"
-            if error.status in TRANSIENT_STATUSES:
-                answer = self._state.failed(retry=self._retry, retry_after=_retry_after(error))
-        elif not isinstance(error, SSEError) and self._is_transient(error):
-            answer = self._state.failed(retry=self._retry)
-        if answer == "stop":
+            error, self._delay = self._decide_about_end()
+        else:
+            self._delay = self._decide_about_error(error)
+        self._loss = None
+        if self._delay is None:
             self._ended = True
-            self._log("%s, no further connection", cause)
+            self._error = error
+        return error, self._delay
+
+    def _decide_about_end(self) -> tuple[Exception | None, float | None]:
+        if self._status == 204 or not (self._policy.reconnect_on_end and self._may_repeat()):
+            self._log(_DEBUG, "end of stream, no further connection")
+            return None, None
+        answer = self._machine.ended(retry=self._retry, moved=self._moved)
+        delay = self._next_delay("end of stream", answer)
+        if delay is not None:
+            return None, delay
+        attempts = self._machine.attempts
+        message = f"gave up at a clean end, after {attempts} further connections in a row"
+        return ReconnectionError(f"{self.name}: {message}", attempts), None
+
+    def _decide_about_error(self, error: Exception) -> float | None:
+        cause, wait = type(error).__name__, None  # its text may show the URL's query
+        if isinstance(error, ResponseError):
+            cause += f" {error.status}"
+            wait = retry_after(error.headers)
+        answer: Answer = "stop"
+        if not self._may_pass(error):
+            cause += ", which will not pass"
+        elif not self._may_repeat():
+            cause += ", and the request may not be sent again"
+        else:
+            answer = self._machine.failed(retry=self._retry, moved=self._moved, retry_after=wait)
+        return self._next_delay(cause, answer)
+
+    def _next_delay(self, cause: str, answer: Answer) -> float | None:
+        if answer == "stop":
+            self._log(_WARNING, "%s, no further connection", cause)
             return None
-        self._log("%s, next connection in %.3f s", cause, answer)
+        self._log(_INFO, "%s, next connection in %.3f s", cause, answer)
         return answer
 
-    def _log(self, message: str, *values: object) -> None:
-        from logging import getLogger  # slow to import
+    def _may_pass(self, error: Exception) -> bool:
+        """Return whether what an exception says may pass, so that connecting again makes sense."""
+        answer = self._is_transient(error)
+        if answer is None and isinstance(error, SSEError):
+            return isinstance(error, StatusError) and error.status in self._policy.statuses
+        if answer is None:
+            answer = self._adapters_is_transient(error)
+        if answer is not None:
+            return bool(answer)
+        # Such as a refused certificate, which is a ValueError too.
+        return isinstance(error, OSError) and not isinstance(error, ValueError)
 
-        getLogger("sse_stream").debug(f"%s: {message}", self._shown, *values)
+    def _may_repeat(self) -> bool:
+        """Return whether the request may be sent again after the connection before."""
+        resumable = self._moved and header_value(self._id) is not None
+        return self._repeat or resumable or not self._gave_event
+
+    # The wait.
+
+    def _seconds_to_wait(self) -> float:
+        """Return how long the wait is, or what is left of one that was cancelled."""
+        delay = self._delay or 0.0
+        if self._due is None:
+            self._due = self._clock() + delay
+            return delay
+        return min(max(self._due - self._clock(), 0.0), delay)
+
+    def _waited(self) -> None:
+        self._delay = self._due = None
+
+    # The end.
+
+    def _check_readable(self) -> None:
+        """Raise StreamClosedError if a read would look like an orderly end, and is none."""
+        if self._refusal is not None:
+            message, cause = self._refusal
+            raise StreamClosedError(
+                f"{message}; the ID to resume from is {self.last_event_id!r}"
+            ) from cause
+
+    def _fail(self, error: BaseException) -> None:
+        """Take note of an error that a read raises: it is the last."""
+        self._ended = True
+        self._error = None
+        self._refusal = "this source ended with an error, which an earlier read raised", error
+
+    def _left(self) -> None:
+        """Take note that the `with` block was left."""
+        if not (self._ended or self._closed):
+            self._refusal = (
+                "this source was closed when its `with` block was left: read within it",
+                None,
+            )
+
+    def _wanted(self) -> str:
+        kind = self._kind.__name__
+        return f"connect must return a context manager of an {kind}, as adapters' functions do"
+
+    def _log(self, level: int, message: str, *values: object) -> None:
+        from logging import getLogger
+
+        getLogger("sse_stream").log(level, f"%s: {message}", self.name, *values)
 
 
-class EventSource(_Source, _Closing):
-    """An iterator over the events of a stream that connects again whenever it breaks, and a context manager.
+class EventSource(_Source):
+    """An iterator over the events of a stream that connects again whenever it breaks.
 
-    connect: called as `connect(last_event_id=...)` each time; returns a context manager of an EventStream, whose decoder should
-        start from that ID and discard what is incomplete.
-    is_transient: whether an exception is a broken connection; by default OSErrors. Of SSEErrors, only a StatusError in
-        TRANSIENT_STATUSES is tried again.
-    on_connect: called with each stream before its first event.
-    on_disconnect: called after each end or failure, but for `close`, with the exception or None, and the delay or None.
-    sleep: waits in place of the source; `close` cannot end it.
+    It is a context manager too: leaving it closes it. Any thread may call `close`, one at a time
+    may read.
 
-    Raises what is not tried again, the last exception when the policy gives up, and what a callback raises; ends at 204, or
-    when the policy gives up after an end in good order.
+    connect:       called as `connect(last_event_id=...)` for each connection. It returns a context
+                   manager of an EventStream, as the adapters' `connect` does, whose decoder starts
+                   from that ID and discards what is incomplete: `lambda last_event_id: connect(
+                   client, "GET", url, decoder=SSEDecoder(last_event_id=last_event_id,
+                   incomplete="discard"))`.
+    policy:        when to connect again, and when to give up; None: `ReconnectionPolicy()`.
+    last_event_id: the ID to resume from at first; "", the default, for none.
+    is_transient:  asked first about every exception of a connection, whoever raised it: True, it
+                   may pass, so connect again; False, raise it; None, as usual. None, the default:
+                   always as usual. As usual a StatusError of `policy.statuses` is tried again, and
+                   no other SSEError; of other exceptions those of which the adapter says so that
+                   made the connection; of those that it does not know, every OSError that is no
+                   ValueError.
+    on_connect:    called with each stream before its first event.
+    on_disconnect: called after each end or failure of a connection, but for `close` and cancelled
+                   reads, with the exception or None, and the seconds until the next connection.
+                   None in place of seconds says that there will be none; the exception is then what
+                   the source raises.
+    sleep:         called with the seconds to wait, in place of the source's own wait; `close`
+                   cannot end it.
+    clock:         gives seconds, and never goes back.
+    repeat:        whether a request may be sent again once its connection has given an event and
+                   no ID to resume from. False for one that has an effect, such as a POST to a chat:
+                   then a broken connection raises its error, and a clean end ends the source.
+
+    An iteration raises what is not tried again; the last error, when the policy gives up, or a
+    ReconnectionError if there was none; what a callback raises. After that, as after leaving the
+    `with` block before the end, it raises StreamClosedError. It ends at 204, at `close`, and at a
+    clean end after which the policy or `repeat` lets it not connect again. A KeyboardInterrupt in a
+    read drops the connection, and the next read connects again and resumes.
+
+    TypeError for an argument of the wrong kind.
     """
 
     _kind = EventStream
@@ -332,18 +363,27 @@ class EventSource(_Source, _Closing):
         *,
         policy: ReconnectionPolicy | None = None,
         last_event_id: str = "",
-        is_transient: Callable[[Exception], bool] | None = None,
+        is_transient: Callable[[Exception], bool | None] | None = None,
         on_connect: Callable[[EventStream], object] | None = None,
         on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        repeat: bool = True,
     ) -> None:
         super().__init__(
-            connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock
+            connect,
+            policy,
+            last_event_id,
+            repeat,
+            is_transient=is_transient,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            sleep=sleep,
+            clock=clock,
         )
         self._lock = threading.RLock()
-        self._reader: int | None = None
-        self._wake = threading.Event()
+        self._reading = False
+        self._woken = threading.Event()
 
     @property
     def stream(self) -> EventStream | None:
@@ -351,110 +391,142 @@ class EventSource(_Source, _Closing):
         stream: EventStream | None = self._stream
         return stream
 
+    def __iter__(self: Self) -> Self:
+        return self
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._left()
+        self.close()
+
     def __next__(self) -> ServerSentEvent:
+        self._check_readable()
         with self._lock:
-            if self._reader is not None:
+            if self._reading:
                 raise RuntimeError("two threads wait for this source at once")
-            self._reader = threading.get_ident()
-        event: ServerSentEvent | None = None
+            self._reading = True
         try:
-            while event is None and not self._ended and not self._closed:
-                if self._stream is None:
-                    self._open()
-                else:
-                    event = self._read()
+            event = self._next_event()
+        except Exception as error:
+            self._fail(error)
+            self._leave_quietly(self._detach(), error)
+            raise
         except BaseException as error:
-            self._ended = True
-            try:
-                self._leave(error)
-            except Exception:
-                pass
+            self._leave_quietly(self._drop(), error)
             raise
         finally:
             with self._lock:
-                self._reader = None
-            if self._closed:
-                self._leave()
+                self._reading = False
+                opening = self._detach() if self._closed else None
+            self._leave(opening)
         if event is None:
             raise StopIteration
         return event
 
+    def _next_event(self) -> ServerSentEvent | None:
+        while True:
+            step = self._step()
+            if step == "read":
+                event = self._read()
+                if event is not None:
+                    return event
+            elif step == "connect":
+                self._open()
+            elif step == "settle":
+                self._on_disconnect(*self._decide())
+            elif step == "wait":
+                self._wait()
+            elif self._error is not None:
+                raise self._error
+            else:
+                return None
+
     def _open(self) -> None:
-        self._state = self._state or self._policy.start(clock=self._clock)
+        last_event_id = self._begin()
         try:
-            opening = self._connect(last_event_id=self._id)
+            opening = self._connect(last_event_id=last_event_id)
+            self._check_opening(opening, "__enter__")
             stream = opening.__enter__()
         except Exception as error:
-            self._go_on(error)
+            self._loss = (error,)
         else:
-            self._enter(opening, stream)
-            self._on_connect(stream)
+            self._opened(opening, stream)
+            if not self._closed:
+                self._on_connect(stream)
 
-    def _read(self) -> Any:
+    def _read(self) -> ServerSentEvent | None:
         error: Exception | None = None
         try:
-            for event in self._stream:
-                self._state.event()
-                return event
+            event: ServerSentEvent | None = next(self._stream, None)
+            if event is not None:
+                return self._take(event)
         except Exception as fault:
             error = fault
+        opening = self._detach()
+        self._loss = (error,)
         try:
-            self._leave(error)
+            self._leave(opening, error)
         except Exception as fault:
-            error = error or fault
-        self._go_on(error)
+            self._loss = (error or fault,)
         return None
 
-    def _go_on(self, error: Exception | None) -> None:
-        if self._closed:
-            return
-        delay = self._decide(error)
-        self._on_disconnect(error, delay)
-        if delay is None:
-            if error is not None:
-                raise error
-        elif self._sleep is not None:
-            self._sleep(delay)
+    def _wait(self) -> None:
+        seconds = self._seconds_to_wait()
+        if self._sleep is not None:
+            self._sleep(seconds)
         else:
-            self._wake.wait(min(delay, threading.TIMEOUT_MAX))
+            self._woken.wait(min(seconds, threading.TIMEOUT_MAX))
+        self._waited()
 
-    def _leave(self, error: BaseException | None = None) -> None:
-        with self._lock:
-            opening = self._detach()
+    def _leave(self, opening: Any, error: BaseException | None = None) -> None:
         if opening is not None:
             opening.__exit__(error and type(error), error, error and error.__traceback__)
 
-    def close(self) -> None:
-        """Release the connection, and end; from any thread.
+    def _leave_quietly(self, opening: Any, error: BaseException) -> None:
+        try:
+            self._leave(opening, error)
+        except Exception:  # what the read raises matters more
+            pass
 
-        Another thread's wait ends at once, its read too with pycurl and urllib3 2.3 (and requests), else with the next bytes or
-        a timeout.
+    def close(self) -> None:
+        """Release the connection, and end the source; from any thread, without blocking.
+
+        Another thread's wait ends at once, and its read as soon as the stream can end it; while it
+        connects, it ends when it has connected. Its iteration then ends quietly.
         """
         with self._lock:
             self._closed = True
-            reader, stream = self._reader, self._stream
-        self._wake.set()
-        if reader is None:
-            self._leave()
-        elif stream and (
-            reader == threading.get_ident() or not hasattr(stream._state._chunks, "gi_running")
-        ):
-            stream.close()  # within a callback; pycurl's from any thread
-        elif stream:
-            # `close` waits for the lock that the read holds; urllib3's `shutdown` does not.
-            response = stream.response
-            try:
-                (getattr(response, "shutdown", None) or response.raw.shutdown)()
-            except Exception:  # it has none, or no socket any more
-                pass
+            reading, stream = self._reading, self._stream
+            opening = None if reading else self._detach()
+        self._woken.set()
+        if opening is not None:
+            self._leave(opening)
+        elif stream is not None:
+            stream.close()
 
 
-class AsyncEventSource(_Source, _AsyncClosing):
-    """`EventSource` over async context managers of an AsyncEventStream.
+class AsyncEventSource(_Source):
+    """`EventSource` over async context managers of an AsyncEventStream, on asyncio and trio.
 
-    sleep: needed outside asyncio: `trio.sleep`; end its wait by cancelling the task.
+    connect:       called as `connect(last_event_id=...)` for each connection; returns an async
+                   context manager of an AsyncEventStream, or is an `async def` that does.
+    on_connect:    as for EventSource; it may be an `async def`.
+    on_disconnect: as for EventSource; it may be an `async def`.
+    sleep:         an async function that waits in place of the source, which `aclose` cannot end.
+                   None, the default: asyncio's wait or trio's; elsewhere it is needed.
+    policy, last_event_id, is_transient, clock, repeat: as for EventSource.
 
-    What `on_connect` and `on_disconnect` return is awaited if it can be.
+    A read that is cancelled drops the connection, and the next read connects again at once and
+    resumes: that is no try. If it was waiting between two connections, the next read waits for
+    the rest of the time. So a timeout around each read does no harm. Raises as EventSource does,
+    and RuntimeError outside asyncio and trio without `sleep`.
     """
 
     _kind = AsyncEventStream
@@ -465,17 +537,27 @@ class AsyncEventSource(_Source, _AsyncClosing):
         *,
         policy: ReconnectionPolicy | None = None,
         last_event_id: str = "",
-        is_transient: Callable[[Exception], bool] | None = None,
+        is_transient: Callable[[Exception], bool | None] | None = None,
         on_connect: Callable[[AsyncEventStream], object] | None = None,
         on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
         sleep: Callable[[float], Awaitable[object]] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        repeat: bool = True,
     ) -> None:
         super().__init__(
-            connect, policy, last_event_id, is_transient, on_connect, on_disconnect, sleep, clock
+            connect,
+            policy,
+            last_event_id,
+            repeat,
+            is_transient=is_transient,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            sleep=sleep,
+            clock=clock,
         )
         self._reading = False
-        self._wake: Any = None
+        self._end_wait: Callable[[], object] = _ignore
+        self._behind: Any = None  # what could not be left, as nothing could be awaited
 
     @property
     def stream(self) -> AsyncEventStream | None:
@@ -483,28 +565,42 @@ class AsyncEventSource(_Source, _AsyncClosing):
         stream: AsyncEventStream | None = self._stream
         return stream
 
+    def __aiter__(self: Self) -> Self:
+        return self
+
+    async def __aenter__(self: Self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._left()
+        if self._behind is not None and isinstance(exc, GeneratorExit):
+            self._closed = True  # it came through a read of this source: nothing can be awaited
+        else:
+            await self.aclose()
+
     async def __anext__(self) -> ServerSentEvent:
+        self._check_readable()
         if self._reading:
             raise RuntimeError("two tasks wait for this source at once")
         self._reading = True
-        event: ServerSentEvent | None = None
         try:
-            while event is None and not self._ended and not self._closed:
-                if self._stream is None:
-                    await self._open()
-                else:
-                    event = await self._read()
+            event = await self._next_event()
             if self._closed:
-                await self._leave()
-        except GeneratorExit:  # nothing can be awaited
-            self._ended = True
+                await self._leave(self._detach())
+        except GeneratorExit:  # the coroutine is closed: nothing can be awaited
+            self._behind = self._drop()
+            raise
+        except Exception as error:
+            self._fail(error)
+            await self._leave_quietly(self._detach(), error)
             raise
         except BaseException as error:
-            self._ended = True
-            try:
-                await self._leave(error)
-            except Exception:
-                pass
+            await self._leave_quietly(self._drop(), error)
             raise
         finally:
             self._reading = False
@@ -512,207 +608,143 @@ class AsyncEventSource(_Source, _AsyncClosing):
             raise StopAsyncIteration
         return event
 
-    async def _open(self) -> None:
-        self._state = self._state or self._policy.start(clock=self._clock)
-        if self._sleep is None:
-            from asyncio import get_running_loop
+    async def _next_event(self) -> ServerSentEvent | None:
+        if self._behind is not None:
+            await self._leave_behind()
+        while True:
+            step = self._step()
+            if step == "read":
+                event = await self._read()
+                if event is not None:
+                    return event
+            elif step == "connect":
+                await self._open()
+            elif step == "settle":
+                await _finish(self._on_disconnect(*self._decide()))
+            elif step == "wait":
+                await self._wait()
+            elif self._error is not None:
+                raise self._error
+            else:
+                return None
 
-            try:
-                self._wake = get_running_loop().create_future()
-            except RuntimeError as error:
-                raise RuntimeError("outside asyncio, pass sleep=trio.sleep") from error
+    async def _open(self) -> None:
+        if self._sleep is None and _trio() is None:
+            _loop()  # rather than fail at the first wait
+        last_event_id = self._begin()
         try:
-            opening = self._connect(last_event_id=self._id)
+            opening = self._connect(last_event_id=last_event_id)
+            if not hasattr(opening, "__aenter__") and hasattr(opening, "__await__"):
+                opening = await opening
+            self._check_opening(opening, "__aenter__")
             stream = await opening.__aenter__()
         except Exception as error:
-            await self._go_on(error)
+            self._loss = (error,)
         else:
-            self._enter(opening, stream)
-            await _finish(self._on_connect(stream))
+            self._opened(opening, stream)
+            if not self._closed:
+                await _finish(self._on_connect(stream))
 
-    async def _read(self) -> Any:
+    async def _read(self) -> ServerSentEvent | None:
         error: Exception | None = None
         try:
             async for event in self._stream:
-                self._state.event()
-                return event
+                return self._take(event)
         except Exception as fault:
             error = fault
+        opening = self._detach()
+        self._loss = (error,)
         try:
-            await self._leave(error)
+            await self._leave(opening, error)
         except Exception as fault:
-            error = error or fault
-        await self._go_on(error)
+            self._loss = (error or fault,)
         return None
 
-    async def _go_on(self, error: Exception | None) -> None:
-        if self._closed:
-            return
-        delay = self._decide(error)
-        await _finish(self._on_disconnect(error, delay))
-        if delay is None:
-            if error is not None:
-                raise error
-        elif self._sleep is not None:
-            await self._sleep(delay)
+    async def _wait(self) -> None:
+        seconds = self._seconds_to_wait()
+        trio = _trio()
+        if self._sleep is not None:
+            await _finish(self._sleep(seconds))
+        elif trio is not None:
+            woken = trio.Event()
+            self._end_wait = woken.set
+            with trio.move_on_after(seconds):
+                await woken.wait()
         else:
-            from asyncio import wait
+            await self._wait_on_asyncio(seconds)
+        self._waited()
 
-            await wait([self._wake], timeout=delay)
+    async def _wait_on_asyncio(self, seconds: float) -> None:
+        from asyncio import wait
 
-    async def _leave(self, error: BaseException | None = None) -> None:
-        opening = self._detach()
+        woken = _loop().create_future()
+        self._end_wait = lambda: woken.done() or woken.set_result(None)
+        await wait([woken], timeout=seconds)
+
+    async def _leave(self, opening: Any, error: BaseException | None = None) -> None:
         if opening is not None:
             await opening.__aexit__(error and type(error), error, error and error.__traceback__)
 
+    async def _leave_quietly(self, opening: Any, error: BaseException) -> None:
+        try:
+            await self._leave(opening, error)
+        except Exception:  # what the read raises matters more
+            pass
+
+    async def _leave_behind(self) -> None:
+        opening, self._behind = self._behind, None
+        try:
+            await self._leave(opening)
+        except Exception:  # of a connection that nobody reads any more
+            pass
+
     async def aclose(self) -> None:
-        """Release the connection, and end; another task's read or wait ends at once."""
+        """Release the connection, and end the source; from any task of its loop.
+
+        Another task's wait or read ends at once, and its iteration quietly; while it connects, it
+        ends when it has connected.
+        """
         self._closed = True
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        self._end_wait()
+        if self._behind is not None:
+            await self._leave_behind()
         if not self._reading:
-            await self._leave()
+            await self._leave(self._detach())
         elif self._stream is not None:
             await self._stream.aclose()
 
 
-def make_source(
-    kind: type[Source],
-    open_with: Callable[[SSEDecoder], Any],
-    url: Any,
-    request_options: dict[str, Any],
-    *,
-    make_decoder: Callable[..., SSEDecoder] | None,
-    last_event_id: str,
-    **options: Any,
-) -> Source:
-    """Return the source over connections that `open_with` makes for a decoder.
-
-    make_decoder: called as `make_decoder(last_event_id=...)` each time; by default an SSEDecoder with `incomplete="discard"`,
-        as what an end cuts off comes again. The ID that it starts from is sent.
-    request_options: TypeError for a body that can be sent only once: an iterator, a file.
-    options: as EventSource takes them.
-
-    The first connection is prepared at once, to find mistakes.
-    """
-    if "decoder" in request_options:
-        raise TypeError(
-            "each connection needs a decoder of its own: pass make_decoder in place of decoder"
-        )
-    for name in ("content", "data", "json", "body", "files", "fields"):
-        _refuse_body_for_once(name, request_options.get(name))
-    new_decoder = (
-        partial(SSEDecoder, incomplete="discard") if make_decoder is None else make_decoder
-    )
-    prepared: list[Any] = []
-
-    def connect(last_event_id: str) -> Any:
-        return prepared.pop() if prepared else open_with(new_decoder(last_event_id=last_event_id))
-
-    source = kind(connect, last_event_id=last_event_id, **options)
-    source._shown = shown_url(str(url))
-    prepared.append(connect(last_event_id))
-    return source
+def _trio() -> Any:
+    """Return trio if this is one of its tasks, without importing it, else None."""
+    trio: Any = sys.modules.get("trio")
+    try:
+        trio.lowlevel.current_task()
+    except (AttributeError, RuntimeError):  # not imported; not running
+        return None
+    return trio
 
 
-def make_subscribe(
-    kind: type[_Source], connect: Callable[..., Any], is_transient: Callable[[Exception], bool]
-) -> Any:
-    """Return an adapter's `subscribe`, or over `aconnect` its `asubscribe`."""
+def _loop() -> Any:
+    """Return asyncio's running loop."""
+    from asyncio import get_running_loop
 
-    def subscribe(
-        client: Any,
-        method: str,
-        url: Any,
-        *,
-        make_decoder: Callable[..., SSEDecoder] | None = None,
-        policy: ReconnectionPolicy | None = None,
-        last_event_id: str = "",
-        check: bool = True,
-        on_connect: Callable[[Any], object] | None = None,
-        on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
-        sleep: Callable[[float], Any] | None = None,
-        **request_options: Any,
-    ) -> Any:
-        """Return a source over `connect`, with options as `reconnect.make_source` explains them."""
-        return make_source(
-            kind,
-            lambda decoder: connect(
-                client, method, url, decoder=decoder, check=check, **request_options
-            ),
-            url,
-            request_options,
-            make_decoder=make_decoder,
-            policy=policy,
-            last_event_id=last_event_id,
-            is_transient=is_transient,
-            on_connect=on_connect,
-            on_disconnect=on_disconnect,
-            sleep=sleep,
-        )
-
-    subscribe.__module__ = connect.__module__
-    subscribe.__name__ = subscribe.__qualname__ = connect.__name__.replace("connect", "subscribe")
-    subscribe.__annotations__["return"] = kind.__name__
-    return subscribe
-
-
-def is_refused_certificate(error: BaseException) -> bool:
-    """Whether an exception comes from a refused certificate: no broken connection."""
-    made_from: list[Any] = [error]
-    for part in made_from:
-        if type(part).__name__ == "SSLCertVerificationError":  # `ssl` may be missing
-            return True
-        wrapped = (getattr(part, "reason", None), part.__cause__, *part.args)
-        made_from += [
-            other
-            for other in wrapped
-            if isinstance(other, BaseException) and other not in made_from
-        ]
-    return False
-
-
-def _refuse_body_for_once(name: str, body: Any) -> None:
-    if type(body) in (dict, list, tuple):
-        for part in body.values() if hasattr(body, "values") else body:
-            _refuse_body_for_once(name, part)
-    elif any(
-        hasattr(body, attribute) for attribute in ("__next__", "__anext__", "read", "add_field")
-    ):
-        raise TypeError(
-            f"{name} holds {type(body).__name__}, which can be sent only once; pass bytes, str or a dict"
-        )
-
-
-def _is_os_error(error: Exception) -> bool:
-    return isinstance(error, OSError)
+    try:
+        return get_running_loop()
+    except RuntimeError as error:
+        raise RuntimeError("outside asyncio and trio, pass sleep=") from error
 
 
 def _ignore(*_: object) -> None:
     pass
 
 
+def _no_answer(_: object) -> None:
+    return None
+
+
 def _require(valid: bool, name: str, wanted: str, value: object) -> None:
     if not valid:
         raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
-
-
-def _retry_after(error: StatusError) -> float:
-    # RFC 9110, 10.2.3
-    text = error.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)  # inf for 400 digits
-    now = _timestamp(error.headers.get("Date"), time.time())  # by the same clock
-    return max(0.0, _timestamp(text, now) - now)
-
-
-def _timestamp(date: Any, default: float) -> float:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return default
 
 
 async def _finish(result: Any) -> None:
