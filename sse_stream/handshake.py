@@ -1,19 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""For every client: the request's headers, and the check of the response."""
+"""What every client needs and no client owns: the request's headers, and the check of the response.
+
+Functions on plain values, and the errors that the check raises (WHATWG HTML 9.2.3, RFC 9110). The
+adapters do the I/O: they call `request_headers` before they send, and `check_response` or
+`acheck_response` before they make a stream of what came. Nothing here knows a client, and nothing
+here closes what it is given.
+
+The media type is read as WHATWG Fetch says ("extract a MIME type"), a Content-Encoding by the
+registry of RFC 9110, 8.4.1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .decoder import SSEDecoder, SSEError
+from .decoder import SSEError, excerpt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Iterator
-    from typing import Any
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Iterator,
+    )
+    from typing import Any, Literal
+
+    #: What of a response is looked at: status and media type, the status alone, or nothing.
+    Check = bool | Literal["status"]
 
 __all__ = [
     "MAX_BODY_SIZE",
+    "CheckedChunks",
     "ContentTypeError",
     "Headers",
     "ResponseError",
@@ -22,12 +42,14 @@ __all__ = [
     "aread_body",
     "check_response",
     "coding_error",
+    "header_pairs",
     "header_value",
+    "id_in_headers",
     "is_event_stream",
-    "prepare_decoder",
+    "media_type",
     "read_body",
-    "read_promptly",
     "request_headers",
+    "require_check",
     "response_error",
     "shown_url",
 ]
@@ -35,9 +57,28 @@ __all__ = [
 #: Most bytes read of an error's body.
 MAX_BODY_SIZE = 64 * 1024
 
+_SHOWN_BODY = 500  # characters of it in a message
+
+# RFC 9110, 16.6.1, as registered in 2026, but for "identity". Any other word compresses nothing.
+_COMPRESSIONS = frozenset(
+    {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip"}
+    | {"pack200-gzip", "x-compress", "x-gzip", "zstd"}
+)
+
+_WHITE_SPACE = "\t\n\r "  # WHATWG Fetch, "HTTP whitespace"
+
+# RFC 9110, 5.6.2
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
 
 class Headers(Mapping[str, str]):
-    """A read-only mapping of header fields that ignores case; repeated ones are joined with ", "."""
+    """A read-only mapping of header fields that ignores the case of their names.
+
+    fields: pairs of name and value; the values of a name that comes more than once are joined with
+            ", " (RFC 9110, 5.3).
+    """
+
+    __slots__ = ("_fields",)
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: dict[str, tuple[str, str]] = {}
@@ -60,53 +101,96 @@ class Headers(Mapping[str, str]):
     def __repr__(self) -> str:
         return f"Headers({list(self._fields.values())!r})"
 
+    def __reduce__(self) -> tuple[type[Headers], tuple[list[tuple[str, str]]]]:
+        return type(self), (list(self._fields.values()),)
+
 
 class ResponseError(SSEError):
-    """The response cannot be read as an event stream; the message shows `url` without user info and query.
+    """A response cannot be read as an event stream.
 
-    headers: as Headers.
-    body: its first 64 KiB, or what came of them.
+    The message shows the URL without user info and query, and the start of the body. Picklable.
+
+    message:   the text of the exception.
+    status:    the status code.
+    headers:   the header fields of the response, kept as Headers: a mapping that ignores case.
+    url:       the URL that answered, whole.
+    body:      the first 64 KiB of the body, in bytes, or what came of it; b"" if it was not read.
+    truncated: whether that is known not to be all of the body: it was longer, or it broke off.
+               False, the default: it is not.
     """
 
     def __init__(
-        self, message: str, status: int, headers: Mapping[str, str], url: str, body: bytes = b""
+        self,
+        message: str,
+        status: int,
+        headers: Mapping[str, str],
+        url: str,
+        body: bytes = b"",
+        truncated: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers: Headers = Headers(headers.items())
         self.url = url
         self.body = body
+        self.truncated = truncated
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the charset that the Content-Type names, or else in UTF-8.
+
+        Bytes that are wrong in it become U+FFFD.
+        """
+        charset = _charset(self.headers.get("Content-Type", ""))
+        try:
+            return self.body.decode(charset or "utf-8", "replace")
+        except (LookupError, ValueError):  # Python knows no such charset
+            return self.body.decode("utf-8", "replace")
+
+    def json(self, loads: Callable[[bytes], Any] | None = None) -> Any:
+        """Return the document in the body.
+
+        loads: what parses the bytes of the body; None, the default: `json.loads`.
+
+        Raises ValueError for a body of which a part is missing, and whatever `loads` raises:
+        `json.JSONDecodeError`, a ValueError too, for what is no JSON.
+        """
+        if self.truncated:
+            raise ValueError(
+                f"only the first {len(self.body)} bytes of this body were read: "
+                "it is no whole document; see .body"
+            )
+        if loads is None:
+            from json import loads  # for errors only
+        return loads(self.body)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.status, self.headers, self.url, self.body)
+        values = self.status, self.headers, self.url, self.body, self.truncated
+        return type(self), (str(self), *values)
 
 
 class StatusError(ResponseError):
-    """The status is outside 2xx (WHATWG HTML 9.2.3 asks for 200)."""
+    """The status is outside 2xx (WHATWG HTML 9.2.3 asks for 200); see ResponseError."""
 
 
 class ContentTypeError(ResponseError):
-    """The media type is not text/event-stream (WHATWG HTML 9.2.3)."""
+    """The media type is not text/event-stream (WHATWG HTML 9.2.3); see ResponseError.
+
+    `check="status"` reads such a response all the same.
+    """
 
 
-def prepare_decoder(decoder: SSEDecoder | None, last_event_id: str) -> SSEDecoder:
-    """Return a connection's decoder, whose `last_event_id` is to be sent; ValueError if it is closed."""
-    if decoder is None:
-        return SSEDecoder(last_event_id=last_event_id)
-    if not isinstance(decoder, SSEDecoder):
-        raise TypeError(
-            f"decoder must be an SSEDecoder, such as SSEDecoder(), not {type(decoder).__name__}"
-        )
-    if last_event_id:
-        raise ValueError("pass either decoder or last_event_id, or SSEDecoder(last_event_id=...)")
-    decoder.feed(b"")  # raises it
-    return decoder
+# The request.
 
 
 def header_value(last_event_id: str) -> bytes | None:
-    """Return an ID as the value of Last-Event-ID, or None: it is not sent.
+    """Return an ID as the value of Last-Event-ID, in UTF-8 (WHATWG HTML 9.2.4), or None: not sent.
 
-    Control characters but TAB could forge a header, blanks at its ends are lost (RFC 9110, 5.5).
+    Not sent are an empty ID, and one that would be changed on the way or forge a header (RFC 9110,
+    5.5): with a control character other than TAB, with a lone surrogate, with a blank at either
+    end.
+
+    last_event_id: any text.
     """
     if last_event_id != last_event_id.strip(" \t") or any(
         (c < " " and c != "\t") or c == "\x7f" for c in last_event_id
@@ -114,29 +198,15 @@ def header_value(last_event_id: str) -> bytes | None:
         return None
     try:
         return last_event_id.encode() or None
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # a lone surrogate
         return None
 
 
-def request_headers(
-    headers: Any = None, last_event_id: str = "", *, own: Any = None
-) -> list[tuple[str, Any]]:
-    """Return the caller's header fields, a mapping or pairs, with Accept and Cache-Control as browsers send them.
+def header_pairs(headers: Any) -> list[tuple[str, Any]]:
+    """Return header fields as pairs; names in bytes become text, values stay as they are.
 
-    last_event_id: replaces the caller's if it can be sent, as bytes.
-    own: what the client adds.
+    headers: a mapping, an iterable of pairs, or None for none.
     """
-    fields = _pairs(headers)
-    if value := header_value(last_event_id):
-        fields = [(name, old) for name, old in fields if name.lower() != "last-event-id"]
-        fields.append(("Last-Event-ID", value))
-    others = [(name, value) for name, value in _pairs(own) if value not in ("*/*", b"*/*")]
-    given = {name.lower() for name, _ in fields + others}
-    defaults = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
-    return [(name, value) for name, value in defaults if name.lower() not in given] + fields
-
-
-def _pairs(headers: Any) -> list[tuple[str, Any]]:
     pairs = headers.items() if hasattr(headers, "items") else headers or ()
     return [
         (name.decode("latin-1") if isinstance(name, bytes) else name, value)
@@ -144,42 +214,166 @@ def _pairs(headers: Any) -> list[tuple[str, Any]]:
     ]
 
 
-def is_event_stream(status: int, content_type: str | None) -> bool:
-    """Whether it is 2xx with text/event-stream, or 204: no events."""
-    essence = (content_type or "").partition(";")[0].strip(" \t\r\n").lower()
-    return status == 204 or (200 <= status < 300 and essence == "text/event-stream")
+def id_in_headers(fields: Iterable[tuple[str, Any]]) -> str:
+    """Return the Last-Event-ID among header fields, or "" if there is none that can be sent.
+
+    fields: as `header_pairs` gives them.
+    """
+    for name, value in fields:
+        if name.lower() == "last-event-id":
+            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+            if isinstance(text, str) and header_value(text):
+                return text
+    return ""
 
 
-def read_body(chunks: Iterable[bytes]) -> bytes:
-    """Return the first MAX_BODY_SIZE bytes, or what came of them."""
+def request_headers(
+    headers: Any = None, last_event_id: str = "", *, own: Any = None
+) -> list[tuple[str, Any]]:
+    """Return the caller's header fields with those that the request for an event stream has.
+
+    `Accept: text/event-stream` and `Cache-Control: no-cache`, as browsers send them, come before
+    the caller's, unless the caller or the client set them. What many clients accept when nobody
+    told them, `*/*`, is nobody's choice.
+
+    headers:       the caller's: a mapping, an iterable of pairs, or None for none. Not changed;
+                   values stay as they are.
+    last_event_id: the ID to resume from; "", the default, for none. If it can be sent it replaces
+                   the caller's Last-Event-ID; as bytes, as `header_value` gives it.
+    own:           the header fields that the client adds by itself, likewise; they are not
+                   returned.
+    """
+    fields = header_pairs(headers)
+    if value := header_value(last_event_id):
+        fields = [(name, old) for name, old in fields if name.lower() != "last-event-id"]
+        fields.append(("Last-Event-ID", value))
+    others = [(name, value) for name, value in header_pairs(own) if value not in ("*/*", b"*/*")]
+    given = {name.lower() for name, _ in fields + others}
+    defaults = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
+    return [(name, value) for name, value in defaults if name.lower() not in given] + fields
+
+
+# The response.
+
+
+def require_check(check: object) -> None:
+    """Raise ValueError unless `check` is True, "status" or False.
+
+    check: what the caller passed; a misspelt one would look at too much or too little.
+    """
+    if check is not True and check is not False and check != "status":
+        raise ValueError(f'check must be True, "status" or False, not {check!r}')
+
+
+def media_type(content_type: str | None) -> str:
+    """Return the media type that a Content-Type names, in lower case and without parameters, or "".
+
+    Of a list, or of fields that came more than once, the last valid one counts (WHATWG Fetch,
+    "extract a MIME type").
+
+    content_type: the value of the header, or of several joined with a comma, or None for no header.
+    """
+    found = ""
+    for value in _split_outside_quotes(content_type or ""):
+        kind, slash, rest = value.strip(_WHITE_SPACE).partition("/")
+        subtype = rest.partition(";")[0].rstrip(_WHITE_SPACE)
+        if slash and kind and subtype and _TOKEN.issuperset(kind + subtype):
+            essence = f"{kind}/{subtype}".lower()
+            found = found if essence == "*/*" else essence
+    return found
+
+
+def _split_outside_quotes(value: str) -> list[str]:
+    """Split at commas outside quoted strings (WHATWG Fetch, "get, decode, and split")."""
+    if '"' not in value:
+        return value.split(",")
+    parts, start, quoted, escaped = [], 0, False, False
+    for at, character in enumerate(value):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == "," and not quoted:
+            parts.append(value[start:at])
+            start = at + 1
+    return [*parts, value[start:]]
+
+
+def is_event_stream(
+    status: int, content_type: str | None, content_length: str | None = None
+) -> bool:
+    """Return whether a response is an event stream, or has no body and so no events.
+
+    That is 2xx with the media type text/event-stream; 204; and 202 that says it has no body.
+
+    status:         the status code.
+    content_type:   the value of the header, or None for no header.
+    content_length: likewise; None, the default, says nothing.
+    """
+    if status == 204:
+        return True
+    if status == 202 and content_length is not None:
+        lengths = {length.strip(" \t") for length in content_length.split(",")}
+        if lengths == {"0"}:
+            return True
+    return 200 <= status < 300 and media_type(content_type) == "text/event-stream"
+
+
+def read_body(chunks: Iterable[bytes]) -> tuple[bytes, bool]:
+    """Return the first MAX_BODY_SIZE bytes, and whether they are known not to be all.
+
+    chunks: the body. What it raises is nobody's: the error that the body belongs to matters more.
+    """
     body = bytearray()
     try:
         for chunk in chunks:
-            body += chunk[: MAX_BODY_SIZE - len(body)]
-            if len(body) == MAX_BODY_SIZE:
-                break
-    except Exception:  # the body's own error matters more
-        pass
-    return bytes(body)
+            room = MAX_BODY_SIZE - len(body)
+            body += chunk[:room]
+            if len(chunk) >= room:
+                return bytes(body), len(chunk) > room
+    except Exception:
+        return bytes(body), True
+    return bytes(body), False
 
 
-async def aread_body(chunks: AsyncIterable[bytes]) -> bytes:
-    """As `read_body`."""
+async def aread_body(chunks: AsyncIterable[bytes]) -> tuple[bytes, bool]:
+    """Do as `read_body` with an async iterable.
+
+    chunks: the body.
+    """
     body = bytearray()
     try:
         async for chunk in chunks:
-            body += chunk[: MAX_BODY_SIZE - len(body)]
-            if len(body) == MAX_BODY_SIZE:
-                break
+            room = MAX_BODY_SIZE - len(body)
+            body += chunk[:room]
+            if len(chunk) >= room:
+                return bytes(body), len(chunk) > room
     except Exception:
-        pass
-    return bytes(body)
+        return bytes(body), True
+    return bytes(body), False
 
 
 def response_error(
-    status: int, headers: Iterable[tuple[str, str]], url: str, body: bytes, *, redirects: str = ""
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    url: str,
+    body: bytes,
+    *,
+    redirects: str = "",
+    truncated: bool = False,
 ) -> ResponseError:
-    """Return the error for no event stream; `redirects` says how the client follows them."""
+    """Return the error for no event stream: a ContentTypeError for 2xx, else a StatusError.
+
+    status:    the status code.
+    headers:   pairs of name and value.
+    url:       the URL that answered.
+    body:      what was read of the body.
+    redirects: how this client follows redirects, for the message of a 3xx; "", the default: nothing
+               is said.
+    truncated: whether there was more of the body; False, the default: not that anyone knows.
+    """
     fields = Headers(headers)
     kind: type[ResponseError] = StatusError
     message = shown_url(url)
@@ -187,43 +381,58 @@ def response_error(
         kind = ContentTypeError
         got = repr(fields["Content-Type"]) if "Content-Type" in fields else "none"
         message += f" sent no event stream: the Content-Type is {got}, not text/event-stream"
+        message += ' (check="status" reads it all the same)'
     else:
-        message += f" answered with status {_status(status)}"
+        message += f" answered with status {_named_status(status)}"
         if 300 <= status < 400 and redirects:
             message += f" ({redirects})"
-    if shown := _start(body):
-        message += f": {shown}"
-    return kind(message, status, fields, url, body)
+    if start := excerpt(body[:2000].decode("utf-8", "replace"), _SHOWN_BODY):
+        message += f": {start}"
+    return kind(message, status, fields, url, body, truncated)
 
 
 def coding_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] | None = ()
 ) -> ResponseError | None:
-    """Return the error for a coding not in `decodable` (in lower case; None: not known), else None."""
+    """Return the error for a body in a compression that this client does not undo, else None.
+
+    Words that compress nothing are passed over, for servers send them: none, utf-8, identity,
+    chunked.
+
+    status:    the status code.
+    headers:   pairs of name and value.
+    url:       the URL that answered.
+    decodable: the codings that the client decodes, in lower case; () by default: none. None: that
+               is not known, and none is an error.
+    """
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
-    if decodable is None or {coding.strip(" \t").lower() for coding in encoding.split(",")} <= {
-        "",
-        "identity",
-        *decodable,
-    }:
+    codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
+    if decodable is None or not (codings & _COMPRESSIONS).difference(decodable):
         return None
-    hint = "which this client does not decode; ask for Accept-Encoding: identity, or use another client"
+    hint = "ask for Accept-Encoding: identity, or use another client"
     return ResponseError(
-        f"{shown_url(url)} sent Content-Encoding {encoding!r}, {hint}", status, fields, url
+        f"{shown_url(url)} sent Content-Encoding {encoding!r}, which this client does not decode; "
+        + hint,
+        status,
+        fields,
+        url,
     )
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without user info, query, fragment, control characters."""
+    """Return a URL as messages and logs show it: printable, without user info, query, fragment.
+
+    url: any text.
+    """
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
         scheme, rest = "", scheme
     authority, slash, path = rest.partition("/")
-    return _printable(scheme + separator + authority.rpartition("@")[2] + slash + path)
+    return excerpt(scheme + separator + authority.rpartition("@")[2] + slash + path, 2000)
 
 
-def _status(status: int) -> str:
+def _named_status(status: int) -> str:
     from http import HTTPStatus  # for errors only
 
     try:
@@ -232,83 +441,125 @@ def _status(status: int) -> str:
         return str(status)
 
 
-def _start(body: bytes) -> str:
-    text = _printable(" ".join(body[:2000].decode("utf-8", "replace").split()))
-    return text if len(text) <= 500 else text[:500] + " ..."
+def _charset(content_type: str) -> str:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'")
+    return ""
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+# The check.
 
 
 def check_response(
-    stream: Any,
+    chunks: Iterable[bytes],
     status: int,
     headers: Any,
     url: str,
     *,
-    check: bool,
-    redirects: str,
+    check: Check,
+    redirects: str = "",
     decodable: Iterable[str] | None = (),
 ) -> None:
-    """Close a stream that cannot be read, and raise the error; `check`: whether status and media type count."""
-    try:
-        if check and not is_event_stream(status, headers.get("Content-Type")):
-            raise response_error(
-                status, headers.items(), url, read_body(stream._state._chunks), redirects=redirects
-            )
-        if error := coding_error(status, headers.items(), url, decodable):
-            raise error
-    except BaseException:
-        stream.close()
-        raise
+    """Raise the error for a response that is no event stream; of one that is, nothing is read.
 
+    chunks:    the body, of which the start is read for an error.
+    status:    the status code.
+    headers:   a mapping of the header fields whose `items()` gives each field.
+    url:       the URL that answered.
+    check:     True: status and media type count; "status": the status alone; False: neither.
+    redirects: how this client follows redirects, for the message of a 3xx.
+    decodable: the codings that the client decodes, as `coding_error` takes them; that check cannot
+               be turned off, since compressed bytes have no events.
 
-async def acheck_response(
-    stream: Any,
-    status: int,
-    headers: Any,
-    url: str,
-    *,
-    check: bool,
-    redirects: str,
-    decodable: Iterable[str] | None = (),
-) -> None:
-    """As `check_response`; an AsyncEventStream closes itself."""
-    if check and not is_event_stream(status, headers.get("Content-Type")):
+    Raises StatusError, ContentTypeError or, for the coding, ResponseError. Nothing is closed.
+    """
+    fields = Headers(headers.items())
+    if _is_refused(status, fields, check):
+        body, truncated = read_body(chunks)
         raise response_error(
-            status,
-            headers.items(),
-            url,
-            await aread_body(stream._state._chunks),
-            redirects=redirects,
+            status, fields.items(), url, body, redirects=redirects, truncated=truncated
         )
-    if error := coding_error(status, headers.items(), url, decodable):
+    if error := coding_error(status, fields.items(), url, decodable):
         raise error
 
 
-def read_promptly(response: Any) -> Iterator[bytes]:
-    """Read a response of urllib3, also beneath requests'; ValueError if it has been read or closed."""
-    # An empty body is closed from the start.
-    if response.tell() > 0 or (
-        response.closed and getattr(response, "length_remaining", None) != 0
-    ):
-        raise ValueError(
-            "this response has been read or closed already; pass it before anything is read"
+async def acheck_response(
+    chunks: AsyncIterable[bytes],
+    status: int,
+    headers: Any,
+    url: str,
+    *,
+    check: Check,
+    redirects: str = "",
+    decodable: Iterable[str] | None = (),
+) -> None:
+    """Do as `check_response` with a body that is an async iterable.
+
+    chunks:    the body, of which the start is read for an error.
+    status:    the status code.
+    headers:   a mapping of the header fields whose `items()` gives each field.
+    url:       the URL that answered.
+    check:     True: status and media type count; "status": the status alone; False: neither.
+    redirects: how this client follows redirects, for the message of a 3xx.
+    decodable: the codings that the client decodes, as `coding_error` takes them.
+
+    Raises StatusError, ContentTypeError or, for the coding, ResponseError. Nothing is closed.
+    """
+    fields = Headers(headers.items())
+    if _is_refused(status, fields, check):
+        body, truncated = await aread_body(chunks)
+        raise response_error(
+            status, fields.items(), url, body, redirects=redirects, truncated=truncated
         )
-    return _read(response)
+    if error := coding_error(status, fields.items(), url, decodable):
+        raise error
 
 
-def _read(response: Any) -> Iterator[bytes]:
-    # Only `read1` (urllib3 2.2) neither waits for more nor misses an early end; urllib3-future's, known by `extension`, returns
-    # nothing while compressed bytes trickle in. A fake's `_fp` may lack it.
-    future = hasattr(response, "extension")
-    if (
-        not future
-        and hasattr(response, "read1")
-        and hasattr(getattr(response, "_fp", response), "read1")
-    ):
-        while chunk := response.read1(65536, decode_content=True):
-            yield chunk
-    else:  # prompt unless a chunk came in part
-        yield from response.stream(65536 if response.chunked or future else 1, decode_content=True)
+def _is_refused(status: int, fields: Headers, check: Check) -> bool:
+    if check == "status":
+        return not 200 <= status < 300
+    content_type, length = fields.get("Content-Type"), fields.get("Content-Length")
+    return bool(check) and not is_event_stream(status, content_type, length)
+
+
+class CheckedChunks:
+    """An async iterator over chunks that runs a check before the first.
+
+    `aiter_events` needs it, which cannot await.
+
+    chunks: an async iterator of bytes, closed by `aclose` if it can be; its `interrupt`, if it has
+            one, is passed on.
+    check:  called without arguments and awaited once, before the first chunk; what it raises passes
+            through.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], check: Callable[[], Awaitable[None]]) -> None:
+        self._chunks = chunks
+        self._check: Callable[[], Awaitable[None]] | None = check
+
+    def __aiter__(self) -> CheckedChunks:
+        return self
+
+    def __anext__(self) -> Awaitable[bytes]:
+        # No coroutine of its own once the check is done: each chunk comes through here.
+        return self._chunks.__anext__() if self._check is None else self._check_first()
+
+    async def _check_first(self) -> bytes:
+        check, self._check = self._check, None
+        if check is not None:
+            await check()
+        return await self._chunks.__anext__()
+
+    async def aclose(self) -> None:
+        """Close the chunks, if they can be closed."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+    def interrupt(self) -> None:
+        """End a read that waits, if the chunks can."""
+        interrupt = getattr(self._chunks, "interrupt", None)
+        if interrupt is not None:
+            interrupt()

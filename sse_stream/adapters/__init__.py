@@ -3,17 +3,19 @@
 
     iter_events, aiter_events  the events of an open response
     connect, aconnect          a context manager: sends a request, and gives its events
-    subscribe, asubscribe      an (Async)EventSource, which connects again whenever the connection breaks
+    subscribe, asubscribe      an (Async)EventSource, which connects again if the connection breaks
     is_transient               whether an exception of the client is a broken connection
 
-httpx and pycurl have both sides, requests, urllib3 and urllib the first, aiohttp the second. Options:
+httpx and pycurl have both sides, requests, urllib3 and urllib the first, aiohttp the second. The
+options have the same names everywhere:
 
-    decoder        an SSEDecoder of one's own
-    last_event_id  the ID to resume from, instead
-    check          raise StatusError or ContentTypeError unless it is an event stream; `aiter_events` at the first event
-    idle_timeout   (aiohttp, pycurl) seconds without a byte until the client's timeout error is raised; None: never
+    decoder        an SSEDecoder of one's own; make_decoder makes one for each connection
+    last_event_id  the ID to resume from; a Last-Event-ID among the headers is the same
+    check          True: status and media type; "status": the status alone; False: neither
+    headers        beside those of an event stream, which the caller's and the client's go before
+    idle_timeout   (aiohttp, pycurl) seconds without a byte until the client's own timeout error
 
-ValueError for a response read in part or closed, ResponseError for a Content-Encoding that is not decoded. A fault of the
-transport raises the client's own exception, after all completed events. No client sees the cut of a body that is compressed,
-or that ends with the connection.
+A mistake of the caller is a TypeError or ValueError at the call. A fault of the transport raises
+the client's own exception, after all completed events. No client sees the cut of a body that is
+compressed, or that ends with the connection.
 """

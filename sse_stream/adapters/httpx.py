@@ -9,27 +9,87 @@
         async for event in stream:
             print(event.data)
 
-By default httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10, read=60)` sets another limit,
-`timeout=None` none. Redirects are followed with `follow_redirects=True`.
+By default httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10, read=60)`
+sets another limit, `timeout=None` none. Redirects are followed with `follow_redirects=True`.
 
-A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or `DecodingError`. Over
-HTTP/2 the server learns of a stream left early when the client is closed. On trio httpx's own generators may then warn.
+A broken stream raises `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`,
+`ReadTimeout` or `DecodingError`, after all completed events. The cut of a body that is compressed,
+or that ends with the connection, cannot be seen.
 
-Options: `sse_stream.adapters`.
+Another thread may close a stream, another task an async one: a read that waits then ends at once.
+Over HTTP/2 it ends with the next bytes, for the connection is shared with other streams; and the
+server learns of a stream that was left early when the client is closed. On trio httpx's own
+generators may then warn.
 """
 
 from __future__ import annotations
 
-from ..handshake import acheck_response, check_response, prepare_decoder, request_headers
-from ..reconnect import AsyncEventSource, EventSource, is_refused_certificate, make_subscribe
-from ..streams import AsyncEventStream, AsyncOpening, EventStream, Opening
+from ..handshake import request_headers, require_check
+from ..reconnect import AsyncEventSource, EventSource
+from ..streams import (
+    AsyncEventStream,
+    AsyncOpening,
+    EventStream,
+    Opening,
+    check_decoder,
+    close_all,
+    type_name,
+)
+from ._errors import is_refused_certificate, is_system_error
+from ._httpx import AsyncChunks, wake
+from ._request import is_module, refuse_client, refuse_options, require_request, start
+from ._response import Chunks, acheck_and_open, check_and_open, open_and_check_later
+from ._source import make_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+    from typing import Any, Protocol
 
     from ..decoder import SSEDecoder
-    from ..reconnect import AsyncSubscribe, Subscribe
+    from ..handshake import Check
+    from ..policy import ReconnectionPolicy
+
+    Fields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+    class Response(Protocol):
+        """What is needed of a response: `httpx.Response`, of a Client or of an AsyncClient."""
+
+        status_code: int
+
+        @property
+        def headers(self) -> Any: ...
+        def iter_bytes(self) -> Iterator[bytes]: ...
+        def aiter_bytes(self) -> AsyncIterator[bytes]: ...
+        def close(self) -> None: ...
+        async def aclose(self) -> None: ...
+
+    class Client(Protocol):
+        """What is needed of a client: `httpx.Client`, `httpx2.Client`."""
+
+        @property
+        def headers(self) -> Any: ...
+        def build_request(self, method: str, url: Any, /) -> Any: ...
+        def send(self, request: Any, /, *, stream: bool = ...) -> Response: ...
+        def close(self) -> None: ...
+
+    class AsyncClient(Protocol):
+        """What is needed of an async client: `httpx.AsyncClient`, `httpx2.AsyncClient`."""
+
+        @property
+        def headers(self) -> Any: ...
+        def build_request(self, method: str, url: Any, /) -> Any: ...
+        async def send(self, request: Any, /, *, stream: bool = ...) -> Response: ...
+        async def aclose(self) -> None: ...
+
+    class Module(Protocol):
+        """What is needed of the module: `httpx`, `httpx2`."""
+
+        @property
+        def Client(self) -> Callable[[], Client]: ...  # noqa: N802
+        @property
+        def AsyncClient(self) -> Callable[[], AsyncClient]: ...  # noqa: N802
+
 
 __all__ = [
     "aconnect",
@@ -41,157 +101,402 @@ __all__ = [
     "subscribe",
 ]
 
+# What the functions of the module give to the client that they make; the rest is the request's.
+_CLIENT_OPTIONS = ("cert", "cookies", "proxies", "proxy", "trust_env", "verify")
+
+_SENDING_OPTIONS = ("auth", "follow_redirects")  # of `send`, not of `build_request`
+
 
 def iter_events(
-    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+    response: Response, *, decoder: SSEDecoder | None = None, check: Check = True
 ) -> EventStream:
-    """Iterate over the events of a response of `client.stream` or `client.send(..., stream=True)`; of its content, if read."""
-    _refuse_response(response, "iter_events", "__iter__", "aiter_events")
-    stream = EventStream(
-        response.iter_bytes(), decoder=decoder, response=response
-    )  # any chunk size holds events back
-    check_response(stream, **_head(response), check=check)
-    return stream
+    """Iterate over the events of an open response.
+
+    response: of a Client, from `client.stream` or `client.send(..., stream=True)`; one that has
+              been read gives the events of its content. The stream owns it, and closes it at its
+              end, at an error and at `close`.
+    decoder:  an SSEDecoder with options of one's own; None, the default: one with the default
+              options.
+    check:    True, the default: a status outside 2xx raises StatusError, a media type other than
+              text/event-stream ContentTypeError. "status": the status alone is looked at. False:
+              neither.
+
+    Raises TypeError for what is no response of httpx or of a sync client, ValueError for one whose
+    bytes are gone or for a closed decoder; ResponseError for a compressed body that httpx hands out
+    as it is. If the check fails, the response is closed.
+    """
+    _require_response(response, "iter_events", "__iter__", "aiter_events")
+    require_check(check)
+    return _open(response, check_decoder(decoder), check)
 
 
 def aiter_events(
-    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+    response: Response, *, decoder: SSEDecoder | None = None, check: Check = True
 ) -> AsyncEventStream:
-    """As `iter_events`, for an AsyncClient."""
-    _refuse_response(response, "aiter_events", "__aiter__", "iter_events")
-    stream = AsyncEventStream(response.aiter_bytes(), decoder=decoder, response=response)
-    stream._check = lambda: acheck_response(stream, **_head(response), check=check)
-    return stream
+    """Iterate over the events of an open response.
+
+    response: of an AsyncClient, from `client.stream` or `client.send(..., stream=True)`; one that
+              has been read gives the events of its content. The stream owns it, and closes it at
+              its end, at an error and at `aclose`.
+    decoder:  an SSEDecoder with options of one's own; None, the default: one with the default
+              options.
+    check:    True, the default: a status outside 2xx raises StatusError, a media type other than
+              text/event-stream ContentTypeError. "status": the status alone is looked at. False:
+              neither. It is done at the first event, since it may have to wait for the body of an
+              error.
+
+    Raises TypeError for what is no response of httpx or of an async client, ValueError for one
+    whose bytes are gone or for a closed decoder; ResponseError for a compressed body that httpx
+    hands out as it is. The first event raises what the check finds, and the response is closed.
+    """
+    _require_response(response, "aiter_events", "__aiter__", "iter_events")
+    require_check(check)
+    decoder = check_decoder(decoder)
+    chunks = AsyncChunks(response)
+    return open_and_check_later(chunks, response, _answer(response), decoder, check)
 
 
 def connect(
-    client: Any,
+    client: Client | Module,
     method: str,
     url: Any,
     *,
     decoder: SSEDecoder | None = None,
     last_event_id: str = "",
-    check: bool = True,
+    check: Check = True,
+    headers: Fields | None = None,
     **request_options: Any,
 ) -> Opening:
-    """Connect with a Client, or the module `httpx` or `httpx2` itself; request_options: those of its `stream`."""
-    if hasattr(client, "aclose"):
-        raise TypeError(
-            f"{type(client).__name__} is an async client; pass it to aconnect, or a Client to connect"
-        )
-    if hasattr(
-        client, "Client"
-    ):  # which takes what its functions give to the client, not to the request
-        client = client.Client(
-            **_take(request_options, "cert", "cookies", "proxies", "proxy", "trust_env", "verify")
-        )
-        opening = connect(
-            client,
-            method,
-            url,
-            decoder=decoder,
-            last_event_id=last_event_id,
-            check=check,
-            **request_options,
-        )
-        return _OpeningWithClient(client, opening)
-    if not hasattr(client, "build_request"):
-        raise TypeError(
-            f"connect takes an httpx.Client, or the module httpx, not {type(client).__name__}"
-        )
-    decoder = prepare_decoder(decoder, last_event_id)
-    sending = _prepare(client, decoder, request_options)
+    """Connect: a context manager that sends the request on entering and gives an EventStream.
+
+    client:          a Client of httpx or httpx2 (Starlette's TestClient is one), or the module
+                     `httpx` or `httpx2` itself, which gets a client of its own.
+    method:          of the request: "GET", "POST", ...
+    url:             of the request, a str or a URL of the client.
+    decoder:         an SSEDecoder with options of one's own, whose `last_event_id` is sent; None,
+                     the default: one with the default options.
+    last_event_id:   the ID to resume from, sent as Last-Event-ID; "", the default, for none. A
+                     Last-Event-ID among the headers is the same.
+    check:           True, the default: a status outside 2xx raises StatusError, a media type other
+                     than text/event-stream ContentTypeError. "status": the status alone is looked
+                     at. False: neither.
+    headers:         a mapping or pairs; None, the default, for none. `Accept: text/event-stream`
+                     and `Cache-Control: no-cache` are added, unless the headers or the client have
+                     others. It is not changed.
+    request_options: those of `Client.stream`: params, content, data, files, json, cookies, auth,
+                     follow_redirects, timeout, extensions; with the module also cert, verify,
+                     proxy, trust_env.
+
+    Raises at the call TypeError for another client and for an unknown option, ValueError for a
+    closed decoder and for a decoder together with an ID. Entering raises httpx's own exceptions if
+    there is no response, StatusError, ContentTypeError, and ResponseError for a compressed body
+    that httpx hands out as it is; nothing is then left open. Leaving closes the stream. It is
+    entered once: a second time is a RuntimeError.
+    """
+    require_request("connect", method, url)
+    _require_client(client)
+    of_client: Any = client.Client if is_module(client) else client
+    _refuse_options("connect", of_client, request_options)
+    decoder, fields = start(decoder, last_event_id, check, headers)
+    options = dict(request_options)
+    making = _take(options, _CLIENT_OPTIONS) if is_module(client) else {}
 
     def open_stream() -> EventStream:
-        request = client.build_request(method, url, **request_options)
-        return iter_events(
-            client.send(request, stream=True, **sending), decoder=decoder, check=check
-        )
+        own = of_client(**making) if is_module(client) else None
+        try:
+            request, sending = _prepare(own or client, method, url, decoder, fields, options)
+            response = (own or client).send(request, stream=True, **sending)
+            return _open(response, decoder, check, own)
+        except BaseException:
+            close_all(own)
+            raise
 
-    return Opening(open_stream)
+    return Opening(open_stream, is_transient=is_transient)
 
 
 def aconnect(
-    client: Any,
+    client: AsyncClient,
     method: str,
     url: Any,
     *,
     decoder: SSEDecoder | None = None,
     last_event_id: str = "",
-    check: bool = True,
+    check: Check = True,
+    headers: Fields | None = None,
     **request_options: Any,
 ) -> AsyncOpening:
-    """As `connect`, for an AsyncClient."""
-    if not hasattr(client, "build_request") or not hasattr(client, "aclose"):
-        hint = (
-            "; connect takes it"
-            if hasattr(client, "Client") or hasattr(client, "build_request")
-            else ""
-        )
-        raise TypeError(f"aconnect takes an httpx.AsyncClient, not {type(client).__name__}{hint}")
-    decoder = prepare_decoder(decoder, last_event_id)
-    sending = _prepare(client, decoder, request_options)
+    """Connect: an async context manager that sends the request and gives an AsyncEventStream.
+
+    client:          an AsyncClient of httpx or httpx2.
+    method:          of the request: "GET", "POST", ...
+    url:             of the request, a str or a URL of the client.
+    decoder:         an SSEDecoder with options of one's own, whose `last_event_id` is sent; None,
+                     the default: one with the default options.
+    last_event_id:   the ID to resume from, sent as Last-Event-ID; "", the default, for none. A
+                     Last-Event-ID among the headers is the same.
+    check:           True, the default: a status outside 2xx raises StatusError, a media type other
+                     than text/event-stream ContentTypeError. "status": the status alone is looked
+                     at. False: neither.
+    headers:         a mapping or pairs; None, the default, for none. `Accept: text/event-stream`
+                     and `Cache-Control: no-cache` are added, unless the headers or the client have
+                     others. It is not changed.
+    request_options: those of `AsyncClient.stream`: params, content, data, files, json, cookies,
+                     auth, follow_redirects, timeout, extensions.
+
+    Raises at the call TypeError for another client and for an unknown option, ValueError for a
+    closed decoder and for a decoder together with an ID. Entering raises httpx's own exceptions if
+    there is no response, StatusError, ContentTypeError, and ResponseError for a compressed body
+    that httpx hands out as it is; nothing is then left open. Leaving closes the stream. It is
+    entered once: a second time is a RuntimeError.
+    """
+    require_request("aconnect", method, url)
+    _require_async_client(client)
+    _refuse_options("aconnect", client, request_options)
+    decoder, fields = start(decoder, last_event_id, check, headers)
+    of_client: Any = client
 
     async def open_stream() -> AsyncEventStream:
-        request = client.build_request(method, url, **request_options)
-        return aiter_events(
-            await client.send(request, stream=True, **sending), decoder=decoder, check=check
-        )
+        request, sending = _prepare(of_client, method, url, decoder, fields, request_options)
+        response = await of_client.send(request, stream=True, **sending)
+        _require_response(response, "aconnect", "__aiter__", "connect")
+        chunks = AsyncChunks(response)
+        return await acheck_and_open(chunks, response, _answer(response), decoder, check)
 
-    return AsyncOpening(open_stream)
+    return AsyncOpening(open_stream, is_transient=is_transient)
 
 
-def is_transient(error: Exception) -> bool:
-    """Whether it is a broken connection."""
+def subscribe(
+    client: Client | Module,
+    method: str,
+    url: Any,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: Check = True,
+    is_transient: Callable[[Exception], bool | None] | None = None,
+    repeat: bool | None = None,
+    on_connect: Callable[[EventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], object] | None = None,
+    headers: Fields | Callable[[], Fields] | None = None,
+    **request_options: Any,
+) -> EventSource:
+    """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
+
+    client:          a Client of httpx or httpx2 (Starlette's TestClient is one), or the module
+                     `httpx` or `httpx2` itself, which gets a client of its own.
+    method:          of each request: "GET", "POST", ...
+    url:             of each request, a str or a URL of the client.
+    make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
+                     SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
+                     that is cut off comes again after resuming.
+    policy:          a ReconnectionPolicy: when to connect again, and when to give up; None, the
+                     default: `ReconnectionPolicy()`.
+    last_event_id:   the ID to resume from at first, sent as Last-Event-ID; "", the default, for
+                     none. A Last-Event-ID among the headers is the same.
+    check:           True, the default: a status outside 2xx raises StatusError, a media type other
+                     than text/event-stream ContentTypeError. "status": the status alone is looked
+                     at. False: neither.
+    is_transient:    asked first about every exception of a connection: True, connect again; False,
+                     raise it; None, as usual. None, the default: nobody is asked, and this
+                     adapter's own `is_transient` decides.
+    repeat:          whether the request may be sent again once its connection has given an event
+                     and no ID to resume from. None, the default: GET and HEAD may, others may not
+                     (RFC 9110, 9.2.2).
+    on_connect:      called with the EventStream of each connection before its first event; None,
+                     the default: nobody is told.
+    on_disconnect:   called after each end or failure, but for `close`, with the exception or None,
+                     and the seconds until the next connection or None; None, the default: nobody is
+                     told.
+    sleep:           waits so many seconds between connections, and cannot be ended by `close`;
+                     None, the default: a wait that `close` ends.
+    headers:         a mapping or pairs, or a function that gives them for each connection, such as
+                     a fresh token; None, the default, for none.
+    request_options: those of `Client.stream`: params, content, data, files, json, cookies, auth,
+                     follow_redirects, timeout, extensions; with the module also cert, verify,
+                     proxy, trust_env, for each request; no body that can be sent only once.
+
+    Raises at the call TypeError for another client, for `decoder` among the options, for a field of
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
+    `connect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
+    an error of the decoder; the last error when the policy gives up; what a callback raises. It
+    ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the policy does not
+    connect again then.
+    """
+    return make_source(
+        EventSource,
+        connect,
+        client,
+        method,
+        url,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        check=check,
+        is_transient=is_transient,
+        repeat=repeat,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+        headers=headers,
+        request_options=request_options,
+    )
+
+
+def asubscribe(
+    client: AsyncClient,
+    method: str,
+    url: Any,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: Check = True,
+    is_transient: Callable[[Exception], bool | None] | None = None,
+    repeat: bool | None = None,
+    on_connect: Callable[[AsyncEventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], Awaitable[object]] | None = None,
+    headers: Fields | Callable[[], Fields | Awaitable[Fields]] | None = None,
+    **request_options: Any,
+) -> AsyncEventSource:
+    """Subscribe: an async iterator over the events of a stream that connects again if it breaks.
+
+    client:          an AsyncClient of httpx or httpx2.
+    method:          of each request: "GET", "POST", ...
+    url:             of each request, a str or a URL of the client.
+    make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
+                     SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
+                     that is cut off comes again after resuming.
+    policy:          a ReconnectionPolicy: when to connect again, and when to give up; None, the
+                     default: `ReconnectionPolicy()`.
+    last_event_id:   the ID to resume from at first, sent as Last-Event-ID; "", the default, for
+                     none. A Last-Event-ID among the headers is the same.
+    check:           True, the default: a status outside 2xx raises StatusError, a media type other
+                     than text/event-stream ContentTypeError. "status": the status alone is looked
+                     at. False: neither.
+    is_transient:    asked first about every exception of a connection: True, connect again; False,
+                     raise it; None, as usual. None, the default: nobody is asked, and this
+                     adapter's own `is_transient` decides.
+    repeat:          whether the request may be sent again once its connection has given an event
+                     and no ID to resume from. None, the default: GET and HEAD may, others may not
+                     (RFC 9110, 9.2.2).
+    on_connect:      called with the AsyncEventStream of each connection before its first event; it
+                     may be an `async def`; None, the default: nobody is told.
+    on_disconnect:   called after each end or failure, but for `aclose`, with the exception or None,
+                     and the seconds until the next connection or None; it may be an `async def`;
+                     None, the default: nobody is told.
+    sleep:           an async function that waits so many seconds between connections; None, the
+                     default: the event loop's own wait, asyncio's or trio's.
+    headers:         a mapping or pairs, or a function that gives them for each connection, such as
+                     a fresh token; it may be an `async def`; None, the default, for none.
+    request_options: those of `AsyncClient.stream`: params, content, data, files, json, cookies,
+                     auth, follow_redirects, timeout, extensions, for each request; no body that can
+                     be sent only once.
+
+    Raises at the call TypeError for another client, for `decoder` among the options, for a field of
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
+    `aconnect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
+    an error of the decoder; the last error when the policy gives up; what a callback raises. It
+    ends at 204 (WHATWG HTML 9.2.3), at `aclose`, and after a clean end if the policy does not
+    connect again then.
+    """
+    return make_source(
+        AsyncEventSource,
+        aconnect,
+        client,
+        method,
+        url,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        check=check,
+        is_transient=is_transient,
+        repeat=repeat,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+        headers=headers,
+        request_options=request_options,
+    )
+
+
+def is_transient(error: Exception) -> bool | None:
+    """Return whether an exception of httpx or httpx2 is a broken connection.
+
+    error: any exception.
+
+    True: it may pass, so that connecting again makes sense. False: it will stay (a refused
+    certificate, a malformed URL, too many redirects). None: it is none of this client's.
+    """
     names = {
         kind.__name__
         for kind in type(error).__mro__
         if kind.__module__.partition(".")[0] in ("httpx", "httpx2")
     }
+    if not names and not is_system_error(error):
+        return None
     if names & {"UnsupportedProtocol", "LocalProtocolError"} or is_refused_certificate(error):
         return False
-    return bool(names & {"TransportError", "DecodingError"}) or isinstance(error, OSError)
+    return not names or bool(names & {"TransportError", "DecodingError"})
 
 
-subscribe: Subscribe[Any, Any] = make_subscribe(EventSource, connect, is_transient)
-asubscribe: AsyncSubscribe[Any, Any] = make_subscribe(AsyncEventSource, aconnect, is_transient)
+def _require_client(client: Any) -> None:
+    wanted = "an httpx.Client, or the module httpx"
+    if not isinstance(client, type) and hasattr(client, "aclose"):
+        raise TypeError(
+            f"{type_name(client)} is an async client; pass it to aconnect, or a Client to connect"
+        )
+    of_client = getattr(client, "Client", None) if is_module(client) else client
+    fits = hasattr(of_client, "build_request") and hasattr(of_client, "send")
+    if not fits or isinstance(client, type):
+        raise refuse_client("connect", wanted, client)
 
 
-class _OpeningWithClient(Opening):
-    def __init__(self, client: Any, opening: Opening) -> None:
-        def open_stream() -> EventStream:
-            try:
-                return opening.__enter__()
-            except BaseException:
-                client.close()
-                raise
-
-        super().__init__(open_stream)
-        self._client = client
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            super().__exit__(None, None, None)
-        finally:
-            self._client.close()
+def _require_async_client(client: Any) -> None:
+    fits = hasattr(client, "build_request") and hasattr(client, "aclose")
+    if not fits or isinstance(client, type):
+        sync = hasattr(client, "Client") or hasattr(client, "build_request")
+        hint = "connect takes it" if sync else ""
+        raise refuse_client("aconnect", "an httpx.AsyncClient", client, hint)
 
 
-def _prepare(client: Any, decoder: SSEDecoder, options: Any) -> dict[str, Any]:
-    """Set the headers; take out the options of `send`."""
-    options["headers"] = request_headers(
-        options.get("headers"), decoder.last_event_id, own=client.headers
-    )
-    return _take(options, "auth", "follow_redirects")
+def _refuse_options(function: str, client: Any, options: dict[str, Any]) -> None:
+    others = " ".join(_CLIENT_OPTIONS) if isinstance(client, type) else ""
+    given = [name for name in options if name not in others.split()]
+    refuse_options(function, given, [client.build_request, client.send])
 
 
-def _take(options: Any, *names: str) -> dict[str, Any]:
+def _prepare(
+    client: Any,
+    method: str,
+    url: Any,
+    decoder: SSEDecoder,
+    fields: list[tuple[str, Any]],
+    options: dict[str, Any],
+) -> tuple[Any, dict[str, Any]]:
+    """Return the request, and the options to send it with."""
+    options = dict(options)
+    sending = _take(options, _SENDING_OPTIONS)
+    headers = request_headers(fields, decoder.last_event_id, own=client.headers)
+    return client.build_request(method, url, headers=headers, **options), sending
+
+
+def _take(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: options.pop(name) for name in names if name in options}
 
 
-def _refuse_response(response: Any, function: str, side: str, other: str) -> None:
-    if not hasattr(response, "aiter_bytes") or not hasattr(response, "is_stream_consumed"):
+def _require_response(response: Any, function: str, side: str, other: str) -> None:
+    if (
+        isinstance(response, type)
+        or not hasattr(response, "aiter_bytes")
+        or not hasattr(response, "is_stream_consumed")
+    ):
+        opened = type_name(response).endswith("ContextManager")
+        hint = "; enter it with `with` or `async with`" if opened else ""
         raise TypeError(
-            f"{function} takes a response of httpx or httpx2, not {type(response).__name__}"
+            f"{function} takes a response of httpx or httpx2, not {type_name(response)}{hint}"
         )
     if not hasattr(response.stream, side):
         raise TypeError(f"this response is of the other kind of client; pass it to {other}")
@@ -201,7 +506,18 @@ def _refuse_response(response: Any, function: str, side: str, other: str) -> Non
         )
 
 
-def _head(response: Any) -> dict[str, Any]:
+def _open(
+    response: Any, decoder: SSEDecoder, check: Check, own_client: Client | None = None
+) -> EventStream:
+    body = response.iter_bytes()  # any chunk size holds events back
+    # A client of the stream's own goes after the response, together with the chunks.
+    owned = () if own_client is None else (response, own_client)
+    chunks = Chunks(body, lambda: wake(response), *owned)
+    return check_and_open(chunks, response, _answer(response), decoder, check)
+
+
+def _answer(response: Any) -> dict[str, Any]:
+    """Return what came, as the check of the response takes it."""
     url, decodable = "", ["gzip", "deflate"]
     try:
         url = str(response.url)

@@ -5,47 +5,94 @@
         for event in stream:
             print(event.data)
 
-A broken stream raises `http.client.IncompleteRead` (cut short, a malformed chunk), `ConnectionResetError` or `TimeoutError`.
-Compression is neither asked for nor undone.
-
-Options: `sse_stream.adapters`.
+A broken stream raises `http.client.IncompleteRead` (cut short, a malformed chunk),
+`ConnectionResetError` or `TimeoutError`, after all completed events. The cut of a body that ends
+with the connection cannot be seen. There is no timeout by default; `timeout=60` limits the
+connecting and each silence. Redirects of GET and HEAD are followed, and some of POST. Compression
+is neither asked for nor undone. Another thread may close a stream: a read that waits then ends at
+once.
 """
 
 from __future__ import annotations
 
-from ..handshake import check_response, prepare_decoder, request_headers, shown_url
-from ..reconnect import EventSource, is_refused_certificate, make_subscribe
-from ..streams import EventStream, Opening
+from ..handshake import request_headers, require_check, shown_url
+from ..reconnect import EventSource
+from ..streams import EventStream, Opening, check_decoder, type_name
+from ._errors import is_refused_certificate, is_system_error
+from ._request import is_module, refuse_client, require_request, start
+from ._response import Chunks, check_and_open, shut_down
+from ._source import make_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, NoReturn, Protocol
     from urllib.request import OpenerDirector
 
     from ..decoder import SSEDecoder
-    from ..reconnect import Subscribe
+    from ..handshake import Check
+    from ..policy import ReconnectionPolicy
+
+    Fields = Mapping[str, str] | Iterable[tuple[str, str]]
+
+    class Response(Protocol):
+        """What is needed of a response: `http.client.HTTPResponse`, also within an HTTPError."""
+
+        status: Any
+        headers: Any
+
+        def read1(self, n: int = ..., /) -> bytes: ...
+        def isclosed(self) -> bool: ...
+        def close(self) -> None: ...
+
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
 
+_REDIRECTS = (
+    "urllib follows redirects of GET and HEAD, and some of POST; send this request to its Location"
+)
+
 
 def iter_events(
-    response: Any, *, decoder: SSEDecoder | None = None, check: bool = True
+    response: Response, *, decoder: SSEDecoder | None = None, check: Check = True
 ) -> EventStream:
-    """Iterate over the events of an open response of `urllib.request` or `http.client`."""
+    """Iterate over the events of an open response of `urllib.request` or `http.client`.
+
+    response: what `urlopen` or `HTTPConnection.getresponse` returned, or an HTTPError; nothing of
+              it has been read. The stream owns it, and closes it at its end, at an error and at
+              `close`.
+    decoder:  an SSEDecoder with options of one's own; None, the default: one with the default
+              options.
+    check:    True, the default: a status outside 2xx raises StatusError, a media type other than
+              text/event-stream ContentTypeError. "status": the status alone is looked at. False:
+              neither.
+
+    Raises TypeError for what is no such response, ValueError for one that has been read or closed,
+    or for a closed decoder; ResponseError for a compressed body, which urllib hands out as it is.
+    If the check fails, the response is closed.
+    """
     if not hasattr(response, "isclosed") or not hasattr(response, "length"):
         raise TypeError(
-            f"iter_events takes the response of urllib.request.urlopen or http.client, not {type(response)}"
+            "iter_events takes the response of urllib.request.urlopen or http.client, "
+            f"not {type(response)}"
         )
-    status, headers, url = response.status, response.headers, getattr(response, "url", None) or ""
-    used_up = response.length == 0 and headers.get("Content-Length", "0").strip("0 ")
+    require_check(check)
+    decoder = check_decoder(decoder)
+    url = getattr(response, "url", None) or ""
+    answer = {
+        "status": response.status,
+        "headers": response.headers,
+        "url": url,
+        "redirects": _REDIRECTS,
+    }
+    used_up = response.length == 0 and response.headers.get("Content-Length", "0").strip("0 ")
     if response.isclosed() or used_up:
         raise ValueError(
             "this response has been read or closed already; pass it before anything is read"
         )
-    stream = EventStream(_read(response), decoder=decoder, response=response)
-    redirects = "urllib follows redirects of GET and HEAD, and some of POST; send this request to its Location"
-    check_response(stream, status, headers, url, check=check, redirects=redirects)
-    return stream
+    sock = _socket_of(response)  # while it is there: the last byte takes it away
+    chunks = Chunks(_read(response), lambda: shut_down(sock))
+    return check_and_open(chunks, response, answer, decoder, check)
 
 
 def connect(
@@ -55,61 +102,198 @@ def connect(
     *,
     decoder: SSEDecoder | None = None,
     last_event_id: str = "",
-    check: bool = True,
-    headers: Any = None,
+    check: Check = True,
+    headers: Fields | None = None,
     data: Any = None,
     timeout: float | None = None,
 ) -> Opening:
-    """Connect with an OpenerDirector, or None for `urlopen`.
+    """Connect: a context manager that sends the request on entering and gives an EventStream.
 
-    headers, data: as `urllib.request.Request` takes them.
-    timeout: seconds without a byte, then TimeoutError; None: never.
+    client:        an OpenerDirector, as `urllib.request.build_opener` makes one, or None for
+                   `urllib.request.urlopen`.
+    method:        of the request: "GET", "POST", ...
+    url:           of http or https, without user info, which urllib does not send.
+    decoder:       an SSEDecoder with options of one's own, which starts from its `last_event_id`;
+                   None, the default: one with the default options.
+    last_event_id: the ID to resume from, sent as Last-Event-ID; "", the default, for none. A
+                   Last-Event-ID among `headers` is the same.
+    check:         True, the default: a status outside 2xx raises StatusError, a media type other
+                   than text/event-stream ContentTypeError. "status": the status alone is looked at.
+                   False: neither.
+    headers:       a mapping or pairs; None, the default, for none. `Accept: text/event-stream` and
+                   `Cache-Control: no-cache` are added, unless the headers or the opener have
+                   others.
+    data:          the body, as `urllib.request.Request` takes it; None, the default, for none.
+    timeout:       seconds without a byte, also while it connects, until TimeoutError; None, the
+                   default: never.
 
-    Entering raises `urllib.error.URLError` without a connection, StatusError where urllib has HTTPError.
+    Raises at the call TypeError for another client or other types, ValueError for another scheme,
+    for user info, for a closed decoder, and for a decoder together with an ID. Entering raises
+    `urllib.error.URLError` without a connection, StatusError (where urllib has HTTPError),
+    ContentTypeError, and ResponseError for a compressed body; nothing is then left open. Leaving
+    closes the stream. The stream is not entered twice: a RuntimeError.
     """
-    from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
-    if url.partition(":")[0].lower() not in ("http", "https"):
-        raise ValueError(f"the URL must begin with http:// or https://, not {shown_url(url)!r}")
-    if "@" in url.partition("://")[2].partition("/")[0].partition("?")[0]:
-        raise ValueError(
-            "urllib does not send the user info of a URL; pass an Authorization header"
-        )
-    decoder = prepare_decoder(decoder, last_event_id)
-    fields = dict(
-        request_headers(headers, decoder.last_event_id, own=getattr(client, "addheaders", None))
-    )
-    request = Request(url, data=data, headers=fields, method=method)
+    require_request("connect", method, url)
+    _require_client(client)
+    _require_url(url)
+    own = getattr(client, "addheaders", None)
+    decoder, fields = start(decoder, last_event_id, check, headers)
+    sent = dict(request_headers(fields, decoder.last_event_id, own=own))
+    request = Request(url, data=data, headers=sent, method=method)
     open_url = urlopen if client is None else client.open
 
     def open_stream() -> EventStream:
+        from urllib.error import HTTPError
+
         try:
             response = open_url(request, timeout=timeout)
         except HTTPError as error:
             response = error
         return iter_events(response, decoder=decoder, check=check)
 
-    return Opening(open_stream)
+    return Opening(open_stream, is_transient=is_transient)
 
 
-def is_transient(error: Exception) -> bool:
-    """Whether it is a broken connection."""
-    from http.client import BadStatusLine, IncompleteRead, LineTooLong
-    from urllib.error import URLError
+def subscribe(
+    client: OpenerDirector | None,
+    method: str,
+    url: str,
+    *,
+    make_decoder: Callable[..., SSEDecoder] | None = None,
+    policy: ReconnectionPolicy | None = None,
+    last_event_id: str = "",
+    check: Check = True,
+    is_transient: Callable[[Exception], bool | None] | None = None,
+    repeat: bool | None = None,
+    on_connect: Callable[[EventStream], object] | None = None,
+    on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
+    sleep: Callable[[float], object] | None = None,
+    headers: Fields | Callable[[], Fields] | None = None,
+    data: Any = None,
+    timeout: float | None = None,
+    **other_options: NoReturn,
+) -> EventSource:
+    """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
+    client:        an OpenerDirector, as `urllib.request.build_opener` makes one, or None for
+                   `urllib.request.urlopen`.
+    method:        of each request: "GET", "POST", ...
+    url:           of http or https, without user info, which urllib does not send.
+    make_decoder:  called as `make_decoder(last_event_id=...)` for each connection, returns its
+                   SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
+                   that is cut off comes again after resuming.
+    policy:        a ReconnectionPolicy: when to connect again, and when to give up; None, the
+                   default: `ReconnectionPolicy()`.
+    last_event_id: the ID to resume from at first, sent as Last-Event-ID; "", the default, for none.
+                   A Last-Event-ID among the headers is the same.
+    check:         True, the default: a status outside 2xx raises StatusError, a media type other
+                   than text/event-stream ContentTypeError. "status": the status alone is looked at.
+                   False: neither.
+    is_transient:  asked first about every exception of a connection: True, connect again; False,
+                   raise it; None, as usual. None, the default: nobody is asked, and this adapter's
+                   own `is_transient` decides.
+    repeat:        whether the request may be sent again once its connection has given an event and
+                   no ID to resume from. None, the default: GET and HEAD may, others may not (RFC
+                   9110, 9.2.2).
+    on_connect:    called with the EventStream of each connection before its first event; None, the
+                   default: nobody is told.
+    on_disconnect: called after each end or failure, but for `close`, with the exception or None,
+                   and the seconds until the next connection or None; None, the default: nobody is
+                   told.
+    sleep:         waits so many seconds between connections, and cannot be ended by `close`; None,
+                   the default: a wait that `close` ends.
+    headers:       a mapping or pairs, or a function that gives them for each connection, such as a
+                   fresh token; None, the default, for none.
+    data:          the body, as `urllib.request.Request` takes it, but none that can be sent only
+                   once; None, the default, for none.
+    timeout:       seconds without a byte, also while it connects, until the connection counts as
+                   broken; None, the default: never.
+    other_options: there are none; a field of ReconnectionPolicy is refused in words.
+
+    Raises at the call TypeError for another client, for `decoder` among the options, for a field of
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
+    `connect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
+    an error of the decoder; the last error when the policy gives up; what a callback raises. It
+    ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the policy does not
+    connect again then.
+    """
+    return make_source(
+        EventSource,
+        connect,
+        client,
+        method,
+        url,
+        make_decoder=make_decoder,
+        policy=policy,
+        last_event_id=last_event_id,
+        check=check,
+        is_transient=is_transient,
+        repeat=repeat,
+        on_connect=on_connect,
+        on_disconnect=on_disconnect,
+        sleep=sleep,
+        headers=headers,
+        request_options={"data": data, "timeout": timeout, **other_options},
+    )
+
+
+def is_transient(error: Exception) -> bool | None:
+    """Return whether an exception of urllib or http.client is a broken connection.
+
+    error: any exception.
+
+    True: it may pass, so that connecting again makes sense. False: it will stay (a refused
+          certificate, an unknown scheme, a malformed URL). None: it is none of this client's.
+    """
+    from http.client import BadStatusLine, HTTPException, IncompleteRead, LineTooLong
+    from urllib.error import HTTPError, URLError
+
+    cause: Any = error.reason if type(error) is URLError else error
+    if isinstance(error, HTTPError) or not (
+        isinstance(error, (URLError, HTTPException)) or is_system_error(error)
+    ):
+        return None
     if is_refused_certificate(error):
         return False
-    cause: Any = error.reason if isinstance(error, URLError) else error
-    return isinstance(cause, (OSError, IncompleteRead, BadStatusLine, LineTooLong))
+    return is_system_error(cause) or isinstance(cause, (IncompleteRead, BadStatusLine, LineTooLong))
 
 
-subscribe: Subscribe[OpenerDirector | None, str] = make_subscribe(
-    EventSource, connect, is_transient
-)
+def _require_client(client: Any) -> None:
+    if client is None or (
+        hasattr(client, "open") and hasattr(client, "addheaders") and not isinstance(client, type)
+    ):
+        return
+    hint = "pass None for urlopen" if is_module(client) or callable(client) else ""
+    raise refuse_client(
+        "connect", "an OpenerDirector of urllib.request, or None for urlopen", client, hint
+    )
 
 
-def _read(response: Any) -> Any:
+def _require_url(url: str) -> None:
+    if not isinstance(url, str):
+        raise TypeError(f"urllib takes the URL as a str, not {type_name(url)}")
+    if url.partition(":")[0].lower() not in ("http", "https"):
+        raise ValueError(f"the URL must begin with http:// or https://, not {shown_url(url)!r}")
+    if "@" in url.partition("://")[2].partition("/")[0].partition("?")[0]:
+        raise ValueError(
+            "urllib does not send the user info of a URL; pass an Authorization header"
+        )
+
+
+def _socket_of(response: Any) -> Any:
+    """Return the socket beneath a response, or None for a double that has none."""
+    part = response
+    for _ in range(5):  # an HTTPError holds a response, that a buffered reader, that the socket's
+        beneath = getattr(part, "raw", None) or getattr(part, "fp", None)
+        if beneath is None:
+            break
+        part = beneath
+    return getattr(part, "_sock", None)
+
+
+def _read(response: Any) -> Iterator[bytes]:
     while chunk := response.read1(65536):
         yield chunk
     if response.length:  # missing of the Content-Length; http.client does not look

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""How a response of httpx or httpx2 is woken while it is read, and let go without awaiting."""
+
+from __future__ import annotations
+
+from ._response import shut_down
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+    from typing import Any
+
+__all__ = ["AsyncChunks", "wake"]
+
+_MOST_STEPS = 100
+
+
+def wake(response: Any) -> None:
+    """End a read of a response that waits, in another thread or task, without blocking.
+
+    response: of a Client or an AsyncClient. Nothing happens to one over HTTP/2, whose connection is
+              shared with other streams, to one that has been closed, and to one that came over no
+              socket.
+    """
+    # Once closed, its connection may carry another response.
+    if getattr(response, "is_closed", False) or response.http_version not in (
+        "HTTP/1.0",
+        "HTTP/1.1",
+    ):
+        return
+    network_stream = response.extensions.get("network_stream")
+    if network_stream is not None:
+        shut_down(network_stream.get_extra_info("socket"))
+
+
+class AsyncChunks:
+    """An async iterator over the body of a response of an AsyncClient that can be interrupted.
+
+    response: not yet read.
+    """
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        self._chunks = response.aiter_bytes()  # any chunk size holds events back
+        self._interrupted = False
+
+    def __aiter__(self) -> AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._interrupted:
+            raise StopAsyncIteration
+        chunk: bytes = await _Read(self._chunks.__anext__(), self.interrupt)
+        return chunk
+
+    def interrupt(self) -> None:
+        """End a read that waits, and every later one."""
+        self._interrupted = True
+        wake(self._response)
+
+    async def aclose(self) -> None:
+        """Close httpx's generator."""
+        await self._chunks.aclose()
+
+
+class _Abandoned(BaseException):
+    """Thrown into a read that will not go on."""
+
+
+class _Read:
+    """Awaits one read; a coroutine that is closed while it waits here lets go of the connection.
+
+    GeneratorExit stops at the first of httpx's nested async generators: they would be closed when
+    they are collected, each with a complaint, and the place in the pool would be lost. Another
+    exception passes through all of them, and what they then await in order to close ends without
+    waiting, since the socket has been shut down before.
+    """
+
+    def __init__(self, read: Awaitable[bytes], interrupt: Callable[[], None]) -> None:
+        self._read = read
+        self._interrupt = interrupt
+
+    def __await__(self) -> Any:
+        self._steps: Generator[Any, Any, bytes] = self._read.__await__()
+        return self
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self._steps.send(None)
+
+    def send(self, value: Any) -> Any:
+        return self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._steps.throw(*error)
+
+    def close(self) -> None:
+        self._interrupt()
+        try:
+            wait_for = self._steps.throw(_Abandoned())
+            for _ in range(_MOST_STEPS):
+                # None only gives way to other tasks.
+                wait_for = (
+                    self._steps.send(None) if wait_for is None else self._steps.throw(_Abandoned())
+                )
+        except BaseException:  # it has ended
+            pass
