@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import pickle
 import random
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,12 +35,10 @@ from sse_stream.reconnect import (
     TRANSIENT_STATUSES,
     AsyncEventSource,
     EventSource,
+    ReconnectionError,
     ReconnectionPolicy,
-    is_refused_certificate,
-    make_source,
-    make_subscribe,
 )
-from sse_stream.streams import Opening
+from sse_stream.streams import AsyncOpening, Opening, StreamClosedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
@@ -78,7 +77,7 @@ class Response:
 
 
 class Script:
-    """What a server does at each connection: an exception, a status, or chunks and what comes after them.
+    """What a server does at each connection: an exception, a status, or chunks and what follows.
 
     ids: what each connection resumed from. streams: those that were opened.
     """
@@ -137,7 +136,7 @@ class Side:
     def read(
         self, script: Script, limit: int = 10**6, **options: Any
     ) -> tuple[list[str], BaseException | None]:
-        """Return the data of the events, and the error that ended the source; `self.source` is the source."""
+        """Return the data of the events, and the error that ended the source (`self.source`)."""
         clock = options.setdefault("clock", Clock())
         self.clock = clock
         self.seen: list[tuple[Any, Any]] = []
@@ -182,191 +181,6 @@ def side(request: pytest.FixtureRequest) -> Side:
 def status_error(status: int, **headers: str) -> StatusError:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return StatusError("the server says", status, fields, "http://h/")
-
-
-# The policy.
-
-
-def test_the_delay_grows_from_failure_to_failure_up_to_the_maximum() -> None:
-    state = ReconnectionPolicy(initial=1, factor=3, maximum=20, jitter=0).start(clock=Clock())
-    assert [state.failed() for _ in range(5)] == [1, 3, 9, 20, 20]
-
-
-def test_an_event_resets_the_delay_and_the_attempts() -> None:
-    state = ReconnectionPolicy(jitter=0, max_attempts=2).start(clock=Clock())
-    assert [state.failed(), state.failed()] == [1, 2]
-    state.connected()
-    state.event()
-    assert [state.failed(), state.failed(), state.failed()] == [1, 2, "stop"]
-
-
-def test_a_connection_alone_resets_nothing() -> None:
-    state = ReconnectionPolicy(jitter=0, max_attempts=2).start(clock=Clock())
-    answers: list[Any] = []
-    for _ in range(3):
-        answers.append(state.failed())
-        state.connected()
-    assert answers == [1, 2, "stop"]
-
-
-def test_no_attempts_and_any_number_of_them() -> None:
-    assert ReconnectionPolicy(max_attempts=0).start().failed() == "stop"
-    state = ReconnectionPolicy(max_attempts=None).start(clock=Clock())
-    assert all(state.failed() != "stop" for _ in range(3000))  # and no overflow
-
-
-def test_ends_in_good_order_are_no_failures() -> None:
-    state = ReconnectionPolicy(jitter=0, max_attempts=1, maximum=4).start(clock=Clock())
-    assert [state.ended() for _ in range(5)] == [1, 2, 4, 4, 4]
-    assert state.failed() == 4
-    assert state.failed() == "stop"
-
-
-def test_an_end_can_be_the_end() -> None:
-    state = ReconnectionPolicy(reconnect_on_end=False, jitter=0).start()
-    assert state.ended(retry=5) == "stop"
-    assert state.failed() == 1
-
-
-def test_the_servers_retry_is_a_floor_even_above_the_maximum() -> None:
-    state = ReconnectionPolicy(jitter=0, maximum=30).start(clock=Clock())
-    assert state.ended(retry=0) == 1
-    assert state.ended(retry=1500) == 2
-    assert state.failed(retry=60_000) == 60
-    assert state.failed(retry=10**4000) == 10**6  # 11 days
-
-
-def test_retry_after_is_a_floor_and_bounded() -> None:
-    state = ReconnectionPolicy(jitter=0, max_retry_after=10).start(clock=Clock())
-    assert state.failed(retry_after=0) == 1
-    assert state.failed(retry_after=10) == 10
-    assert state.failed(retry=20_000, retry_after=10) == 20
-    assert state.failed(retry_after=10.5) == "stop"
-    assert state.failed(retry_after=float("inf")) == "stop"
-
-
-def test_nothing_is_added_to_a_delay_that_nobody_asked_for() -> None:
-    state = ReconnectionPolicy(initial=0, maximum=0).start(clock=Clock())
-    assert [state.ended(), state.failed(), state.failed(retry=0, retry_after=0)] == [0, 0, 0]
-
-
-def test_max_elapsed_counts_from_the_start_and_may_be_reached() -> None:
-    policy = ReconnectionPolicy(initial=4, factor=1, jitter=0, max_elapsed=8, max_attempts=None)
-    clock = Clock()
-    state = policy.start(clock=clock)
-    clock.now += 4  # the first connection takes long to fail
-    assert state.failed() == 4
-    clock.now += 1
-    assert state.failed() == "stop"
-    state = policy.start(clock=clock)
-    state.connected()
-    state.event()
-    assert state.ended() == 4
-    clock.now += 4
-    assert state.failed() == 4
-
-
-def test_max_elapsed_counts_the_time_without_a_connection_since_the_last_event() -> None:
-    clock = Clock()
-    state = ReconnectionPolicy(
-        initial=4, factor=1, jitter=0, max_elapsed=10, max_attempts=None
-    ).start(clock=clock)
-    assert state.failed() == 4
-    clock.now += 4
-    state.connected()
-    clock.now += 1000  # a stream may be silent
-    assert state.ended() == 4
-    clock.now += 5
-    assert state.failed() == "stop"
-    state.connected()
-    state.connected()
-    state.event()
-    assert state.failed() == 4
-    clock.now += 7
-    assert state.failed() == "stop"  # rather than a wait in vain
-
-
-@given(
-    st.lists(st.sampled_from(["fail", "end", "event", "connect"]), max_size=40),
-    st.floats(0, 5), st.floats(0, 60), st.floats(0, 2), st.integers(0, 10**7) | st.none(), st.floats(0, 300) | st.none(),
-    st.integers(),
-)  # fmt: skip
-def test_a_delay_is_never_below_what_the_server_asks_nor_above_what_the_jitter_allows(
-    told: list[str],
-    initial: float,
-    maximum: float,
-    jitter: float,
-    retry: int | None,
-    after: float | None,
-    seed: int,
-) -> None:
-    policy = ReconnectionPolicy(initial=initial, maximum=maximum, jitter=jitter, max_attempts=None)
-    runs: list[list[float]] = []
-    for _ in range(2):
-        state, delays = policy.start(random=random.Random(seed).random, clock=Clock()), []
-        for what in told:
-            if what == "event":
-                state.event()
-            elif what == "connect":
-                state.connected()
-            else:
-                failed = what == "fail"
-                delay = (
-                    state.failed(retry=retry, retry_after=after)
-                    if failed
-                    else state.ended(retry=retry)
-                )
-                assert delay != "stop"
-                least = max((retry or 0) / 1000, (after or 0) if failed else 0)
-                assert least <= delay <= max(least, maximum) * (1 + jitter) * 1.000001
-                delays.append(delay)
-        runs.append(delays)
-    assert runs[0] == runs[1], "the same random source gives the same delays"
-
-
-def test_jitter_adds_a_random_share() -> None:
-    state = ReconnectionPolicy(jitter=0.5, factor=1).start(
-        random=iter([0.0, 0.5, 1.0]).__next__, clock=Clock()
-    )
-    assert [state.failed() for _ in range(3)] == [1, 1.25, 1.5]
-    delays = {ReconnectionPolicy().start().failed() for _ in range(20)}
-    assert len(delays) > 1
-
-
-def test_a_policy_is_an_immutable_value() -> None:
-    policy = ReconnectionPolicy(initial=2)
-    assert policy == pickle.loads(pickle.dumps(policy)) == policy._replace(initial=2)
-    assert ReconnectionPolicy() == (1, 2, 30, 0.5, 8, None, 300, True)
-    assert "max_attempts=8" in repr(policy)
-    with pytest.raises(AttributeError):
-        policy.initial = 3  # type: ignore[misc]
-    with pytest.raises(ValueError, match="initial"):
-        policy._replace(initial=-1)
-
-
-@pytest.mark.parametrize(
-    "number", [{"initial": -1}, {"factor": 0.5}, {"maximum": float("nan")}, {"jitter": float("inf")}, {"max_attempts": -1},
-               {"max_elapsed": -1}, {"max_retry_after": -1}],
-)  # fmt: skip
-def test_numbers_out_of_range(number: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(number))):
-        ReconnectionPolicy(**number)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "number",
-    [
-        {"initial": "1"},
-        {"max_attempts": 1.5},
-        {"max_elapsed": "1"},
-        {"max_retry_after": None},
-        {"reconnect_on_end": "no"},
-        {"reconnect_on_end": 1.0},
-    ],
-)
-def test_numbers_of_the_wrong_kind(number: Any) -> None:
-    with pytest.raises(TypeError, match=next(iter(number))):
-        ReconnectionPolicy(**number)
 
 
 # Sources.
@@ -415,7 +229,7 @@ def test_a_stream_that_does_not_start_from_the_id(side: Side) -> None:
         [b"id: 2\ndata: c\n\n"],
         [b""],
     )
-    assert side.read(script, policy=CALM._replace(max_attempts=1), limit=3) == (
+    assert side.read(script, policy=CALM.replace(max_attempts=2), limit=3) == (
         ["a", "b", "c"],
         None,
     )
@@ -426,16 +240,23 @@ def test_a_stream_that_does_not_start_from_the_id(side: Side) -> None:
 def test_retry_is_obeyed_and_outlives_a_connection(side: Side) -> None:
     script = Script([b"retry: 5000\n\n"], OSError(), [b"retry: 2000\n", OSError()])
     assert side.read(script) == ([], None)
-    assert side.clock.slept == [5, 5, 4]
+    assert side.clock.slept == [5, 10, 8]
     assert side.source.retry == 2000
 
 
 def test_retry_is_obeyed_after_a_status_and_unknown_at_first(side: Side) -> None:
     script = Script([b"retry: 5000\n\n"], status_error(503))
     assert side.read(script) == ([], None)
-    assert side.clock.slept == [5, 5]
+    assert side.clock.slept == [5, 10]
     assert side.read(Script(OSError())) == ([], None)
     assert side.source.retry is None
+
+
+def test_a_server_that_polls_is_asked_as_often_as_it_says(side: Side) -> None:
+    answers = [b"id: %d\nretry: 250\ndata: x\n\n" % i for i in range(100)]
+    script = Script(*([answer] for answer in answers))
+    assert side.read(script) == (["x"] * 100, None)
+    assert side.clock.slept == [0.25] * 100
 
 
 @pytest.mark.parametrize("name", ["status", "status_code"])
@@ -459,7 +280,7 @@ def test_204_ends_it_quietly(side: Side) -> None:
 
 def test_an_end_is_the_end_if_asked(side: Side) -> None:
     script = Script([b"data: a\n\n", OSError()], [b"data: b\n\n"], then=[b"data: too much\n\n"])
-    assert side.read(script, policy=CALM._replace(reconnect_on_end=False)) == (["a", "b"], None)
+    assert side.read(script, policy=CALM.replace(reconnect_on_end=False)) == (["a", "b"], None)
 
 
 @pytest.mark.parametrize("status", sorted(TRANSIENT_STATUSES))
@@ -470,15 +291,28 @@ def test_statuses_that_are_tried_again(side: Side, status: int) -> None:
 
 
 def test_the_statuses_are_those_of_the_documentation() -> None:
-    assert sorted(TRANSIENT_STATUSES) == [408, 425, 429, 500, 502, 503, 504]
+    gateways = [520, 521, 522, 523, 524, 525, 529, 530]
+    assert sorted(TRANSIENT_STATUSES) == [408, 425, 429, 500, 502, 503, 504, *gateways]
+
+
+def test_the_statuses_are_the_policys(side: Side) -> None:
+    policy = CALM.replace(statuses={404})
+    missing, busy = status_error(404), status_error(503)
+    assert side.read(Script(missing, [b"data: a\n\n"], busy), policy=policy) == (["a"], busy)
 
 
 @pytest.mark.parametrize(
     "error",
     [
         *(status_error(status) for status in (301, 400, 401, 403, 404, 410, 422, 501, 505)),
-        ContentTypeError("html", 200, {}, ""), ContentTypeError("html", 503, {}, ""), ResponseError("coding", 503, {}, ""),
-        EventTooLargeError(1), IncompleteEventError(), TypeError("a"), ValueError("a"), KeyError("a"),
+        ContentTypeError("html", 200, {}, ""),
+        ContentTypeError("html", 503, {}, ""),
+        ResponseError("coding", 503, {}, ""),
+        EventTooLargeError(1),
+        IncompleteEventError(),
+        TypeError("a"),
+        ValueError("a"),
+        KeyError("a"),
     ],
 )  # fmt: skip
 def test_errors_that_are_raised(side: Side, error: Exception) -> None:
@@ -490,17 +324,115 @@ def test_errors_that_are_raised(side: Side, error: Exception) -> None:
     side.source.__class__.__repr__(side.source)
 
 
-def test_is_transient_decides_of_the_clients_exceptions_alone(side: Side) -> None:
+def test_is_transient_of_the_caller_is_asked_first_about_every_exception(side: Side) -> None:
+    passing = [
+        LookupError("of the client"),
+        status_error(401),
+        ContentTypeError("the page of a deploy", 200, {}, ""),
+        EventTooLargeError(1),
+        ValueError("of a hook"),
+        OSError("reset"),
+    ]
+    script = Script(*passing, [b"data: a\n\n", passing[0]], [b"id: 1\ndata: b\n\n", passing[1]])
     asked: list[Exception] = []
 
     def is_transient(error: Exception) -> bool:
         asked.append(error)
-        return isinstance(error, LookupError)
+        return True
 
-    lookup, os_error = LookupError("x"), OSError("y")
-    script = Script(lookup, [b"data: a\n\n", lookup], status_error(503), os_error)
-    assert side.read(script, is_transient=is_transient) == (["a"], os_error)
-    assert asked == [lookup, lookup, os_error]
+    assert side.read(script, is_transient=is_transient) == (["a", "b"], None)
+    assert asked == [*passing, passing[0], passing[1]]
+
+
+def test_is_transient_has_three_answers(side: Side) -> None:
+    def is_transient(error: Exception) -> bool | None:
+        return answers[str(error)]
+
+    answers = {"yes": True, "no": False, "the server says": None, "as usual": None}
+    unknown, refused = LookupError("as usual"), OSError("no")
+    script = Script(LookupError("yes"), status_error(503), OSError("as usual"), refused)
+    assert side.read(script, is_transient=is_transient) == ([], refused)
+    assert len(script.ids) == 4
+    assert side.read(Script(unknown), is_transient=is_transient) == ([], unknown)
+    gone = status_error(403)
+    assert side.read(Script(gone), is_transient=is_transient) == ([], gone)
+    answers["the server says"] = False
+    busy = status_error(503)
+    assert side.read(Script(busy), is_transient=is_transient) == ([], busy)
+
+
+def test_what_is_transient_raises_ends_the_source(side: Side) -> None:
+    def is_transient(error: Exception) -> bool:
+        raise LookupError("mine")
+
+    script = Script([b"data: a\n\n", OSError()], then=[b"data: too much\n\n"])
+    data, error = side.read(script, is_transient=is_transient)
+    assert (data, str(error)) == (["a"], "mine")
+    assert script.streams[0].response.closed == 1
+
+
+def test_a_refusal_obeys_retry_after_whatever_says_that_it_passes(side: Side) -> None:
+    script = Script(status_error(401, Retry_After="20"))
+    assert side.read(script, is_transient=lambda error: True) == ([], None)
+    assert side.clock.slept == [20]
+
+
+def test_a_refused_certificate_will_not_pass(side: Side) -> None:
+    refused = ssl.SSLCertVerificationError("expired")
+    assert side.read(Script(refused)) == ([], refused)
+
+
+class KnowingError(Exception):
+    """Of a client, whose adapter says whether it passes."""
+
+
+class Knowing(Script):
+    """One's own function over an adapter's `connect`, which knows its client's exceptions."""
+
+    @staticmethod
+    def is_transient(error: Exception) -> bool | None:
+        return None if not isinstance(error, KnowingError) else str(error) == "passes"
+
+    def connect(self, last_event_id: str) -> Any:
+        return Opening(lambda: Script.connect(self, last_event_id), is_transient=self.is_transient)
+
+    def aconnect(self, last_event_id: str) -> Any:
+        async def open_stream() -> AsyncEventStream:
+            return Script.aconnect(self, last_event_id)
+
+        return AsyncOpening(open_stream, is_transient=self.is_transient)
+
+
+def test_what_an_adapter_opens_knows_its_exceptions(side: Side) -> None:
+    passes, stays = KnowingError("passes"), KnowingError("stays")
+    script = Knowing(passes, [b"data: a\n\n", passes], OSError(), status_error(503), stays)
+    assert side.read(script) == (["a"], stays)
+    assert len(script.ids) == 5
+    assert side.read(Knowing(KeyError("of nobody")))[1].__class__ is KeyError
+    assert side.read(Knowing(stays), is_transient=lambda error: True) == ([], None)
+    assert side.read(Knowing(passes), is_transient=lambda error: False) == ([], passes)
+
+
+def test_ones_own_function_is_known_once_it_has_opened_something(side: Side) -> None:
+    class Fetching(Knowing):
+        """It gets a token before each connection, and once it cannot."""
+
+        def connect(self, last_event_id: str) -> Any:
+            self.fetch()
+            return super().connect(last_event_id)
+
+        def aconnect(self, last_event_id: str) -> Any:
+            self.fetch()
+            return super().aconnect(last_event_id)
+
+        def fetch(self) -> None:
+            if len(self.streams) == failing and failures:
+                raise failures.pop()
+
+    failing, failures = 1, [KnowingError("passes")]
+    assert side.read(Fetching([b"data: a\n\n"], [b"data: b\n\n"])) == (["a", "b"], None)
+    failing, failures = 0, [KnowingError("passes")]
+    assert isinstance(side.read(Fetching([b"data: a\n\n"]))[1], KnowingError)
 
 
 def test_the_last_error_is_raised_when_the_attempts_are_spent(side: Side) -> None:
@@ -513,12 +445,111 @@ def test_the_last_error_is_raised_when_the_attempts_are_spent(side: Side) -> Non
 
 def test_max_elapsed(side: Side) -> None:
     data, error = side.read(
-        Script(then=OSError("down")), policy=CALM._replace(max_elapsed=10, max_attempts=None)
+        Script(then=OSError("down")), policy=CALM.replace(max_elapsed=10, max_attempts=None)
     )
     assert (data, str(error)) == ([], "down")
     assert side.clock.slept == [1, 2, 4]
-    assert side.read(Script(then=[b""]), policy=CALM._replace(max_elapsed=10)) == ([], None)
+    data, error = side.read(Script(then=[b""]), policy=CALM.replace(max_elapsed=10))
+    assert isinstance(error, ReconnectionError)
+    assert (data, error.attempts) == ([], 3)
     assert side.clock.slept == [1, 2, 4]
+
+
+def test_answers_that_come_to_nothing_end_in_an_error(side: Side) -> None:
+    script = Script(then=[b": hello\n\nretry: 2000\n\n"])
+    data, error = side.read(script)
+    assert isinstance(error, ReconnectionError)
+    assert (data, error.attempts, len(script.ids)) == ([], 8, 9)
+    assert str(error) == (
+        "the event source: gave up at a clean end, after 8 further connections in a row"
+    )
+    assert side.clock.slept == [2, 4, 8, 16, 30, 30, 30, 30]
+    assert side.seen == [(None, delay) for delay in side.clock.slept] + [(error, None)]
+
+
+def test_a_good_connection_starts_the_count_afresh(side: Side) -> None:
+    broken: list[Any] = [OSError()] * 7
+    script = Script(*broken, [b"id: 1\n\n", OSError()], *broken, [b"data: a\n\n"], *broken)
+    assert side.read(script) == (["a"], None)
+    assert side.clock.slept == [1, 2, 4, 8, 16, 30, 30, *[1, 2, 4, 8, 16, 30, 30, 30] * 2]
+
+
+def test_a_connection_that_lasts_is_good_however_quiet(side: Side) -> None:
+    class Quiet(Script):
+        def _answer(self, last_event_id: str) -> tuple[list[Any], dict[str, Any]]:
+            parts, options = super()._answer(last_event_id)
+            return self._pass(parts), options
+
+        def _pass(self, parts: list[Any]) -> Iterator[Any]:
+            side.clock.now += 60
+            yield from parts
+
+    cut: list[list[Any]] = [[OSError()], []]
+    script = Quiet(*cut * 500)
+    assert side.read(script) == ([], None)
+    assert set(side.clock.slept) == {1}
+    assert len(script.ids) == 1001
+
+
+def test_the_first_connection_need_not_be_tried_again(side: Side) -> None:
+    wrong_host = OSError("no such host")
+    policy = CALM.replace(retry_first=False)
+    assert side.read(Script(wrong_host), policy=policy) == ([], wrong_host)
+    assert side.clock.slept == []
+    script = Script([b"data: a\n\n", OSError()], OSError())
+    assert side.read(script, policy=policy) == (["a"], None)
+
+
+# A request that may not be sent again.
+
+
+@pytest.mark.parametrize(
+    ("first", "requests", "error"),
+    [
+        ([b"data: a\n\n", OSError("reset")], 1, OSError),
+        ([b"data: a\n\n"], 1, type(None)),
+        ([b"data: a\n\ndata: b"], 1, type(None)),
+        ([b"id: 1\ndata: a\n\n", OSError("reset")], 2, type(None)),
+        ([b"id: 1\ndata: a\n\n"], 2, type(None)),
+        ([b"data: a\n\nid: 1\n\n"], 2, type(None)),
+        ([b"id: a\x01\ndata: a\n\n", OSError("no header value")], 1, OSError),
+        ([b"id: 1\ndata: a\n\nid\n\n", OSError("set back to none")], 1, OSError),
+        ([b": a\n\n", OSError("reset")], 2, type(None)),
+        ([b"data: a", OSError("reset")], 2, type(None)),
+        ([b": a\n\n"], 2, type(None)),
+        (OSError("refused"), 2, type(None)),
+        (status_error(429), 2, type(None)),
+        (status_error(503), 2, type(None)),
+        (status_error(400), 1, StatusError),
+    ],
+)
+def test_a_request_that_may_not_be_repeated(
+    side: Side, first: Any, requests: int, error: type[Exception]
+) -> None:
+    script = Script(first)
+    _, raised = side.read(script, repeat=False)
+    assert isinstance(raised, error)
+    assert len(script.ids) == requests
+    assert side.seen[-1] == (raised, None)
+    if not isinstance(first, StatusError) or first.status != 400:
+        script = Script(first)
+        assert side.read(script)[1] is None
+        assert len(script.ids) == 2, "by default it may"
+
+
+def test_it_is_the_present_connection_that_counts(side: Side) -> None:
+    reset = OSError("reset")
+    script = Script([b"id: 1\ndata: a\n\n", reset], [b"data: b\n\n", reset])
+    assert side.read(script, repeat=False) == (["a", "b"], reset)
+    script = Script([b"id: 1\ndata: a\n\n", reset], OSError(), [b": nothing\n\n", OSError()])
+    assert side.read(script, repeat=False) == (["a"], None)
+
+
+def test_what_may_pass_is_not_repeated_for_that(side: Side) -> None:
+    reset = LookupError("reset")
+    script = Script([b"data: a\n\n", reset])
+    options: dict[str, Any] = {"repeat": False, "is_transient": lambda error: True}
+    assert side.read(script, **options) == (["a"], reset)
 
 
 DATE = "Sat, 21 Nov 2026 10:00:00 GMT"
@@ -555,7 +586,8 @@ def test_retry_after(status: int, headers: dict[str, str], slept: list[float]) -
 def test_a_date_that_is_past_adds_nothing() -> None:
     side = Side("sync")
     error = status_error(503, Retry_After="Sat, 01 Jan 2000 00:00:00 GMT")
-    assert side.read(Script(error), policy=ReconnectionPolicy(initial=0, maximum=0)) == ([], None)
+    policy = ReconnectionPolicy(initial=0, maximum=0, minimum=0)
+    assert side.read(Script(error), policy=policy) == ([], None)
     assert side.clock.slept == [0]
 
 
@@ -575,9 +607,14 @@ def test_callbacks_and_the_present_stream(side: Side) -> None:
     )
     first, second, last = script.streams
     assert log == [
-        ("connect", first, True), ("NoneType", 1.0, None), ("OSError", 2.0, None),
-        ("connect", second, True), ("NoneType", 1.0, None), ("connect", last, True), ("NoneType", None, None),
-    ]  # fmt: skip
+        ("connect", first, True),
+        ("NoneType", 1.0, None),
+        ("OSError", 2.0, None),
+        ("connect", second, True),
+        ("NoneType", 1.0, None),
+        ("connect", last, True),
+        ("NoneType", None, None),
+    ]
 
 
 @pytest.mark.parametrize("callback", ["on_connect", "on_disconnect"])
@@ -608,6 +645,39 @@ def test_callbacks_of_an_async_source_may_be_async() -> None:
     side = Side("asyncio")
     side.read(Script([b"data: a\n\n"]), on_connect=on_connect, on_disconnect=on_disconnect)
     assert log == ["connect", 1.0, "connect", None]
+
+
+@pytest.mark.parametrize("answer", [[b"data: a\n\n"], OSError("refused")])
+def test_connect_of_an_async_source_may_be_async(answer: Any) -> None:
+    class Fetching(Script):
+        async def aconnect(self, last_event_id: str) -> Any:  # type: ignore[override]
+            await asyncio.sleep(0)
+            return super().aconnect(last_event_id)
+
+    async def fails(last_event_id: str) -> Any:
+        await asyncio.sleep(0)
+        raise fault
+
+    side, script = Side("asyncio"), Fetching(answer)
+    assert side.read(script) == ([] if isinstance(answer, OSError) else ["a"], None)
+    assert side.seen[-1] == (None, None)
+    fault, script.aconnect = LookupError("no token"), fails  # type: ignore[assignment, method-assign]
+    assert side.read(script) == ([], fault)
+
+
+@pytest.mark.parametrize("kind", [EventSource, AsyncEventSource])
+def test_the_first_connection_of_the_other_kind_of_function(kind: Any) -> None:
+    async def aconnect(last_event_id: str) -> Any:
+        raise AssertionError("nobody awaits it")
+
+    if kind is EventSource:
+        with pytest.raises(TypeError, match="not coroutine; AsyncEventSource takes an async"):
+            next(EventSource(aconnect))
+    with pytest.raises(TypeError, match=r"must return a context manager of an .*, not NoneType"):
+        if kind is EventSource:
+            next(EventSource(lambda last_event_id: None))
+        else:
+            asyncio.run(_collect(AsyncEventSource(lambda last_event_id: None)))
 
 
 class Manager:
@@ -699,9 +769,14 @@ def test_mistakes_are_found_at_once(kind: Any) -> None:
         raise AssertionError
 
     mistakes: list[tuple[dict[str, Any], str]] = [
-        ({"last_event_id": 7}, "last_event_id"), ({"policy": {"initial": 1}}, "policy"), ({"sleep": 1}, "sleep"),
-        ({"is_transient": OSError()}, "is_transient"), ({"on_connect": 1}, "on_connect"), ({"clock": 5}, "clock"),
-    ]  # fmt: skip
+        ({"last_event_id": 7}, "last_event_id"),
+        ({"policy": {"initial": 1}}, "policy"),
+        ({"sleep": 1}, "sleep"),
+        ({"is_transient": OSError()}, "is_transient"),
+        ({"on_connect": 1}, "on_connect"),
+        ({"clock": 5}, "clock"),
+        ({"repeat": None}, "repeat"),
+    ]
     for options, name in mistakes:
         with pytest.raises(TypeError, match=name):
             kind(connect, **options)
@@ -713,7 +788,7 @@ def test_mistakes_are_found_at_once(kind: Any) -> None:
 
 
 class Resuming(Script):
-    """A server of `count` events that resumes by ID and breaks off at random; 204 when all have been sent."""
+    """A server of `count` events that resumes by ID and breaks off at random; then 204."""
 
     def __init__(self, count: int, seed: int) -> None:
         super().__init__()
@@ -744,7 +819,7 @@ class Resuming(Script):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_thousand_reconnections_lose_and_double_nothing(side: Side, seed: int) -> None:
     script = Resuming(3500, seed)
-    data, error = side.read(script, policy=CALM._replace(max_attempts=100))
+    data, error = side.read(script, policy=CALM.replace(max_attempts=100))
     assert error is None
     assert data == [f"{i}\nmore" for i in range(1, 3501)]
     assert len(script.ids) > 1000
@@ -755,7 +830,7 @@ def test_stopping_anywhere_and_resuming_with_a_new_source(side: Side) -> None:
     data: list[str] = []
     while len(data) < 300:
         got, error = side.read(
-            script, limit=7, last_event_id=last, policy=CALM._replace(max_attempts=100)
+            script, limit=7, last_event_id=last, policy=CALM.replace(max_attempts=100)
         )
         assert error is None
         data += got
@@ -790,10 +865,11 @@ def test_close_from_another_thread_ends_a_wait() -> None:
 
 
 class Blocking:
-    """Bytes that come when the test lets them; `close` of the response, or `shutdown`, ends the wait as some clients do."""
+    """Bytes that come when the test lets them; `close` ends the wait, as that of some responses."""
 
     def __init__(self) -> None:
         self.reached, self.go_on, self.shut, self.closed = (threading.Event() for _ in range(4))
+        self.iterator = self.chunks()
 
     def chunks(self) -> Iterator[bytes]:
         yield b"id: 1\ndata: a\n\n"
@@ -807,6 +883,20 @@ class Blocking:
         self.go_on.set()
 
 
+class Interruptible(Blocking):
+    """An iterator over these bytes, as adapters have them."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self.iterator)
+
+    def interrupt(self) -> None:
+        self.shut.set()
+        self.go_on.set()
+
+
 def read_blocked(source: EventSource, blocking: Blocking) -> tuple[threading.Thread, list[str]]:
     got: list[str] = []
     thread = threading.Thread(
@@ -817,23 +907,9 @@ def read_blocked(source: EventSource, blocking: Blocking) -> tuple[threading.Thr
     return thread, got
 
 
-@pytest.mark.parametrize("where", ["response", "raw", "fails"])
-def test_close_from_another_thread_shuts_the_socket_of_a_reader(where: str) -> None:
-    class Shuttable(Blocking):
-        def shutdown(self) -> None:
-            self.shut.set()
-            self.go_on.set()
-            if where == "fails":
-                raise RuntimeError("there is no socket")
-
-    class Around:
-        def __init__(self, raw: Shuttable) -> None:
-            self.raw = raw
-            self.close = raw.close
-
-    blocking = Shuttable()
-    response = Around(blocking) if where == "raw" else blocking
-    source = EventSource(lambda last_event_id: EventStream(blocking.chunks(), response=response))
+def test_close_from_another_thread_interrupts_a_reader() -> None:
+    blocking, response = Interruptible(), Response()
+    source = EventSource(lambda last_event_id: EventStream(blocking, response=response))
     thread, got = read_blocked(source, blocking)
     with pytest.raises(RuntimeError, match="two threads"):
         next(source)
@@ -842,41 +918,27 @@ def test_close_from_another_thread_shuts_the_socket_of_a_reader(where: str) -> N
     assert blocking.shut.is_set()
     assert got == ["a"]
     assert blocking.closed.is_set()
+    assert response.closed == 1
     assert source.last_event_id == "1"
+    assert list(source) == []
 
 
 def test_close_from_another_thread_where_a_read_cannot_be_ended() -> None:
     blocking = Blocking()
-    source = EventSource(lambda last_event_id: EventStream(blocking.chunks(), response=blocking))
+    source = EventSource(lambda last_event_id: EventStream(blocking.chunks()))
     thread, got = read_blocked(source, blocking)
     source.close()
-    assert not blocking.closed.is_set()  # the reader's to do
+    assert thread.is_alive()
     blocking.go_on.set()
     wait_for(thread)
-    assert got == ["a", "b"]  # what has come is not lost
-    assert blocking.closed.is_set()
-    assert source.last_event_id == "2"
+    assert got == ["a"]
+    assert source.last_event_id == "1", "what came after it comes again"
 
 
-def test_close_from_another_thread_of_bytes_that_any_thread_may_close() -> None:
-    class Chunks(Blocking):
-        def __init__(self) -> None:
-            super().__init__()
-            self.iterator = self.chunks()
-
-        def __iter__(self) -> Iterator[bytes]:
-            return self
-
-        def __next__(self) -> bytes:
-            return next(self.iterator)
-
-        def close(self) -> None:
-            self.shut.set()
-            super().close()
-
-    chunks: Any = Chunks()
-    source = EventSource(lambda last_event_id: EventStream(chunks))
-    thread, got = read_blocked(source, chunks)
+def test_close_from_another_thread_of_a_response_that_any_thread_may_close() -> None:
+    blocking = Blocking()
+    source = EventSource(lambda last_event_id: EventStream(blocking.chunks(), response=blocking))
+    thread, got = read_blocked(source, blocking)
     source.close()
     wait_for(thread)
     assert got == ["a"]
@@ -945,16 +1007,80 @@ def test_close_before_anything(side: Side) -> None:
     assert script.ids == []
 
 
-def test_ctrl_c_ends_a_source_and_releases() -> None:
-    script = Script([b"id: 1\ndata: a\n\n", KeyboardInterrupt()], then=[b"data: too much\n\n"])
-    source = EventSource(script.connect)
+def test_ctrl_c_drops_the_connection_and_not_the_source() -> None:
+    clock = Clock()
+    script = Script([b"id: 1\ndata: a\n\n", KeyboardInterrupt()], [b"id: 2\ndata: b\n\n"])
+    source = EventSource(script.connect, sleep=clock.sleep)
     assert next(source).data == "a"
     with pytest.raises(KeyboardInterrupt):
         next(source)
-    assert list(source) == []
     assert script.streams[0].response.closed == 1
     assert source.last_event_id == "1"
-    assert repr(source) == "<EventSource ended, last_event_id='1'>"
+    assert repr(source) == "<EventSource not connected, last_event_id='1'>"
+    assert next(source).data == "b"
+    assert script.ids == ["", "1"]
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("where", ["is_transient", "on_disconnect", "sleep"])
+def test_ctrl_c_between_two_connections_loses_nothing(where: str) -> None:
+    def interrupt(*_: object) -> None:
+        if not interrupted:
+            interrupted.append(None)
+            raise KeyboardInterrupt
+
+    interrupted: list[None] = []
+    script = Script([b"id: 1\ndata: a\n\n", OSError()], [b"id: 2\ndata: b\n\n"])
+    options: dict[str, Any] = {"sleep": Clock().sleep, where: interrupt}
+    source = EventSource(script.connect, **options)
+    assert next(source).data == "a"
+    with pytest.raises(KeyboardInterrupt):
+        next(source)
+    assert [event.data for event in source] == ["b"]
+    assert script.ids == ["", "1", "2"]
+
+
+# What a read finds that comes after the end.
+
+
+async def _read_after(side: Side, source: Any) -> Any:
+    return next(source) if side.name == "sync" else await source.__anext__()
+
+
+def read_after(side: Side) -> Any:
+    """Read from a source that has ended; return what that raises."""
+    try:
+        (trio.run if side.name == "trio" else _run)(_read_after, side, side.source)
+    except (StopIteration, StopAsyncIteration, RuntimeError) as error:
+        return error.__cause__ if isinstance(error, RuntimeError) else error
+    except StreamClosedError as error:
+        return error
+
+
+def _run(function: Any, *arguments: Any) -> Any:
+    return asyncio.run(function(*arguments))
+
+
+def test_after_an_error_nothing_looks_like_an_orderly_end(side: Side) -> None:
+    fault = status_error(403)
+    side.read(Script([b"id: 1\ndata: a\n\n"], fault))
+    error = read_after(side)
+    assert isinstance(error, StreamClosedError)
+    assert error.__cause__ is fault
+    assert "ended with an error, which an earlier read raised" in str(error)
+    assert "resume from is '1'" in str(error)
+
+
+def test_after_leaving_with_before_the_end(side: Side) -> None:
+    side.read(Script([b"id: 1\ndata: a\n\n"]), limit=1)
+    error = read_after(side)
+    assert isinstance(error, StreamClosedError)
+    assert "its `with` block was left: read within it" in str(error)
+
+
+def test_after_an_orderly_end(side: Side) -> None:
+    side.read(Script([b"id: 1\ndata: a\n\n"]))
+    assert isinstance(read_after(side), (StopIteration, StopAsyncIteration))
 
 
 def test_repr() -> None:
@@ -1020,14 +1146,60 @@ def test_asyncio_sleeps_by_default() -> None:
     asyncio.run(main())
 
 
-def test_without_sleep_it_needs_asyncio() -> None:
+def test_trio_sleeps_by_default() -> None:
     async def main() -> None:
-        script = Script()
-        with pytest.raises(RuntimeError, match=r"sleep=trio\.sleep"):
-            await AsyncEventSource(script.aconnect).__anext__()
-        assert script.ids == []
+        script = Script([b"data: a\n\n"], OSError(), [b"data: b\n\n"])
+        policy = ReconnectionPolicy(initial=4, maximum=4, jitter=0)
+        source = AsyncEventSource(script.aconnect, policy=policy, clock=trio.current_time)
+        begin = trio.current_time()
+        assert await _collect(source) == ["a", "b"]
+        assert trio.current_time() - begin == pytest.approx(12)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_aclose_from_another_task_ends_a_wait_on_trio() -> None:
+    async def main() -> None:
+        waiting = trio.Event()
+        policy = ReconnectionPolicy(initial=1e18, maximum=1e18)
+        source = AsyncEventSource(
+            Script(then=OSError()).aconnect,
+            policy=policy,
+            on_disconnect=lambda error, delay: waiting.set(),
+        )
+        with trio.fail_after(GUARD):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_collect, source)
+                await waiting.wait()
+                await trio.testing.wait_all_tasks_blocked()
+                await source.aclose()
+        assert await _collect(source) == []
 
     trio.run(main)
+
+
+def test_without_sleep_it_needs_asyncio_or_trio() -> None:
+    script = Script()
+    source = AsyncEventSource(script.aconnect)
+    with pytest.raises(RuntimeError, match="outside asyncio and trio, pass sleep="):
+        source.__anext__().send(None)  # type: ignore[attr-defined]  # pyright: ignore
+    assert script.ids == []
+
+
+def test_trio_is_found_without_importing_it() -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(sse_stream.__file__).parent.parent)!r})\n"
+        "import asyncio\nfrom sse_stream.reconnect import AsyncEventSource, ReconnectionPolicy\n"
+        "def connect(last_event_id): raise OSError\n"
+        "policy = ReconnectionPolicy(minimum=0, initial=0, max_attempts=1)\n"
+        "source = AsyncEventSource(connect, policy=policy)\n"
+        "try: asyncio.run(source.__anext__())\n"
+        "except OSError: print('trio' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
@@ -1083,54 +1255,266 @@ def test_aclose_from_another_task_ends_a_read(loop: str) -> None:
     asyncio.run(on_asyncio()) if loop == "asyncio" else trio.run(on_trio)
 
 
-def test_cancellation_releases_and_ends() -> None:
+# Cancelled reads.
+
+
+@pytest.mark.parametrize("fault", [None, OSError("close failed")])
+def test_cancellation_drops_the_connection_and_not_the_source(fault: Exception | None) -> None:
+    class Endless:
+        closed = 0
+
+        def __aiter__(self) -> Endless:
+            return self
+
+        async def __anext__(self) -> bytes:
+            reached.set()
+            await asyncio.sleep(3600)
+            raise AssertionError
+
+        async def aclose(self) -> None:
+            self.closed += 1
+
     async def main() -> None:
-        class Endless:
-            closed = 0
-
-            def __aiter__(self) -> Endless:
-                return self
-
-            async def __anext__(self) -> bytes:
-                await asyncio.sleep(3600)
-                raise AssertionError
-
-            async def aclose(self) -> None:
-                self.closed += 1
-
-        chunks = Endless()
-        for fault in (None, OSError("close failed")):
-            manager = Manager(AsyncEventStream(chunks), fault)
-            source = AsyncEventSource(lambda last_event_id, manager=manager: manager)
-            task = asyncio.ensure_future(source.__anext__())
-            await asyncio.sleep(0.01)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert isinstance(manager.left[0], asyncio.CancelledError)
-            assert [event async for event in source] == []
+        task = asyncio.ensure_future(source.__anext__())
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert source.stream is None
         assert chunks.closed
+        assert (await source.__anext__()).data == "a"
+        await source.aclose()
+
+    chunks, reached = Endless(), asyncio.Event()
+    manager = Manager(AsyncEventStream(chunks), fault)
+    connections = iter([manager, Script([b"data: a\n\n"]).aconnect("")])
+    source = AsyncEventSource(lambda last_event_id: next(connections))
+    asyncio.run(main())
+    assert isinstance(manager.left[0], asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_read_with_a_timeout_in_a_loop(loop: str) -> None:
+    """Neither uses up the tries, nor keeps the source from connecting."""
+
+    async def connect(last_event_id: str) -> Any:
+        connected.append(now())
+        raise OSError("not yet")
+
+    async def read_on_asyncio(source: AsyncEventSource) -> None:
+        await asyncio.wait_for(source.__anext__(), 0.01)
+
+    async def read_on_trio(source: AsyncEventSource) -> None:
+        with trio.fail_after(1):
+            await source.__anext__()
+
+    async def main(read: Any, unit: float) -> None:
+        policy = ReconnectionPolicy(initial=4.5 * unit, factor=1, jitter=0, max_attempts=3)
+        policy = policy.replace(minimum=0)
+        source = AsyncEventSource(connect, policy=policy, clock=now)
+        timeouts = 0
+        with pytest.raises(OSError, match="not yet"):
+            while True:
+                try:
+                    await read(source)
+                except (asyncio.TimeoutError, trio.TooSlowError):  # noqa: PERF203
+                    timeouts += 1
+        assert len(connected) == 4
+        assert timeouts >= 12 if loop == "trio" else timeouts
+        for first, second in zip(connected, connected[1:], strict=False):
+            assert second - first >= 4.5 * unit * 0.99
+            assert loop == "asyncio" or second - first == pytest.approx(4.5)
+
+    connected: list[float] = []
+    if loop == "trio":
+        now: Any = trio.current_time
+        clock = trio.testing.MockClock(autojump_threshold=0)
+        trio.run(main, read_on_trio, 1.0, clock=clock)
+    else:
+        now = time.monotonic
+        asyncio.run(main(read_on_asyncio, 0.01))
+
+
+def test_what_is_left_of_a_wait_goes_to_an_injected_sleep() -> None:
+    clock = Clock()
+    asked: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        asked.append(seconds)
+        clock.now += 4
+        if len(asked) < 4:
+            raise KeyboardInterrupt
+
+    policy = ReconnectionPolicy(initial=10, jitter=0)
+    script = Script(OSError())
+    source = EventSource(script.connect, policy=policy, sleep=sleep, clock=clock)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            next(source)
+    assert list(source) == []
+    assert asked == [10, 6, 2, 0]
+    assert len(script.ids) == 2
+
+
+def test_an_error_is_not_lost_with_a_cancelled_hook() -> None:
+    async def main() -> None:
+        fault = status_error(403)
+        hooked = asyncio.Event()
+
+        async def on_disconnect(error: Exception | None, delay: float | None) -> None:
+            hooked.set()
+            await asyncio.sleep(3600)
+
+        source = AsyncEventSource(Script(fault).aconnect, on_disconnect=on_disconnect)
+        task = asyncio.ensure_future(source.__anext__())
+        await hooked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(StatusError) as caught:
+            await source.__anext__()
+        assert caught.value is fault
 
     asyncio.run(main())
 
 
-def test_cancellation_of_a_wait_on_trio() -> None:
-    async def main() -> None:
-        source = AsyncEventSource(Script(then=OSError()).aconnect, sleep=trio.sleep)
-        with trio.move_on_after(0.01) as scope:
-            await source.__anext__()
-        assert scope.cancelled_caught
-        assert [event async for event in source] == []
+def test_an_end_is_not_lost_with_a_cancelled_leaving() -> None:
+    """Else the request that may not be repeated would be."""
 
-    trio.run(main)
+    class Slow(Manager):
+        async def __aexit__(self, *exc: object) -> None:
+            left.set()
+            await asyncio.sleep(3600)
+
+    async def main() -> None:
+        connections = [Slow(AsyncEventStream(_achunks([b"data: a\n\n"])))]
+        source = AsyncEventSource(lambda last_event_id: connections.pop(), repeat=False)
+        assert (await source.__anext__()).data == "a"
+        task = asyncio.ensure_future(source.__anext__())
+        await left.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(StopAsyncIteration):
+            await source.__anext__()
+
+    left = asyncio.Event()
+    asyncio.run(main())
+
+
+def test_a_cancelled_read_of_a_request_that_may_not_be_repeated() -> None:
+    script = Script([b"data: a\n\n", KeyboardInterrupt()])
+    source = EventSource(script.connect, repeat=False)
+    assert next(source).data == "a"
+    with pytest.raises(KeyboardInterrupt):
+        next(source)
+    for _ in range(2):
+        with pytest.raises(StreamClosedError, match=r"may not be sent again.*\(see `repeat`\)"):
+            next(source)
+    assert script.ids == [""]
+    script = Script([b"id: 1\ndata: a\n\n", KeyboardInterrupt()], [b"id: 2\ndata: b\n\n"])
+    source = EventSource(script.connect, repeat=False)
+    assert next(source).data == "a"
+    with pytest.raises(KeyboardInterrupt):
+        next(source)
+    assert next(source).data == "b"
+
+
+class Stepping(Resuming):
+    """The same server, between whose chunks other tasks may run, and so cancel the read."""
+
+    def __init__(self, count: int, seed: int, pause: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(count, seed)
+        self.pause = pause
+
+    def aconnect(self, last_event_id: str) -> Any:
+        async def open_stream() -> AsyncEventStream:
+            for _ in range(self.random.randrange(3)):
+                await self.pause()
+            return Script.aconnect(self, last_event_id)
+
+        return AsyncOpening(open_stream)
+
+    def _answer(self, last_event_id: str) -> tuple[list[Any], dict[str, Any]]:
+        parts, options = super()._answer(last_event_id)
+        return [self._pausing(part) for part in parts], options
+
+    def _pausing(self, part: Any) -> Callable[[], Awaitable[bytes]]:
+        async def give() -> bytes:
+            for _ in range(self.random.randrange(3)):
+                await self.pause()
+            if isinstance(part, BaseException):
+                raise part
+            return part  # type: ignore[no-any-return]
+
+        return give
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@given(st.integers(), st.lists(st.integers(0, 8), min_size=1, max_size=30))
+def test_cancelled_reads_lose_and_double_nothing(loop: str, seed: int, cuts: list[int]) -> None:
+    """Cancel each read after some steps of the loop, or let it go on; resume with the next."""
+    data: list[str] = []
+    clock = Clock()
+
+    async def read(source: AsyncEventSource) -> None:
+        try:
+            data.append((await source.__anext__()).data)
+        except StopAsyncIteration:
+            data.append("end")
+
+    async def sleep(seconds: float) -> None:
+        await pause()
+        clock.sleep(seconds)
+
+    async def main(read_for: Any) -> None:
+        script = Stepping(20, seed, pause)
+        policy = CALM.replace(max_attempts=None)
+        source = AsyncEventSource(script.aconnect, policy=policy, sleep=sleep, clock=clock)
+        for steps in cuts:
+            await read_for(source, steps)
+        while data[-1:] != ["end"]:
+            await read(source)
+        await source.aclose()
+
+    async def read_for_on_asyncio(source: AsyncEventSource, steps: int) -> None:
+        task = asyncio.ensure_future(read(source))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+
+    async def read_for_on_trio(source: AsyncEventSource, steps: int) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, source)
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+
+    async def pause() -> None:
+        await (trio.lowlevel.checkpoint() if loop == "trio" else asyncio.sleep(0))
+
+    if loop == "trio":
+        trio.run(main, read_for_on_trio)
+    else:
+        asyncio.run(main(read_for_on_asyncio))
+    while data[-2:] == ["end", "end"]:
+        data.pop()
+    assert data == [*(f"{i}\nmore" for i in range(1, 21)), "end"]
+
+
+class Suspend:
+    """What suspends a coroutine that a test drives by hand."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
 
 
 @pytest.mark.parametrize("state", ["connecting", "reading", "waiting"])
 def test_a_closed_coroutine_awaits_nothing_more(state: str) -> None:
-    class Suspend:
-        def __await__(self) -> Generator[None, None, None]:
-            yield
-
     async def suspend(*_: object) -> bytes:
         await Suspend()
         return b""
@@ -1148,173 +1532,115 @@ def test_a_closed_coroutine_awaits_nothing_more(state: str) -> None:
         "connecting": [],
     }
     script = Script(*answers[state])
-    connect: Any = (lambda last_event_id: Slow(None)) if state == "connecting" else script.aconnect
-    source = AsyncEventSource(connect, sleep=suspend)
+    slow = [Slow(None)] if state == "connecting" else []
+    source = AsyncEventSource(
+        lambda last_event_id: slow.pop() if slow else script.aconnect(last_event_id), sleep=suspend
+    )
     waiting: Any = source.__anext__()
     waiting.send(None)
     waiting.close()
-    ended: Any = source.__anext__()
+    resumed: Any = source.__anext__()
+    if state == "waiting":
+        resumed.send(None)  # for the rest of the time
     with pytest.raises(StopAsyncIteration):
-        ended.send(None)
-    if script.streams:
-        closing: Any = source.aclose()
-        with pytest.raises(StopIteration):
-            closing.send(None)
-
-
-def test_leaving_with_generator_exit_awaits_nothing() -> None:
-    source = AsyncEventSource(Script().aconnect)
-    leaving: Any = source.__aexit__(GeneratorExit, GeneratorExit(), None)
+        resumed.send(None)
+    closing: Any = source.aclose()
     with pytest.raises(StopIteration):
-        leaving.send(None)
-    assert "ended" in repr(source)
+        closing.send(None)
+    assert [stream.response.closed for stream in script.streams] == [1] * len(script.streams)
 
 
-# What `subscribe` shares.
+def test_what_nothing_could_be_awaited_for_is_left_later() -> None:
+    async def use(source: AsyncEventSource) -> None:
+        async with source:
+            await source.__anext__()
+
+    async def suspend() -> bytes:
+        await Suspend()
+        return b""
+
+    for later in ("aclose", "__anext__"):
+        script = Managers([suspend])
+        source = AsyncEventSource(script.aconnect, sleep=Clock().asleep)
+        using: Any = use(source) if later == "aclose" else source.__anext__()
+        using.send(None)
+        using.close()
+        assert script.managers[0].left == []
+        again: Any = getattr(source, later)()
+        with pytest.raises((StopIteration, StopAsyncIteration)):
+            again.send(None)
+        assert script.managers[0].left == [None]
 
 
-def subscribe(
-    open_with: Any,
-    url: str = "http://user:secret@h/p?key=secret",
-    make_decoder: Any = None,
-    **options: Any,
-) -> Any:
-    request = options.pop("request", {})
-    last_event_id = options.pop("last_event_id", "")
-    return make_source(
-        EventSource,
-        open_with,
-        url,
-        request,
-        make_decoder=make_decoder,
-        last_event_id=last_event_id,
-        **options,
-    )
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_an_async_generator_around_a_source_releases_it(loop: str) -> None:
+    async def events(source: AsyncEventSource) -> AsyncIterator[str]:
+        async with source:
+            async for event in source:
+                yield event.data
 
+    async def main() -> None:
+        script = Script([b"data: a\n\ndata: b\n\n"])
+        source = AsyncEventSource(script.aconnect)
+        generator: Any = events(source)
+        assert await generator.__anext__() == "a"
+        await generator.aclose()
+        assert script.streams[0].response.closed == 1
+        assert "closed" in repr(source)
 
-def test_each_connection_has_a_decoder_that_discards() -> None:
-    decoders: list[SSEDecoder] = []
-
-    def open_with(decoder: SSEDecoder) -> EventStream:
-        decoders.append(decoder)
-        body = [b"id: 1\ndata: a\n\ndata: cut", b""] if len(decoders) < 3 else []
-        return EventStream(body, decoder=decoder, response=Response(200 if body else 204))
-
-    source = subscribe(open_with, policy=CALM, sleep=Clock().sleep, last_event_id="0")
-    assert source.last_event_id == "0"
-    assert [d.last_event_id for d in decoders] == ["0"]
-    assert [event.data for event in source] == ["a", "a"]
-    assert len({*map(id, decoders)}) == 3
-    assert decoders[2].last_event_id == "1"
-
-
-def test_a_decoder_for_all_connections_is_refused() -> None:
-    with pytest.raises(TypeError, match="pass make_decoder in place of decoder"):
-        subscribe(lambda decoder: None, request={"decoder": SSEDecoder()})
-
-
-def test_make_decoder() -> None:
-    made: list[str] = []
-
-    def make_decoder(last_event_id: str) -> SSEDecoder:
-        made.append(last_event_id)
-        return SSEDecoder(last_event_id=last_event_id, incomplete="dispatch")
-
-    def open_with(decoder: SSEDecoder) -> EventStream:
-        return EventStream([b"id: 1\ndata: cut"], decoder=decoder, response=Response(200))
-
-    source = subscribe(open_with, make_decoder=make_decoder, sleep=Clock().sleep)
-    assert [next(source).data for _ in range(3)] == ["cut"] * 3
-    assert made == ["", "1", "1"]
-
-
-def _generate() -> Iterator[bytes]:
-    yield b"x"
-
-
-async def _agenerate() -> AsyncIterator[bytes]:
-    yield b"x"
-
-
-class Form:
-    def add_field(self) -> None: ...
-
-
-class Reader:
-    def read(self) -> None: ...
-
-
-@pytest.mark.parametrize("name", ["content", "data", "json", "body", "files", "fields"])
-def test_a_body_that_can_be_sent_only_once(name: str) -> None:
-    with open(__file__, "rb") as file:
-        for body in (_generate(), iter([b"x"]), _agenerate(), file, Form(), Reader()):
-            with pytest.raises(TypeError, match=rf"{name} holds .* sent only once"):
-                subscribe(EventStream, request={name: body})
-        if name not in ("json", "content"):
-            holders: list[Any] = [{"a": file}, [("a", ("name", file, "text/plain"))]]
-            for holder in holders:
-                with pytest.raises(TypeError, match=f"{name} holds .* sent only once"):
-                    subscribe(EventStream, request={name: holder})
-
-
-@pytest.mark.parametrize("body", [None, b"x", "x", {"a": ["b"]}, [("a", "b")], ("a", b"c"), 7])
-def test_a_body_that_can_be_sent_again(body: Any) -> None:
-    assert subscribe(lambda decoder: None, request={"data": body, "json": body})
-
-
-def test_certificates_that_are_refused() -> None:
-    refused = ssl.SSLCertVerificationError("expired")
-    outer = OSError("wrapped")
-    outer.__cause__ = refused
-    assert is_refused_certificate(refused)
-    assert is_refused_certificate(outer)
-    reason: Any = OSError()
-    reason.reason = outer
-    assert is_refused_certificate(reason)
-    other: Any = ssl.SSLError(1, "[SSL] other")
-    other.__cause__ = other.__context__ = None
-    assert not is_refused_certificate(other)
-    circle: Any = OSError("a")
-    circle.reason = circle
-    assert not is_refused_certificate(circle)
-    while_handling = OSError("another connection, tried in place of the refused one")
-    while_handling.__context__ = refused
-    assert not is_refused_certificate(while_handling)
+    trio.run(main) if loop == "trio" else asyncio.run(main())
 
 
 # Logs and imports.
 
 
-def test_debug_lines_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    answers: list[Any] = [OSError("http://user:secret@h/p?key=secret"), status_error(503)]
-
-    def open_with(decoder: SSEDecoder) -> Any:
-        class Opening(Manager):
-            def __enter__(self) -> EventStream:
-                if answers:
-                    raise answers.pop(0)
-                return EventStream([], decoder=decoder, response=Response(204))
-
-        return Opening(None)
-
+def test_lines_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    answers: list[Any] = [
+        OSError("http://user:secret@h/p?key=secret"),
+        status_error(503),
+        [],
+        [b": hello\n\n", KeyboardInterrupt()],
+        status_error(403),
+    ]
+    source = EventSource(Script(*answers).connect, policy=CALM, sleep=Clock().sleep)
+    source.name = "http://h/p"
     with caplog.at_level(logging.DEBUG, logger="sse_stream"):
-        assert list(subscribe(open_with, policy=CALM, sleep=Clock().sleep)) == []
+        with pytest.raises(KeyboardInterrupt):
+            next(source)
+        with pytest.raises(StatusError):
+            next(source)
     assert {record.name for record in caplog.records} == {"sse_stream"}
-    assert {record.levelname for record in caplog.records} == {"DEBUG"}
-    assert caplog.messages == [
-        "http://h/p: OSError, next connection in 1.000 s",
-        "http://h/p: StatusError 503, next connection in 2.000 s",
-        "http://h/p: connected, Last-Event-ID ''",
-        "http://h/p: end of stream, no further connection",
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", "http://h/p: OSError, next connection in 1.000 s"),
+        ("INFO", "http://h/p: StatusError 503, next connection in 2.000 s"),
+        ("DEBUG", "http://h/p: connected, Last-Event-ID ''"),
+        ("INFO", "http://h/p: end of stream, next connection in 4.000 s"),
+        ("DEBUG", "http://h/p: connected, Last-Event-ID ''"),
+        ("DEBUG", "http://h/p: a read was cancelled, its connection dropped"),
+        ("WARNING", "http://h/p: StatusError 403, which will not pass, no further connection"),
     ]
 
 
-def test_debug_lines_of_a_source_without_url(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_of_a_source_without_url(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="sse_stream"):
         assert list(EventSource(Script().connect, last_event_id="7")) == []
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("DEBUG", "the event source: connected, Last-Event-ID '7'"),
+        ("DEBUG", "the event source: end of stream, no further connection"),
+    ]
+
+
+def test_lines_about_giving_up(side: Side, caplog: pytest.LogCaptureFixture) -> None:
+    policy = CALM.replace(max_attempts=0)
+    with caplog.at_level(logging.INFO, logger="sse_stream"):
+        side.read(Script(OSError()), policy=policy)
+        side.read(Script([b""]), policy=policy)
+        side.read(Script([b"data: a\n\n", OSError()]), repeat=False)
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert caplog.messages == [
-        "the event source: connected, Last-Event-ID '7'",
+        "the event source: OSError, no further connection",
         "the event source: end of stream, no further connection",
+        "the event source: OSError, and the request may not be sent again, no further connection",
     ]
 
 
@@ -1343,97 +1669,6 @@ def test_importing_it_loads_nothing_heavy() -> None:
     }
 
 
-class Requests:
-    """An adapter's `connect` that answers each request with the next of some streams, or an exception."""
-
-    def __init__(self, *answers: bytes | Exception) -> None:
-        self.answers = list(answers)
-        self.seen: list[tuple[Any, ...]] = []
-        self.__module__ = "an.adapter"
-        self.__name__ = "connect"
-
-    def __call__(
-        self,
-        client: Any,
-        method: str,
-        url: Any,
-        *,
-        decoder: SSEDecoder,
-        check: bool | None = None,
-        **options: Any,
-    ) -> Opening:
-        self.seen.append((client, method, url, decoder.last_event_id, check, options))
-
-        def open_stream() -> EventStream:
-            answer = self.answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return EventStream([answer], decoder=decoder)
-
-        return Opening(open_stream)
-
-
-def test_subscribe_without_options() -> None:
-    requests = Requests(b"data: a\n\ndata: cut off")
-    subscribe = make_subscribe(EventSource, requests, lambda _: False)
-    assert (subscribe.__module__, subscribe.__name__, subscribe.__qualname__) == (
-        "an.adapter",
-        "subscribe",
-        "subscribe",
-    )
-    assert subscribe.__annotations__["return"] == "EventSource"
-    assert list(subscribe.__annotations__)[-1] == "return"
-    source = subscribe("client", "GET", "https://user@example.org/events?key")
-    assert requests.seen == [("client", "GET", "https://user@example.org/events?key", "", True, {})]
-    assert type(source) is EventSource
-    assert source._shown == "https://example.org/events"
-    assert next(source).data == "a"
-    with source:
-        pass
-
-
-def test_subscribe_with_every_option() -> None:
-    class BrokenError(Exception):
-        pass
-
-    requests = Requests(BrokenError(), b"id: 8\ndata: a\n\n: end", BrokenError())
-    decoders: list[SSEDecoder] = []
-    connected: list[EventStream] = []
-    disconnected: list[tuple[Any, Any]] = []
-    slept: list[float] = []
-
-    def make_decoder(last_event_id: str) -> SSEDecoder:
-        decoders.append(SSEDecoder(last_event_id=last_event_id))
-        return decoders[-1]
-
-    source = make_subscribe(EventSource, requests, lambda error: isinstance(error, BrokenError))(
-        "client",
-        "POST",
-        "/",
-        make_decoder=make_decoder,
-        policy=ReconnectionPolicy(initial=5, jitter=0, max_attempts=1, reconnect_on_end=False),
-        last_event_id="7",
-        check=False,
-        on_connect=connected.append,
-        on_disconnect=lambda error, delay: disconnected.append((type(error), delay)),
-        sleep=slept.append,
-        timeout=3,
-    )
-    assert [(event.id, event.data) for event in source] == [("8", "a")]
-    assert requests.seen == [("client", "POST", "/", "7", False, {"timeout": 3})] * 2
-    assert [decoder.last_event_id for decoder in decoders] == ["7", "8"]
-    assert [stream.decoder for stream in connected] == decoders[1:]
-    assert disconnected == [(BrokenError, 5.0), (type(None), None)]
-    assert slept == [5.0]
-
-
-def test_subscribe_refuses_a_body_for_once() -> None:
-    with pytest.raises(TypeError, match="can be sent only once"):
-        make_subscribe(EventSource, Requests(), lambda _: False)(
-            "client", "POST", "/", data=iter([b""])
-        )
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -1457,10 +1692,6 @@ def test_an_abandoned_async_source_connects_no_more() -> None:
         async def __aexit__(self, *_: object) -> None:
             pass
 
-    class Pause:
-        def __await__(self) -> Generator[None, None, None]:
-            yield
-
     async def chunks() -> AsyncIterator[bytes]:
         await broken.wait()
         raise OSError
@@ -1468,7 +1699,7 @@ def test_an_abandoned_async_source_connects_no_more() -> None:
 
     async def use(source: AsyncEventSource) -> None:
         async with source:
-            await Pause()
+            await Suspend()
 
     async def main() -> None:
         source = AsyncEventSource(
