@@ -476,7 +476,7 @@ def test_a_good_connection_starts_the_count_afresh(side: Side) -> None:
 
 def test_a_connection_that_lasts_is_good_however_quiet(side: Side) -> None:
     class Quiet(Script):
-        def _answer(self, last_event_id: str) -> tuple[list[Any], dict[str, Any]]:
+        def _answer(self, last_event_id: str) -> tuple[Any, dict[str, Any]]:
             parts, options = super()._answer(last_event_id)
             return self._pass(parts), options
 
@@ -661,7 +661,7 @@ def test_connect_of_an_async_source_may_be_async(answer: Any) -> None:
     side, script = Side("asyncio"), Fetching(answer)
     assert side.read(script) == ([] if isinstance(answer, OSError) else ["a"], None)
     assert side.seen[-1] == (None, None)
-    fault, script.aconnect = LookupError("no token"), fails  # type: ignore[assignment, method-assign]
+    fault, script.aconnect = LookupError("no token"), fails  # type: ignore[method-assign]
     assert side.read(script) == ([], fault)
 
 
@@ -1182,7 +1182,7 @@ def test_without_sleep_it_needs_asyncio_or_trio() -> None:
     script = Script()
     source = AsyncEventSource(script.aconnect)
     with pytest.raises(RuntimeError, match="outside asyncio and trio, pass sleep="):
-        source.__anext__().send(None)  # type: ignore[attr-defined]  # pyright: ignore
+        source.__anext__().send(None)
     assert script.ids == []
 
 

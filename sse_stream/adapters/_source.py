@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..decoder import SSEDecoder
-from ..handshake import shown_url
+from ..handshake import header_pairs, id_in_headers, shown_url
 from ..policy import FIELDS
 from ..reconnect import AsyncEventSource, EventSource
 
@@ -67,7 +67,8 @@ def make_source(
     last_event_id:   the ID to resume from at first, "" for none; also taken from the headers.
     repeat:          as EventSource takes it; None: whether the method is GET or HEAD.
     headers:         a mapping or pairs; or a function without parameters that gives them for each
-                     connection (for AsyncEventSource it may be an `async def`); or None.
+                     connection (for AsyncEventSource it may be an `async def`); or None. What the
+                     function gives as Last-Event-ID is left out: the source knows where it is.
     request_options: what else the adapter's `connect` takes.
 
     Raises TypeError for `decoder` or a field of ReconnectionPolicy among `request_options`, and for
@@ -75,9 +76,11 @@ def make_source(
     first connection is prepared at once, so that mistakes show where they were made.
     """
     _refuse_options(request_options)
-    if repeat not in (None, True, False):
+    if repeat is not None and not isinstance(repeat, bool):
         raise TypeError(f"repeat must be True, False or None, not {type(repeat).__name__}")
-    last_event_id, headers = _take_last_event_id(last_event_id, headers)
+    if headers is not None and not callable(headers):
+        headers = header_pairs(headers)
+        last_event_id = last_event_id or id_in_headers(headers)
     connections = _Connections(
         partial(connect, client, method, url, check=check, **request_options), make_decoder, headers
     )
@@ -145,28 +148,19 @@ class _Connections:
         return self._open(headers, self._next_decoder(last_event_id))
 
     def _open(self, headers: Any, decoder: SSEDecoder) -> Any:
-        options = {} if headers is None else {"headers": headers}
-        return self._open_with(decoder=decoder, **options)
+        if headers is None:
+            return self._open_with(decoder=decoder)
+        # The decoder has the ID; this one would be sent again when there is none any more.
+        fields = [
+            (name, value)
+            for name, value in header_pairs(headers)
+            if name.lower() != "last-event-id"
+        ]
+        return self._open_with(decoder=decoder, headers=fields)
 
     def _next_decoder(self, last_event_id: str) -> SSEDecoder:
         decoder, self._decoder = self._decoder, None
         return decoder or self._make_decoder(last_event_id=last_event_id)
-
-
-def _take_last_event_id(last_event_id: str, headers: Any) -> tuple[str, Any]:
-    """Return the ID to start from, and the headers without the one that they may hold.
-
-    It would be sent again after an event has set the last event ID to "".
-    """
-    if headers is None or callable(headers):
-        return last_event_id, headers
-    others: list[tuple[Any, Any]] = []
-    for name, value in headers.items() if hasattr(headers, "items") else headers:
-        if name.lower() not in ("last-event-id", b"last-event-id"):
-            others.append((name, value))
-        elif not last_event_id:
-            last_event_id = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return last_event_id, others
 
 
 def _refuse_options(request_options: dict[str, Any]) -> None:
