@@ -50,8 +50,7 @@ _DEBUG, _INFO, _WARNING = 10, 20, 30  # of logging, which is slow to import
 class _Source:
     """What both sources know and decide, without I/O."""
 
-    #: What log lines call the source: of `subscribe`, the URL without user info and query.
-    name: str = "the event source"
+    name: str = "the event source"  # in log lines
 
     _kind: type[Any]  # of the streams
 
@@ -165,11 +164,10 @@ class _Source:
         self._machine.connected()
         self._log(_DEBUG, "connected, Last-Event-ID %r", self._id)
 
-    def _take(self, event: ServerSentEvent | None) -> ServerSentEvent | None:
+    def _took(self, event: ServerSentEvent) -> ServerSentEvent:
         """Take note of an event that the stream gave."""
-        if event is not None:
-            self._gave_event = True
-            self._machine.event()
+        self._gave_event = True
+        self._machine.event()
         return event
 
     def _detach(self) -> Any:
@@ -318,14 +316,14 @@ class _Source:
 class EventSource(_Source):
     """An iterator over the events of a stream that connects again whenever it breaks.
 
-    It is a context manager too: leaving it closes it. Any thread may call `close`, one at a time
-    may read.
+    It is a context manager too: leaving it closes it. Any thread, or a signal handler, may call
+    `close`; one thread at a time may read. `name` is what log lines call it, of `subscribe` the URL
+    without user info and query; it may be set.
 
-    connect:       called as `connect(last_event_id=...)` for each connection. It returns a context
-                   manager of an EventStream, as the adapters' `connect` does, whose decoder starts
-                   from that ID and discards what is incomplete: `lambda last_event_id: connect(
-                   client, "GET", url, decoder=SSEDecoder(last_event_id=last_event_id,
-                   incomplete="discard"))`.
+    connect:       called as `connect(last_event_id=...)` for each connection; returns a context
+                   manager of an EventStream, as every adapter's `connect` does. Its decoder should
+                   start from that ID, and discard what an end cuts off, as it comes again:
+                   `SSEDecoder(last_event_id=last_event_id, incomplete="discard")`.
     policy:        when to connect again, and when to give up; None: `ReconnectionPolicy()`.
     last_event_id: the ID to resume from at first; "", the default, for none.
     is_transient:  asked first about every exception of a connection, whoever raised it: True, it
@@ -383,7 +381,10 @@ class EventSource(_Source):
         )
         self._lock = threading.RLock()
         self._reading = False
-        self._woken = threading.Event()
+        # Held until `close`, so that to wait is to try to acquire it. A threading.Event would do
+        # for threads; but a signal handler that calls `close` could wait for itself in `set`.
+        self._until_closed = threading.Lock()
+        self._until_closed.acquire()
 
     @property
     def stream(self) -> EventStream | None:
@@ -462,19 +463,16 @@ class EventSource(_Source):
                 self._on_connect(stream)
 
     def _read(self) -> ServerSentEvent | None:
-        error: Exception | None = None
         try:
-            event: ServerSentEvent | None = next(self._stream, None)
-            if event is not None:
-                return self._take(event)
-        except Exception as fault:
-            error = fault
-        opening = self._detach()
-        self._loss = (error,)
+            for event in self._stream:
+                return self._took(event)
+            self._loss = (None,)
+        except Exception as error:
+            self._loss = (error,)
         try:
-            self._leave(opening, error)
-        except Exception as fault:
-            self._loss = (error or fault,)
+            self._leave(self._detach(), self._loss[0])
+        except Exception as error:
+            self._loss = (self._loss[0] or error,)
         return None
 
     def _wait(self) -> None:
@@ -482,7 +480,7 @@ class EventSource(_Source):
         if self._sleep is not None:
             self._sleep(seconds)
         else:
-            self._woken.wait(min(seconds, threading.TIMEOUT_MAX))
+            self._until_closed.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
         self._waited()
 
     def _leave(self, opening: Any, error: BaseException | None = None) -> None:
@@ -502,10 +500,11 @@ class EventSource(_Source):
         connects, it ends when it has connected. Its iteration then ends quietly.
         """
         with self._lock:
-            self._closed = True
-            reading, stream = self._reading, self._stream
-            opening = None if reading else self._detach()
-        self._woken.set()
+            if not self._closed:
+                self._closed = True
+                self._until_closed.release()
+            stream = self._stream
+            opening = None if self._reading else self._detach()
         if opening is not None:
             self._leave(opening)
         elif stream is not None:
@@ -646,18 +645,16 @@ class AsyncEventSource(_Source):
                 await _finish(self._on_connect(stream))
 
     async def _read(self) -> ServerSentEvent | None:
-        error: Exception | None = None
         try:
             async for event in self._stream:
-                return self._take(event)
-        except Exception as fault:
-            error = fault
-        opening = self._detach()
-        self._loss = (error,)
+                return self._took(event)
+            self._loss = (None,)
+        except Exception as error:
+            self._loss = (error,)
         try:
-            await self._leave(opening, error)
-        except Exception as fault:
-            self._loss = (error or fault,)
+            await self._leave(self._detach(), self._loss[0])
+        except Exception as error:
+            self._loss = (self._loss[0] or error,)
         return None
 
     async def _wait(self) -> None:

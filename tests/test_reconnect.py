@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import signal
 import ssl
 import subprocess
 import sys
@@ -864,6 +865,20 @@ def test_close_from_another_thread_ends_a_wait() -> None:
     assert repr(source) == "<EventSource closed, last_event_id=''>"
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+def test_close_by_a_signal_handler_ends_a_wait() -> None:
+    source = EventSource(
+        Script(then=OSError()).connect,
+        policy=ReconnectionPolicy(initial=1e18, maximum=1e18),
+        on_disconnect=lambda error, delay: signal.setitimer(signal.ITIMER_REAL, 0.01),
+    )
+    before = signal.signal(signal.SIGALRM, lambda number, frame: source.close())
+    try:
+        assert list(source) == []
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 class Blocking:
     """Bytes that come when the test lets them; `close` ends the wait, as that of some responses."""
 
@@ -1550,7 +1565,8 @@ def test_a_closed_coroutine_awaits_nothing_more(state: str) -> None:
     assert [stream.response.closed for stream in script.streams] == [1] * len(script.streams)
 
 
-def test_what_nothing_could_be_awaited_for_is_left_later() -> None:
+@pytest.mark.parametrize("later", ["aclose", "__anext__"])
+def test_what_nothing_could_be_awaited_for_is_left_later(later: str) -> None:
     async def use(source: AsyncEventSource) -> None:
         async with source:
             await source.__anext__()
@@ -1559,17 +1575,17 @@ def test_what_nothing_could_be_awaited_for_is_left_later() -> None:
         await Suspend()
         return b""
 
-    for later in ("aclose", "__anext__"):
-        script = Managers([suspend])
-        source = AsyncEventSource(script.aconnect, sleep=Clock().asleep)
-        using: Any = use(source) if later == "aclose" else source.__anext__()
-        using.send(None)
-        using.close()
-        assert script.managers[0].left == []
-        again: Any = getattr(source, later)()
-        with pytest.raises((StopIteration, StopAsyncIteration)):
-            again.send(None)
-        assert script.managers[0].left == [None]
+    script = Managers([suspend])
+    source = AsyncEventSource(script.aconnect, sleep=Clock().asleep)
+    using: Any = use(source) if later == "aclose" else source.__anext__()
+    using.send(None)
+    using.close()
+    assert script.managers[0].left == []
+    script.managers[0].fault = OSError("close failed: of no interest any more")
+    again: Any = getattr(source, later)()
+    with pytest.raises((StopIteration, StopAsyncIteration)):
+        again.send(None)
+    assert script.managers[0].left == [None]
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
@@ -1681,6 +1697,29 @@ def test_what_is_of_the_wrong_kind_is_named(options: dict[str, Any], message: st
     with pytest.raises(TypeError) as caught:
         EventSource(lambda **_: None, **options)
     assert str(caught.value) == message
+
+
+def test_aclose_from_another_task_while_it_connects() -> None:
+    async def main() -> None:
+        reached, go_on = asyncio.Event(), asyncio.Event()
+        script = Script([b"data: a\n\n"])
+
+        async def connect(last_event_id: str) -> Any:
+            reached.set()
+            await go_on.wait()
+            return script.aconnect(last_event_id)
+
+        connected: list[Any] = []
+        source = AsyncEventSource(connect, on_connect=connected.append)
+        reading = asyncio.ensure_future(_collect(source))
+        await reached.wait()
+        await source.aclose()
+        go_on.set()
+        assert await reading == []
+        assert connected == []
+        assert script.streams[0].response.closed == 1
+
+    asyncio.run(main())
 
 
 def test_an_abandoned_async_source_connects_no_more() -> None:
