@@ -59,10 +59,12 @@ MAX_BODY_SIZE = 64 * 1024
 
 _SHOWN_BODY = 500  # characters of it in a message
 
-# RFC 9110, 16.6.1, as registered in 2026, but for "identity". Any other word compresses nothing.
+# RFC 9110, 16.6.1, as registered in 2026, but for "identity"; and those that are in use without.
+# Any other word compresses nothing.
 _COMPRESSIONS = frozenset(
     {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip"}
     | {"pack200-gzip", "x-compress", "x-gzip", "zstd"}
+    | {"bzip2", "lz4", "lzma", "sdch", "snappy", "xz"}
 )
 
 _WHITE_SPACE = "\t\n\r "  # WHATWG Fetch, "HTTP whitespace"
@@ -160,9 +162,11 @@ class ResponseError(SSEError):
                 f"only the first {len(self.body)} bytes of this body were read: "
                 "it is no whole document; see .body"
             )
-        if loads is None:
-            from json import loads  # for errors only
-        return loads(self.body)
+        if loads is not None:
+            return loads(self.body)
+        from json import loads as parse  # for errors only
+
+        return parse(self.body)
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = self.status, self.headers, self.url, self.body, self.truncated
@@ -287,7 +291,8 @@ def _split_outside_quotes(value: str) -> list[str]:
     """Split at commas outside quoted strings (WHATWG Fetch, "get, decode, and split")."""
     if '"' not in value:
         return value.split(",")
-    parts, start, quoted, escaped = [], 0, False, False
+    parts: list[str] = []
+    start, quoted, escaped = 0, False, False
     for at, character in enumerate(value):
         if escaped:
             escaped = False
@@ -429,7 +434,9 @@ def shown_url(url: str) -> str:
     if not separator:
         scheme, rest = "", scheme
     authority, slash, path = rest.partition("/")
-    return excerpt(scheme + separator + authority.rpartition("@")[2] + slash + path, 2000)
+    shown = scheme + separator + authority.rpartition("@")[2] + slash + path
+    # A line end in it is no white space to be folded: somebody forges something.
+    return excerpt("".join("\ufffd" if c < " " else c for c in shown), 2000)
 
 
 def _named_status(status: int) -> str:

@@ -10,9 +10,10 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_stream.decoder import SSEDecoder, SSEError
+from sse_stream.decoder import SSEError
 from sse_stream.handshake import (
     MAX_BODY_SIZE,
+    CheckedChunks,
     ContentTypeError,
     Headers,
     ResponseError,
@@ -23,14 +24,15 @@ from sse_stream.handshake import (
     coding_error,
     header_value,
     is_event_stream,
-    prepare_decoder,
+    header_pairs,
+    id_in_headers,
+    media_type,
     read_body,
-    read_promptly,
     request_headers,
+    require_check,
     response_error,
     shown_url,
 )
-from sse_stream.streams import AsyncEventStream, EventStream
 from tests import vectors
 
 if TYPE_CHECKING:
@@ -110,22 +112,20 @@ def test_no_id_forges_a_header(last_event_id: str) -> None:
         assert value.decode() == last_event_id
 
 
-def test_the_decoder_of_a_connection() -> None:
-    assert prepare_decoder(None, "").last_event_id == ""
-    assert prepare_decoder(None, "7").last_event_id == "7"
-    decoder = SSEDecoder(last_event_id="8")
-    assert prepare_decoder(decoder, "") is decoder
-    assert not decoder.incomplete
-    with pytest.raises(ValueError, match="either decoder or last_event_id"):
-        prepare_decoder(decoder, "7")
-    decoder.close()
-    with pytest.raises(ValueError, match="one stream"):
-        prepare_decoder(decoder, "")
-    for wrong in (SSEDecoder, "7", 7):
-        with pytest.raises(TypeError, match="such as SSEDecoder"):
-            prepare_decoder(wrong, "")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="last_event_id must be a str"):
-        prepare_decoder(None, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        (None, ""),
+        ({"Accept": "x"}, ""),
+        ({"last-event-ID": "7"}, "7"),
+        ([(b"Last-Event-ID", "é ☃".encode())], "é ☃"),
+        ({"Last-Event-ID": ""}, ""),
+        ({"Last-Event-ID": "a\nb"}, ""),  # the client says what is wrong with it
+        ({"Last-Event-ID": 7}, ""),
+    ],
+)
+def test_the_id_among_the_headers(headers: Any, found: str) -> None:
+    assert id_in_headers(header_pairs(headers)) == found
 
 
 CONTENT_TYPES = json.loads((vectors.DATA / "wpt.json").read_text())["content_types"]
@@ -158,6 +158,60 @@ def test_content_types_of_the_platform_tests(case: dict[str, str]) -> None:
 )
 def test_status_and_media_type(status: int, content_type: str | None, expected: bool) -> None:
     assert is_event_stream(status, content_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "found"),
+    [
+        (None, ""),
+        ("", ""),
+        ("TEXT/Event-Stream;charset=utf-8", "text/event-stream"),
+        ("text/event-stream, text/event-stream", "text/event-stream"),
+        ("text/html, text/event-stream", "text/event-stream"),
+        ("text/event-stream, text/html", "text/html"),
+        ("text/event-stream;charset=utf-8 , ", "text/event-stream"),
+        ("text/event-stream, */*", "text/event-stream"),
+        ("text/event-stream, nonsense", "text/event-stream"),
+        ("text/event-stream, text/ht ml", "text/event-stream"),
+        ("text/event-stream, /html, text/, text/ ;x", "text/event-stream"),
+        ('text/event-stream;a="b, text/html"', "text/event-stream"),
+        ('text/event-stream;a="b\\", text/html"', "text/event-stream"),
+        ('text/event-stream;a="b", text/html', "text/html"),
+        ('text/event-stream;a="b, text/html', "text/event-stream"),
+        ("\r\ntext/html\t", "text/html"),
+        ("text/event-stream\u2003", ""),
+    ],
+)
+def test_media_types(content_type: str | None, found: str) -> None:
+    """WHATWG Fetch, "extract a MIME type"."""
+    assert media_type(content_type) == found
+    assert is_event_stream(200, content_type) == (found == "text/event-stream")
+
+
+@pytest.mark.parametrize(
+    ("status", "length", "expected"),
+    [
+        (202, "0", True),
+        (202, "0, 0 ", True),
+        (202, "0, 1", False),
+        (202, "5", False),
+        (202, "", False),
+        (202, None, False),
+        (200, "0", False),
+        (201, "0", False),
+    ],
+)
+def test_202_that_says_it_has_no_body(status: int, length: str | None, expected: bool) -> None:
+    assert is_event_stream(status, "application/json", length) == expected
+    assert is_event_stream(status, None, length) == expected
+
+
+@pytest.mark.parametrize("check", ["Status", "", None, 2, "media_type", []])
+def test_what_a_check_may_be(check: object) -> None:
+    for valid in (True, "status", False):
+        require_check(valid)
+    with pytest.raises(ValueError, match='check must be True, "status" or False, not'):
+        require_check(check)
 
 
 URL = "https://user:secret@example.org:8443/v1/chat?key=secret#secret"
@@ -202,9 +256,9 @@ def test_a_content_type_error() -> None:
     assert type(error) is ContentTypeError
     message = str(error)
     assert (
-        "the Content-Type is 'text/html', not text/event-stream: <p>\ufffd[31m hello\ufffd xxx"
-        in message
-    )
+        "the Content-Type is 'text/html', not text/event-stream "
+        '(check="status" reads it all the same): <p>\ufffd[31m hello\ufffd xxx'
+    ) in message
     assert message.endswith("xxx ...")
     assert len(message) < 700
     assert "the Content-Type is none, not" in str(response_error(200, [], URL, b""))
@@ -243,10 +297,10 @@ def test_the_body_of_an_error_is_read_up_to_a_bound(size: int, step: int) -> Non
         for chunk in chunks():
             yield chunk
 
-    assert read_body(chunks()) == body[: 64 * 1024]
+    assert read_body(chunks())[0] == body[: 64 * 1024]
     assert (taken - 1) * step < 64 * 1024  # no chunk more than needed
     taken = 0
-    assert trio.run(aread_body, achunks()) == body[: 64 * 1024]
+    assert trio.run(aread_body, achunks())[0] == body[: 64 * 1024]
     assert (taken - 1) * step < 64 * 1024
 
 
@@ -260,8 +314,28 @@ def test_the_body_of_an_error_that_breaks_off() -> None:
         for chunk in chunks():
             yield chunk
 
-    assert read_body(chunks()) == b"the start"
-    assert trio.run(aread_body, achunks()) == b"the start"
+    assert read_body(chunks()) == (b"the start", True)
+    assert trio.run(aread_body, achunks()) == (b"the start", True)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "truncated"),
+    [
+        ([], False),
+        ([10], False),
+        ([64 * 1024], False),  # there may be more; nobody waits to find out
+        ([64 * 1024, 1], False),
+        ([64 * 1024 - 1, 2], True),
+        ([100_000], True),
+    ],
+)
+def test_whether_there_is_more_of_a_body(sizes: list[int], truncated: bool) -> None:
+    async def achunks() -> AsyncIterator[bytes]:
+        for size in sizes:
+            yield bytes(size)
+
+    assert read_body(map(bytes, sizes))[1] == truncated
+    assert trio.run(aread_body, achunks())[1] == truncated
 
 
 @pytest.mark.parametrize(
@@ -275,8 +349,16 @@ def test_the_body_of_an_error_that_breaks_off() -> None:
         (" GZIP\t,\tbr ", ["gzip", "br"], False),
         ("gzip, zstd", ["gzip", "br"], True),
         ("gzip", [], True),
-        ("XgzipX", ["gzip"], True),
-        ("\u2003gzip", ["gzip"], True),
+        ("XgzipX", ["gzip"], False),  # no compression that anyone knows
+        ("\u2003gzip", [], False),
+        ("none", [], False),
+        ("UTF-8", [], False),
+        ("chunked", [], False),
+        ("none, br", ["gzip"], True),
+        ("none, gzip", ["gzip"], False),
+        ("x-gzip", ["gzip"], True),
+        ("Compress", [], True),
+        ("ZSTD", [], True),
     ],
 )
 def test_a_coding_that_the_client_does_not_decode(
@@ -288,8 +370,9 @@ def test_a_coding_that_the_client_does_not_decode(
     if error is not None:
         assert type(error) is ResponseError
         assert str(error) == (
-            f"https://example.org:8443/v1/chat sent Content-Encoding {encoding!r}, which this client does not decode; ask for "
-            "Accept-Encoding: identity, or use another client"
+            f"https://example.org:8443/v1/chat sent Content-Encoding {encoding!r}, "
+            "which this client does not decode; "
+            "ask for Accept-Encoding: identity, or use another client"
         )
         assert (error.status, error.url, error.body) == (200, URL, b"")
         assert dict(error.headers) == {"content-encoding": encoding}
@@ -350,34 +433,67 @@ def test_shown_urls(url: str, shown: str) -> None:
     assert shown_url(url) == shown
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body", "text"),
+    [
+        ("text/plain", "é".encode(), "é"),
+        ("text/plain; charset=latin-1", b"\xe9", "é"),
+        ('text/html;a=b; CharSet="UTF-8"', "é".encode(), "é"),
+        ("text/plain; charset=no-such", "é".encode(), "é"),
+        ("text/plain; charset=base64", "é".encode(), "é"),
+        ("text/plain; charset=\0", "é".encode(), "é"),
+        (None, b"a\xff", "a\ufffd"),
+    ],
+)
+def test_the_text_of_an_error(content_type: str | None, body: bytes, text: str) -> None:
+    headers = [] if content_type is None else [("content-type", content_type)]
+    assert response_error(500, headers, URL, body).text == text
+
+
+def test_the_document_in_an_error() -> None:
+    error = response_error(200, [], URL, b'{"jsonrpc": "2.0"}')
+    assert error.json() == {"jsonrpc": "2.0"}
+    assert error.json(loads=len) == 18
+    for body in (b"", b"<p>"):
+        with pytest.raises(json.JSONDecodeError):
+            response_error(200, [], URL, body).json()
+    cut = response_error(500, [], URL, b"12", truncated=True)
+    assert cut.truncated
+    assert pickle.loads(pickle.dumps(cut)).truncated
+    assert (cut.body, cut.text) == (b"12", "12")
+    with pytest.raises(ValueError, match="only the first 2 bytes of this body were read"):
+        cut.json()
+
+
+def test_headers_are_picklable() -> None:
+    again = pickle.loads(pickle.dumps(Headers([("A", "1"), ("a", "2")])))
+    assert type(again) is Headers
+    assert again["a"] == "1, 2"
+
+
 PLAIN = {"Content-Type": "text/plain"}
 EVENTS = {"Content-Type": "text/event-stream"}
 CODED = {**EVENTS, "Content-Encoding": "br"}
 FOLLOW = "307 Temporary Redirect (pass follow=True): data: x"
+NOT = "'text/plain', not text/event-stream (check=\"status\" reads it all the same): data: x"
+UNREAD = "'br', which this client does not decode"
 
 
 @pytest.mark.parametrize(
     ("status", "headers", "options", "kind", "text"),
     [
         (200, EVENTS, {"check": True}, None, ""),
-        (
-            200,
-            PLAIN,
-            {"check": True},
-            ContentTypeError,
-            "'text/plain', not text/event-stream: data: x",
-        ),
+        (200, PLAIN, {"check": True}, ContentTypeError, NOT),
+        (200, PLAIN, {"check": "status"}, None, ""),
+        (202, {**PLAIN, "content-length": "0"}, {"check": True}, None, ""),
+        (202, PLAIN, {"check": True}, ContentTypeError, NOT),
         (307, EVENTS, {"check": True}, StatusError, FOLLOW),
+        (307, EVENTS, {"check": "status"}, StatusError, FOLLOW),
         (307, PLAIN, {"check": False}, None, ""),
-        (200, CODED, {"check": True}, ResponseError, "'br', which this client does not decode"),
-        (200, CODED, {"check": False}, ResponseError, "'br', which this client does not decode"),
-        (
-            200,
-            CODED,
-            {"check": True, "decodable": ["gzip"]},
-            ResponseError,
-            "'br', which this client does not decode",
-        ),
+        (200, CODED, {"check": True}, ResponseError, UNREAD),
+        (200, CODED, {"check": "status"}, ResponseError, UNREAD),
+        (200, CODED, {"check": False}, ResponseError, UNREAD),
+        (200, CODED, {"check": True, "decodable": ["gzip"]}, ResponseError, UNREAD),
         (200, CODED, {"check": True, "decodable": ["br"]}, None, ""),
         (200, CODED, {"check": True, "decodable": None}, None, ""),
     ],
@@ -389,23 +505,27 @@ def test_the_check_of_a_response(
     kind: type[ResponseError] | None,
     text: str,
 ) -> None:
+    body = [b"data: x\n\n"]
+
     async def chunks() -> AsyncIterator[bytes]:
-        yield b"data: x\n\n"
+        while body:
+            yield body.pop()
 
-    async def acheck() -> list[str]:
-        stream = AsyncEventStream(chunks())
-        await acheck_response(stream, status, headers, URL, redirects="pass follow=True", **options)
-        return [event.data async for event in stream]
+    def check() -> None:
+        sync_chunks = (body.pop() for _ in range(1))
+        check_response(sync_chunks, status, headers, URL, redirects="pass follow=True", **options)
 
-    def check() -> list[str]:
-        check_response(stream, status, headers, URL, redirects="pass follow=True", **options)
-        return [event.data for event in stream]
+    async def acheck() -> None:
+        await acheck_response(
+            chunks(), status, headers, URL, redirects="pass follow=True", **options
+        )
 
-    stream = EventStream(iter([b"data: x\n\n"]))
-    runs: list[Callable[[], list[str]]] = [check, lambda: trio.run(acheck)]
+    runs: list[Callable[[], None]] = [check, lambda: trio.run(acheck)]
     for run in runs:
+        body[:] = [b"data: x\n\n"]
         if kind is None:
-            assert run() == ["x"]
+            run()
+            assert body  # nothing is read
             continue
         with pytest.raises(ResponseError) as caught:
             run()
@@ -419,79 +539,60 @@ def test_the_check_of_a_response(
         assert error.body == (b"" if "br" in text else b"data: x\n\n")
         assert text in str(error)
         assert "https://example.org:8443/v1/chat" in str(error)
-        assert list(stream) == []
 
 
-def test_the_sync_check_closes_the_stream_whatever_happens() -> None:
-    stream = EventStream([b"data: x\n\n"])
-    with pytest.raises(AttributeError):
-        check_response(stream, 200, None, URL, check=True, redirects="")
-    assert list(stream) == []
+class Chunks:
+    """An async iterator over chunks, and a note of what was called."""
+
+    def __init__(self, **functions: Any) -> None:
+        self.calls: list[str] = []
+        for name in functions:
+            setattr(self, name, getattr(self, f"_{name}"))
+
+    def __aiter__(self) -> Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.calls.append("next")
+        return b"x"
+
+    async def _aclose(self) -> None:
+        self.calls.append("aclose")
+
+    def _interrupt(self) -> None:
+        self.calls.append("interrupt")
 
 
-class Raw:
-    """What urllib3's responses have, in all its versions, and a note of how it was read."""
+def test_chunks_are_checked_once_before_the_first() -> None:
+    async def main() -> None:
+        chunks = Chunks(aclose=True, interrupt=True)
 
-    def __init__(self, **attributes: Any) -> None:
-        self.calls: list[Any] = []
-        self.chunked = self.closed = False
-        self.position = 0
-        for name, value in attributes.items():
-            setattr(self, name, self._read1 if value == "read1" else value)
+        async def check() -> None:
+            chunks.calls.append("check")
 
-    def tell(self) -> int:
-        return self.position
+        checked = CheckedChunks(chunks, check)
+        assert checked.__aiter__() is checked
+        assert [await checked.__anext__(), await checked.__anext__()] == [b"x", b"x"]
+        checked.interrupt()
+        await checked.aclose()
+        assert chunks.calls == ["check", "next", "next", "interrupt", "aclose"]
+        chunks = Chunks()
+        checked = CheckedChunks(chunks, check)
+        checked.interrupt()
+        await checked.aclose()
+        assert chunks.calls == []
 
-    def _read1(self, *amount: int, decode_content: bool = False) -> bytes:
-        self.calls.append(("read1", *amount, decode_content))
-        return b"x" if len(self.calls) < 3 else b""
-
-    def stream(self, *amount: int, decode_content: bool = False) -> Iterator[bytes]:
-        self.calls.append(("stream", *amount, decode_content))
-        yield b"x"
-
-
-READ1 = [("read1", 65536, True)] * 3
-SMALL, LARGE = [("stream", 1, True)], [("stream", 65536, True)]
+    trio.run(main)
 
 
-@pytest.mark.parametrize(
-    ("attributes", "calls"),
-    [
-        ({"read1": "read1"}, READ1),
-        ({"read1": "read1", "_fp": Raw(read1="read1"), "chunked": True}, READ1),
-        (
-            {"read1": "read1", "_fp": object()},
-            SMALL,
-        ),  # a fake that reads from an object with `read` alone
-        ({"_fp": Raw(read1="read1")}, SMALL),  # before 2.2
-        ({"chunked": True}, LARGE),
-        ({"read1": "read1", "extension": None}, LARGE),  # urllib3-future
-        ({"extension": None, "chunked": True}, LARGE),
-    ],
-)
-def test_how_urllib3_is_read(attributes: dict[str, Any], calls: list[Any]) -> None:
-    response = Raw(**attributes)
-    assert set(read_promptly(response)) == {b"x"}
-    assert response.calls == calls
+def test_chunks_whose_check_fails() -> None:
+    async def main() -> None:
+        async def check() -> None:
+            raise StatusError("no", 500, {}, "")
 
+        chunks = Chunks()
+        with pytest.raises(StatusError):
+            await CheckedChunks(chunks, check).__anext__()
+        assert chunks.calls == []
 
-@pytest.mark.parametrize(
-    ("attributes", "used"),
-    [
-        ({"position": 1}, True),
-        ({"position": 1, "closed": True, "length_remaining": 0}, True),
-        ({"closed": True}, True),
-        ({"closed": True, "length_remaining": None}, True),
-        ({"closed": True, "length_remaining": 1}, True),
-        ({"closed": True, "length_remaining": 0}, False),  # an empty body
-        ({"length_remaining": 1}, False),
-    ],
-)
-def test_a_used_response_of_urllib3(attributes: dict[str, Any], used: bool) -> None:
-    response = Raw(**attributes)
-    if used:
-        with pytest.raises(ValueError, match="read or closed already"):
-            read_promptly(response)
-    else:
-        assert list(read_promptly(response)) == [b"x"]
+    trio.run(main)

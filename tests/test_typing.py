@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # pyright: strict
-"""What users write, with the types that their checkers see: mypy and pyright read this file, and pytest runs it."""
+"""What users write, with the types that their checkers see: mypy and pyright, and pytest runs it."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_httpx(url: str) -> None:
                 client, "GET", url, policy=POLICY, on_connect=read_nothing, on_disconnect=print
             )
         )
-    assert assert_type(is_transient(httpx.ReadError("")), bool)
+    assert assert_type(is_transient(httpx.ReadError("")), bool | None)
 
     async def main() -> None:
         async with httpx.AsyncClient() as client, aconnect(client, "GET", url) as events:
@@ -250,7 +250,7 @@ def test_aiohttp(url: str) -> None:
             await afollow(asubscribe(session, "GET", url, policy=POLICY))
 
     asyncio.run(main())
-    assert assert_type(is_transient(aiohttp.ClientPayloadError()), bool)
+    assert assert_type(is_transient(aiohttp.ClientPayloadError()), bool | None)
 
 
 def test_requests(url: str) -> None:
@@ -263,7 +263,7 @@ def test_requests(url: str) -> None:
         follow(subscribe(session, "GET", url, policy=POLICY))
     with connect(requests, "GET", url) as events:
         read(events)
-    assert assert_type(is_transient(requests.ConnectionError()), bool)
+    assert assert_type(is_transient(requests.ConnectionError()), bool | None)
 
 
 def test_urllib3(url: str) -> None:
@@ -274,7 +274,7 @@ def test_urllib3(url: str) -> None:
             read(assert_type(events, EventStream))
         read(assert_type(iter_events(pool.request("GET", url, preload_content=False)), EventStream))
         follow(subscribe(pool, "GET", url, policy=POLICY))
-    assert assert_type(is_transient(urllib3.exceptions.ProtocolError()), bool)
+    assert assert_type(is_transient(urllib3.exceptions.ProtocolError()), bool | None)
 
 
 def test_urllib(url: str) -> None:
@@ -288,7 +288,7 @@ def test_urllib(url: str) -> None:
         read(events)
     read(assert_type(iter_events(urlopen(url)), EventStream))
     follow(subscribe(None, "GET", url, policy=POLICY))
-    assert assert_type(is_transient(OSError()), bool)
+    assert assert_type(is_transient(OSError()), bool | None)
 
 
 def test_pycurl(url: str) -> None:
@@ -321,4 +321,4 @@ def test_pycurl(url: str) -> None:
         await afollow(asubscribe(new_handle(), "GET", url, policy=POLICY))
 
     asyncio.run(main())
-    assert_type(is_transient(OSError()), bool)
+    assert_type(is_transient(OSError()), bool | None)

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from ..decoder import SSEDecoder
     from ..handshake import Check
 
-__all__ = ["is_module", "refuse_client", "refuse_options", "require_request", "start"]
+__all__ = ["has", "is_module", "refuse_client", "refuse_options", "require_request", "start"]
+
+
+def has(value: Any, *names: str) -> bool:
+    """Return whether a value has all these attributes; one that raises is none.
+
+    value: anything.
+    names: of the attributes.
+    """
+    try:
+        return all(hasattr(value, name) for name in names)
+    except Exception:  # as `httpx.Response.request` does without a request
+        return False
 
 
 def is_module(value: object) -> bool:
@@ -64,13 +76,18 @@ def require_request(function: str, method: object, url: object) -> None:
             f"{function} takes the method as a str, as in {order}, not {type_name(method)}"
         )
     if "://" in method or method.startswith("/"):
-        raise TypeError(f"{shown_url(method)!r} is no method; the method comes first: {order}")
+        raise TypeError(f"{shown_url(method)!r} is no method; the order is {order}")
     if url is None or callable(url) or isinstance(url, (int, float)):
         raise TypeError(f"{function} takes a URL, as in {order}, not {type_name(url)}")
 
 
 def refuse_options(
-    function: str, options: Iterable[str], known_by: Iterable[Callable[..., Any]], others: str = ""
+    function: str,
+    options: Iterable[str],
+    known_by: Iterable[Callable[..., Any]],
+    others: str = "",
+    *,
+    reserved: str = "",
 ) -> None:
     """Raise TypeError for an option that the client does not know.
 
@@ -82,9 +99,12 @@ def refuse_options(
               knows all.
     others:   what the functions take as any keyword, with blanks between: then they know no more
               than that; "", the default: what they take is not known.
+    reserved: an option that the adapter itself sets; "", the default: none.
     """
     from inspect import Parameter, signature
 
+    if reserved and reserved in options:
+        raise TypeError(f"{function} sets the option {reserved} itself")
     known = set(others.split())
     for function_of_client in known_by:
         try:

@@ -24,14 +24,16 @@ from ..reconnect import AsyncEventSource
 from ..streams import AsyncEventStream, AsyncOpening, check_decoder, type_name
 from ._aiohttp import Chunks, send
 from ._errors import is_refused_certificate, is_system_error
-from ._request import refuse_client, refuse_options, require_request, start
+from ._request import has, refuse_client, refuse_options, require_request, start
 from ._response import acheck_and_open, open_and_check_later
 from ._source import make_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypedDict
+
+    from typing_extensions import Unpack
 
     from ..decoder import SSEDecoder
     from ..handshake import Check
@@ -56,6 +58,38 @@ if TYPE_CHECKING:
 
         def request(self, method: str, url: Any, /) -> Awaitable[Response]: ...
         def ws_connect(self, url: Any, /) -> Any: ...
+
+    class RequestOptions(TypedDict, total=False):
+        """Options of `ClientSession.request`."""
+
+        params: Any
+        data: Any
+        json: Any
+        cookies: Any
+        auth: Any
+        timeout: Any
+        allow_redirects: Any
+        max_redirects: Any
+        compress: Any
+        chunked: Any
+        expect100: Any
+        raise_for_status: Any
+        read_until_eof: Any
+        proxy: Any
+        proxy_auth: Any
+        proxy_headers: Any
+        ssl: Any
+        ssl_context: Any
+        verify_ssl: Any
+        fingerprint: Any
+        server_hostname: Any
+        skip_auto_headers: Any
+        trace_request_ctx: Any
+        read_bufsize: Any
+        auto_decompress: Any
+        max_line_size: Any
+        max_field_size: Any
+        middlewares: Any
 
 
 __all__ = ["aconnect", "aiter_events", "asubscribe", "is_transient"]
@@ -113,7 +147,7 @@ def aconnect(
     check: Check = True,
     headers: Fields | None = None,
     idle_timeout: float | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> AsyncOpening:
     """Connect: an async context manager that sends the request and gives an AsyncEventStream.
 
@@ -181,7 +215,7 @@ def asubscribe(
     sleep: Callable[[float], Awaitable[object]] | None = None,
     headers: Fields | Callable[[], Fields | Awaitable[Fields]] | None = None,
     idle_timeout: float | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> AsyncEventSource:
     """Subscribe: an async iterator over the events of a stream that connects again if it breaks.
 
@@ -280,7 +314,7 @@ def is_transient(error: Exception) -> bool | None:
 
 
 def _require_client(client: Any) -> None:
-    fits = hasattr(client, "request") and hasattr(client, "ws_connect")
+    fits = has(client, "request", "ws_connect")
     if not fits or isinstance(client, type):
         raise refuse_client("aconnect", "an aiohttp.ClientSession", client)
 

@@ -37,14 +37,16 @@ from ..streams import (
 )
 from ._errors import is_refused_certificate, is_system_error
 from ._httpx import AsyncChunks, wake
-from ._request import is_module, refuse_client, refuse_options, require_request, start
+from ._request import has, is_module, refuse_client, refuse_options, require_request, start
 from ._response import Chunks, acheck_and_open, check_and_open, open_and_check_later
 from ._source import make_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypedDict
+
+    from typing_extensions import Unpack
 
     from ..decoder import SSEDecoder
     from ..handshake import Check
@@ -89,6 +91,25 @@ if TYPE_CHECKING:
         def Client(self) -> Callable[[], Client]: ...  # noqa: N802
         @property
         def AsyncClient(self) -> Callable[[], AsyncClient]: ...  # noqa: N802
+
+    class RequestOptions(TypedDict, total=False):
+        """Options of `Client.stream`; the last five with the module alone."""
+
+        params: Any
+        content: Any
+        data: Any
+        files: Any
+        json: Any
+        cookies: Any
+        auth: Any
+        follow_redirects: Any
+        timeout: Any
+        extensions: Any
+        cert: Any
+        verify: Any
+        proxy: Any
+        proxies: Any
+        trust_env: Any
 
 
 __all__ = [
@@ -165,7 +186,7 @@ def connect(
     last_event_id: str = "",
     check: Check = True,
     headers: Fields | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> Opening:
     """Connect: a context manager that sends the request on entering and gives an EventStream.
 
@@ -195,18 +216,19 @@ def connect(
     """
     require_request("connect", method, url)
     _require_client(client)
-    of_client: Any = client.Client if is_module(client) else client
-    _refuse_options("connect", of_client, request_options)
+    given: Any = client
+    new_client = given.Client if is_module(client) else None
+    _refuse_options("connect", new_client or client, request_options)
     decoder, fields = start(decoder, last_event_id, check, headers)
-    options = dict(request_options)
-    making = _take(options, _CLIENT_OPTIONS) if is_module(client) else {}
+    options: dict[str, Any] = {**request_options}
+    making = _take(options, _CLIENT_OPTIONS) if new_client else {}
 
     def open_stream() -> EventStream:
-        own = of_client(**making) if is_module(client) else None
+        own = new_client(**making) if new_client else None
         try:
-            request, sending = _prepare(own or client, method, url, decoder, fields, options)
-            response = (own or client).send(request, stream=True, **sending)
-            return _open(response, decoder, check, own)
+            sender = own or given
+            request, sending = _prepare(sender, method, url, decoder, fields, options)
+            return _open(sender.send(request, stream=True, **sending), decoder, check, own)
         except BaseException:
             close_all(own)
             raise
@@ -223,7 +245,7 @@ def aconnect(
     last_event_id: str = "",
     check: Check = True,
     headers: Fields | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> AsyncOpening:
     """Connect: an async context manager that sends the request and gives an AsyncEventStream.
 
@@ -253,10 +275,11 @@ def aconnect(
     _require_async_client(client)
     _refuse_options("aconnect", client, request_options)
     decoder, fields = start(decoder, last_event_id, check, headers)
+    options: dict[str, Any] = {**request_options}
     of_client: Any = client
 
     async def open_stream() -> AsyncEventStream:
-        request, sending = _prepare(of_client, method, url, decoder, fields, request_options)
+        request, sending = _prepare(of_client, method, url, decoder, fields, options)
         response = await of_client.send(request, stream=True, **sending)
         _require_response(response, "aconnect", "__aiter__", "connect")
         chunks = AsyncChunks(response)
@@ -280,7 +303,7 @@ def subscribe(
     on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
     sleep: Callable[[float], object] | None = None,
     headers: Fields | Callable[[], Fields] | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> EventSource:
     """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
@@ -340,7 +363,7 @@ def subscribe(
         on_disconnect=on_disconnect,
         sleep=sleep,
         headers=headers,
-        request_options=request_options,
+        request_options={**request_options},
     )
 
 
@@ -359,7 +382,7 @@ def asubscribe(
     on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
     sleep: Callable[[float], Awaitable[object]] | None = None,
     headers: Fields | Callable[[], Fields | Awaitable[Fields]] | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> AsyncEventSource:
     """Subscribe: an async iterator over the events of a stream that connects again if it breaks.
 
@@ -418,7 +441,7 @@ def asubscribe(
         on_disconnect=on_disconnect,
         sleep=sleep,
         headers=headers,
-        request_options=request_options,
+        request_options={**request_options},
     )
 
 
@@ -449,23 +472,24 @@ def _require_client(client: Any) -> None:
             f"{type_name(client)} is an async client; pass it to aconnect, or a Client to connect"
         )
     of_client = getattr(client, "Client", None) if is_module(client) else client
-    fits = hasattr(of_client, "build_request") and hasattr(of_client, "send")
+    fits = has(of_client, "build_request", "send")
     if not fits or isinstance(client, type):
         raise refuse_client("connect", wanted, client)
 
 
 def _require_async_client(client: Any) -> None:
-    fits = hasattr(client, "build_request") and hasattr(client, "aclose")
+    fits = has(client, "build_request", "aclose")
     if not fits or isinstance(client, type):
         sync = hasattr(client, "Client") or hasattr(client, "build_request")
         hint = "connect takes it" if sync else ""
         raise refuse_client("aconnect", "an httpx.AsyncClient", client, hint)
 
 
-def _refuse_options(function: str, client: Any, options: dict[str, Any]) -> None:
-    others = " ".join(_CLIENT_OPTIONS) if isinstance(client, type) else ""
-    given = [name for name in options if name not in others.split()]
-    refuse_options(function, given, [client.build_request, client.send])
+def _refuse_options(function: str, client: Any, options: Iterable[str]) -> None:
+    """Refuse unknown options; `client` is a client, or the class of the module's own."""
+    known_by = [client.build_request, client.send]
+    others = _CLIENT_OPTIONS if isinstance(client, type) else ()
+    refuse_options(function, [name for name in options if name not in others], known_by)
 
 
 def _prepare(

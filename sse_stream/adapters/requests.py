@@ -19,7 +19,7 @@ from ..handshake import request_headers, require_check
 from ..reconnect import EventSource
 from ..streams import EventStream, Opening, check_decoder
 from ._errors import is_refused_certificate, is_system_error
-from ._request import is_module, refuse_client, refuse_options, require_request, start
+from ._request import has, is_module, refuse_client, refuse_options, require_request, start
 from ._response import Chunks, check_and_open
 from ._source import make_source
 from ._urllib3 import decodable, read_promptly, wake
@@ -27,7 +27,9 @@ from ._urllib3 import decodable, read_promptly, wake
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypedDict
+
+    from typing_extensions import Unpack
 
     from ..decoder import SSEDecoder
     from ..handshake import Check
@@ -59,6 +61,22 @@ if TYPE_CHECKING:
         @property
         def Session(self) -> Callable[[], Session]: ...  # noqa: N802
         def request(self, method: str, url: str, /) -> Response: ...
+
+    class RequestOptions(TypedDict, total=False):
+        """Options of `Session.request` but `stream`."""
+
+        params: Any
+        data: Any
+        json: Any
+        files: Any
+        cookies: Any
+        auth: Any
+        timeout: Any
+        allow_redirects: Any
+        proxies: Any
+        hooks: Any
+        verify: Any
+        cert: Any
 
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
@@ -111,7 +129,7 @@ def connect(
     last_event_id: str = "",
     check: Check = True,
     headers: Fields | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> Opening:
     """Connect: a context manager that sends the request on entering and gives an EventStream.
 
@@ -139,15 +157,15 @@ def connect(
     """
     require_request("connect", method, url)
     _require_client(client)
-    sending: Any = client.Session.request if is_module(client) else client.request
-    refuse_options("connect", request_options, [sending])
+    of_client: Any = client
+    send = of_client.Session.request if is_module(client) else of_client.request
+    refuse_options("connect", request_options, [send], reserved="stream")
     decoder, fields = start(decoder, last_event_id, check, headers)
     own = getattr(client, "headers", None)
     sent = dict(request_headers(fields, decoder.last_event_id, own=own))
 
     def open_stream() -> EventStream:
-        send: Any = client.request
-        response = send(method, url, headers=sent, stream=True, **request_options)
+        response = of_client.request(method, url, headers=sent, stream=True, **request_options)
         return iter_events(response, decoder=decoder, check=check)
 
     return Opening(open_stream, is_transient=is_transient)
@@ -168,7 +186,7 @@ def subscribe(
     on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
     sleep: Callable[[float], object] | None = None,
     headers: Fields | Callable[[], Fields] | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> EventSource:
     """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
@@ -227,7 +245,7 @@ def subscribe(
         on_disconnect=on_disconnect,
         sleep=sleep,
         headers=headers,
-        request_options=request_options,
+        request_options={**request_options},
     )
 
 
@@ -256,11 +274,10 @@ def _require_client(client: Any) -> None:
     from inspect import iscoroutinefunction
 
     wanted = "a requests.Session, or the module requests"
-    request = getattr(client, "request", None)
-    fits = hasattr(client, "Session" if is_module(client) else "get_adapter")
-    if isinstance(client, type) or not callable(request) or not fits:
+    fits = has(client, "request", "Session" if is_module(client) else "get_adapter")
+    if isinstance(client, type) or not fits:
         raise refuse_client("connect", wanted, client)
-    if iscoroutinefunction(request):
+    if iscoroutinefunction(client.request):
         raise refuse_client("connect", wanted, client, "its requests have to be awaited")
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
         status: Any
         headers: Any
+        length: Any
 
         def read1(self, n: int = ..., /) -> bytes: ...
         def isclosed(self) -> bool: ...
@@ -147,6 +148,7 @@ def connect(
     def open_stream() -> EventStream:
         from urllib.error import HTTPError
 
+        response: Any
         try:
             response = open_url(request, timeout=timeout)
         except HTTPError as error:

@@ -18,7 +18,7 @@ from ..handshake import Headers, header_pairs, request_headers, require_check
 from ..reconnect import EventSource
 from ..streams import EventStream, Opening, check_decoder
 from ._errors import is_refused_certificate, is_system_error
-from ._request import is_module, refuse_client, refuse_options, require_request, start
+from ._request import has, is_module, refuse_client, refuse_options, require_request, start
 from ._response import Chunks, check_and_open
 from ._source import make_source
 from ._urllib3 import decodable, read_promptly, wake
@@ -26,7 +26,9 @@ from ._urllib3 import decodable, read_promptly, wake
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypedDict
+
+    from typing_extensions import Unpack
 
     from ..decoder import SSEDecoder
     from ..handshake import Check
@@ -49,6 +51,23 @@ if TYPE_CHECKING:
         """What is needed of a client: `urllib3.PoolManager`, a ConnectionPool, the module."""
 
         def request(self, method: str, url: str, /) -> Response: ...
+
+    class RequestOptions(TypedDict, total=False):
+        """Options of `request` but `preload_content`."""
+
+        body: Any
+        fields: Any
+        json: Any
+        timeout: Any
+        retries: Any
+        redirect: Any
+        assert_same_host: Any
+        pool_timeout: Any
+        release_conn: Any
+        chunked: Any
+        body_pos: Any
+        decode_content: Any
+        enforce_content_length: Any
 
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
@@ -100,7 +119,7 @@ def connect(
     last_event_id: str = "",
     check: Check = True,
     headers: Fields | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> Opening:
     """Connect: a context manager that sends the request on entering and gives an EventStream.
 
@@ -169,7 +188,7 @@ def subscribe(
     on_disconnect: Callable[[Exception | None, float | None], object] | None = None,
     sleep: Callable[[float], object] | None = None,
     headers: Fields | Callable[[], Fields] | None = None,
-    **request_options: Any,
+    **request_options: Unpack[RequestOptions],
 ) -> EventSource:
     """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
@@ -229,7 +248,7 @@ def subscribe(
         on_disconnect=on_disconnect,
         sleep=sleep,
         headers=headers,
-        request_options=request_options,
+        request_options={**request_options},
     )
 
 
@@ -262,8 +281,8 @@ def is_transient(error: Exception) -> bool | None:
 
 
 def _require_client(client: Any) -> None:
-    fits = hasattr(client, "PoolManager" if is_module(client) else "urlopen")
-    if isinstance(client, type) or not fits or not callable(getattr(client, "request", None)):
+    fits = has(client, "request", "PoolManager" if is_module(client) else "urlopen")
+    if isinstance(client, type) or not fits:
         raise refuse_client(
             "connect", "a urllib3.PoolManager or ConnectionPool, or the module urllib3", client
         )
@@ -273,11 +292,12 @@ def _refuse_unknown_options(client: Any, options: Iterable[str]) -> None:
     from urllib3 import HTTPConnectionPool, PoolManager
 
     own = (HTTPConnectionPool.request, PoolManager.request)
-    if is_module(client) or getattr(type(client), "request", None) in own:
-        known_by = [HTTPConnectionPool.request, HTTPConnectionPool.urlopen]
-        refuse_options("connect", options, known_by, _OTHER_OPTIONS)
+    kind: Any = type(client)
+    if is_module(client) or kind.request in own:
+        known_by: list[Any] = [HTTPConnectionPool.request, HTTPConnectionPool.urlopen]
+        refuse_options("connect", options, known_by, _OTHER_OPTIONS, reserved="preload_content")
     else:  # it adds something of its own
-        refuse_options("connect", options, [client.request])
+        refuse_options("connect", options, [client.request], reserved="preload_content")
 
 
 def _open(response: Any, url: str, decoder: SSEDecoder, check: Check) -> EventStream:

@@ -461,10 +461,9 @@ class TestPycurl(SyncContract):
         curl.setopt(pycurl.HTTPHEADER, ["X-Before: a"])
         curl.setopt(pycurl.FAILONERROR, True)
         url = server.url(respond(500, b"why"))
+        headers: dict[str, str | bytes] = {"X-Own": "é", "X-Bytes": b"\xe9", "X-Empty": ""}
         with pytest.raises(StatusError) as caught:
-            connect(
-                curl, "post", url, headers={"X-Own": "é", "X-Bytes": b"\xe9", "X-Empty": ""}
-            ).__enter__()
+            connect(curl, "post", url, headers=headers).__enter__()
         assert caught.value.body == b"why"
         request = server.requests[0]
         assert (request.method, request.body) == ("POST", b'{"a": 1}')
@@ -624,7 +623,7 @@ def test_perform_raises_what_iter_events_raises(server: Server) -> None:
     with pytest.raises(TypeError, match="on_event must be callable"):
         perform(new_handle(server.url(respond(200))), None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"takes a pycurl\.Curl"):
-        perform(None, events.append)
+        perform(None, events.append)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert events == []
     perform(new_handle(server.url(respond(404, b"data: x\n\n"))), events.append, check=False)
     assert [event.data for event in events] == ["x"]

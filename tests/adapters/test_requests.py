@@ -100,7 +100,12 @@ class TestRequests(SyncContract):
 
     def test_stream_is_not_an_option(self, server: Server) -> None:
         with pytest.raises(TypeError, match="stream"):
-            connect(self.client, "GET", server.url(stream(NUMBERS)), stream=False).__enter__()
+            connect(
+                self.client,
+                "GET",
+                server.url(stream(NUMBERS)),
+                stream=False,  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+            ).__enter__()
 
     def test_other_exceptions_of_urllib3_pass_through(self, server: Server) -> None:
         response = self.open(server.url(stream(NUMBERS)))

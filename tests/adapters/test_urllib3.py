@@ -102,7 +102,10 @@ class TestUrllib3(SyncContract):
     def test_preload_content_is_not_an_option(self, server: Server) -> None:
         with pytest.raises(TypeError, match="preload_content"):
             connect(
-                self.client, "GET", server.url(stream(NUMBERS)), preload_content=True
+                self.client,
+                "GET",
+                server.url(stream(NUMBERS)),
+                preload_content=True,  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
             ).__enter__()
 
     def test_url_of_an_error_of_iter_events_is_the_path(self, server: Server) -> None:
@@ -331,7 +334,7 @@ def test_other_urllib3(
     server: Server, client: urllib3.PoolManager, kind: type[Older], name: str, size: int
 ) -> None:
     url = server.url(stream(NUMBERS, FRAMINGS[name], lock_step=True))
-    response = kind(client.request("GET", url, preload_content=False))
+    response: Any = kind(client.request("GET", url, preload_content=False))
     data: list[str] = []
     with iter_events(response) as events:
         server.acknowledge()
