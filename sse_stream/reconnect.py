@@ -233,18 +233,19 @@ class _Source:
         if isinstance(error, ResponseError):
             cause += f" {error.status}"
             wait = retry_after(error.headers)
-        answer: Answer = "stop"
         if not self._may_pass(error):
-            cause += ", which will not pass"
-        elif not self._may_repeat():
-            cause += ", and the request may not be sent again"
-        else:
-            answer = self._machine.failed(retry=self._retry, moved=self._moved, retry_after=wait)
+            self._log(_WARNING, "%s, not tried again", cause)
+            return None
+        if not self._may_repeat():
+            self._log(_WARNING, "%s, not tried again: the request may not be sent twice", cause)
+            return None
+        answer = self._machine.failed(retry=self._retry, moved=self._moved, retry_after=wait)
         return self._next_delay(cause, answer)
 
     def _next_delay(self, cause: str, answer: Answer) -> float | None:
         if answer == "stop":
-            self._log(_WARNING, "%s, no further connection", cause)
+            attempts = self._machine.attempts
+            self._log(_WARNING, "%s, giving up after %d further connections", cause, attempts)
             return None
         self._log(_INFO, "%s, next connection in %.3f s", cause, answer)
         return answer

@@ -1633,7 +1633,7 @@ def test_lines_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
         ("INFO", "http://h/p: end of stream, next connection in 4.000 s"),
         ("DEBUG", "http://h/p: connected, Last-Event-ID ''"),
         ("DEBUG", "http://h/p: a read was cancelled, its connection dropped"),
-        ("WARNING", "http://h/p: StatusError 403, which will not pass, no further connection"),
+        ("WARNING", "http://h/p: StatusError 403, not tried again"),
     ]
 
 
@@ -1654,9 +1654,9 @@ def test_lines_about_giving_up(side: Side, caplog: pytest.LogCaptureFixture) -> 
         side.read(Script([b"data: a\n\n", OSError()]), repeat=False)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert caplog.messages == [
-        "the event source: OSError, no further connection",
-        "the event source: end of stream, no further connection",
-        "the event source: OSError, and the request may not be sent again, no further connection",
+        "the event source: OSError, giving up after 0 further connections",
+        "the event source: end of stream, giving up after 0 further connections",
+        "the event source: OSError, not tried again: the request may not be sent twice",
     ]
 
 

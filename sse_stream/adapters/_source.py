@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
+    from ..handshake import Check
     from ..policy import ReconnectionPolicy
 
     Source = TypeVar("Source", EventSource, AsyncEventSource)
@@ -45,7 +46,7 @@ def make_source(
     make_decoder: Callable[..., SSEDecoder] | None,
     policy: ReconnectionPolicy | None,
     last_event_id: str,
-    check: Any,
+    check: Check,
     is_transient: Callable[[Exception], bool | None] | None,
     repeat: bool | None,
     on_connect: Callable[[Any], object] | None,
