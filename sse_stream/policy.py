@@ -232,7 +232,6 @@ class Reconnection:
     def connected(self) -> None:
         """Note that a connection is open: there is a response, and it is to be read."""
         self._opened_at = self._clock()
-        self._gave_event = False
 
     def event(self) -> None:
         """Note that the connection gave an event."""

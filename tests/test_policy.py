@@ -312,6 +312,17 @@ def test_a_retry_that_comes_or_changes_in_between() -> None:
     assert history.answers == [1, 10, 20, 16, 40, 30]
 
 
+def test_the_last_event_id_has_not_moved_unless_told() -> None:
+    state = CALM.start(clock=Clock())
+    state.connected()
+    assert state.failed() == 1
+    state.connected()
+    state.dropped()
+    state.connected()
+    assert state.ended() == 2
+    assert state.failed() == 4
+
+
 def test_any_number_of_attempts() -> None:
     history = History(CALM.replace(max_attempts=None))
     for _ in range(3000):  # and no overflow
