@@ -25,6 +25,7 @@ from ..handshake import (
     shown_url,
 )
 from ..streams import type_name
+from ._response import COMPRESSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ __all__ = [
 _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 _PIECES = 64  # in a chunk, at most; libcurl writes 16 KiB at once
-
-_GZIP_DEFLATE_ZSTD = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")  # how they begin
 
 _NEVER = float("inf")
 
@@ -294,7 +293,7 @@ class Transfer:
             response = self.response
             coding = response.headers.get("Content-Encoding")
             # libcurl does not tell whether it decodes; the body's start does.
-            if coding and body.startswith(_GZIP_DEFLATE_ZSTD):
+            if coding and body.startswith(COMPRESSED):
                 url = shown_url(response.url)
                 message = f"{url} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING"
                 raise ResponseError(message, response.status, response.headers, response.url)

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from ..handshake import Check
 
 __all__ = [
+    "COMPRESSED",
     "Chunks",
     "acheck_and_open",
     "check_and_open",
     "open_and_check_later",
     "shut_down",
 ]
+
+
+#: How a body begins that is compressed by gzip, deflate or zstd: no event stream does.
+COMPRESSED = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
 
 
 class Chunks:

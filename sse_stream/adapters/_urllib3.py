@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ._response import shut_down
+from ._response import COMPRESSED, shut_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def read_promptly(response: Any) -> Iterator[bytes]:
         raise ValueError(
             "this response has been read or closed already; pass it before anything is read"
         )
-    return _read(response)
+    return _read_double(response) if _is_from_http_client(response) else _read(response)
 
 
 def decodable(response: Any) -> Iterable[str] | None:
@@ -36,7 +36,7 @@ def decodable(response: Any) -> Iterable[str] | None:
     response: of urllib3, or what stands in its place.
     """
     known: Iterable[str] | None = getattr(response, "CONTENT_DECODERS", None)
-    return () if known is None and _is_from_http_client(response) else known
+    return known
 
 
 def wake(response: Any) -> None:
@@ -65,21 +65,30 @@ def _read(response: Any) -> Iterator[bytes]:
         while chunk := response.read1(65536, decode_content=True):
             yield chunk
     else:  # prompt unless a chunk came in part
-        whole = future or getattr(response, "chunked", True)
+        whole = future or response.chunked
         yield from response.stream(65536 if whole else 1, decode_content=True)
 
 
 def _has_read1(response: Any) -> bool:
-    """Return whether `read1` is urllib3's, and what it reads from has it: a double's may not."""
-    return (
-        hasattr(response, "read1")
-        and hasattr(getattr(response, "_fp", response), "read1")
-        and not _is_from_http_client(response)
-    )
+    """Return whether it and what it reads from have `read1`: a double's may not."""
+    return hasattr(response, "read1") and hasattr(getattr(response, "_fp", response), "read1")
 
 
 def _is_from_http_client(response: Any) -> bool:
-    """Return whether it is of http.client in urllib3's place, as vcrpy's: it decodes nothing."""
+    """Return whether a response is http.client's: vcrpy puts it in the place of urllib3's."""
     from http.client import HTTPResponse
 
     return isinstance(response, HTTPResponse)
+
+
+def _read_double(response: Any) -> Iterator[bytes]:
+    # It decodes nothing, but as a rule was decoded when it was recorded, whatever its headers say.
+    body = response.read()
+    if body.startswith(COMPRESSED):
+        from io import BytesIO
+
+        from urllib3 import HTTPResponse
+
+        around = HTTPResponse(BytesIO(body), headers=response.headers, preload_content=False)
+        body = around.read(decode_content=True)
+    yield body
