@@ -149,7 +149,7 @@ ASYNC_HTTP2_CLIENTS: Mapping[str, AsyncOpen] = {
     "pycurl": partial(aopen_pycurl, True),
 }
 
-IS_TRANSIENT: Mapping[str, Callable[[Exception], bool]] = {
+IS_TRANSIENT: Mapping[str, Callable[[Exception], bool | None]] = {
     "httpx": of_httpx.is_transient,
     "httpx2": of_httpx.is_transient,
     "aiohttp": of_aiohttp.is_transient,

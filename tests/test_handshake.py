@@ -22,10 +22,10 @@ from sse_stream.handshake import (
     aread_body,
     check_response,
     coding_error,
-    header_value,
-    is_event_stream,
     header_pairs,
+    header_value,
     id_in_headers,
+    is_event_stream,
     media_type,
     read_body,
     request_headers,
@@ -228,7 +228,8 @@ def test_a_status_error() -> None:
     assert (error.status, error.url, error.body) == (429, URL, body)
     assert error.headers["retry-after"] == "5"
     assert str(error) == (
-        'https://example.org:8443/v1/chat answered with status 429 Too Many Requests: {"error": {"message": "no\\ncredit é"}}'
+        "https://example.org:8443/v1/chat answered with status 429 Too Many Requests: "
+        '{"error": {"message": "no\\ncredit é"}}'
     )
 
 

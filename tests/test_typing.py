@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # pyright: strict
-"""What users write, with the types that their checkers see: mypy and pyright, and pytest runs it."""
+"""What users write, with the types that mypy and pyright see; and pytest runs it."""
 
 from __future__ import annotations
 

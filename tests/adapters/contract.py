@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What every synchronous adapter must do, against the scripted server and real ones. A client's test module subclasses it."""
+"""What every sync adapter must do, against the scripted server and real ones.
+
+A client's test module subclasses it.
+"""
 
 from __future__ import annotations
 

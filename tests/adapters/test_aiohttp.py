@@ -61,7 +61,7 @@ def run(body: Callable[[aiohttp.ClientSession], Awaitable[None]], **session_opti
 def read(
     url: str, server: Server | None = None, **options: Any
 ) -> tuple[list[str], Any, BaseException | None]:
-    """Return the data of the events, the stream, and the error that ended it; acknowledge each event to the server."""
+    """Return the data, the stream, and the error that ended it; acknowledge each event."""
     got: list[str] = []
     result: list[Any] = []
 
@@ -155,7 +155,7 @@ def test_an_event_of_10_mb_in_one_chunk(server: Server) -> None:
     assert ([len(text) for text in got], error) == ([10_000_000, 5], None)
 
 
-# Faults. Only a reset of a body that ends with the connection is silent in aiohttp and known to other clients.
+# Faults. A reset of a body that ends with the connection is silent in aiohttp alone.
 
 KNOWN_FAULTS = sorted(FAULTS.keys() - {"reset, close-delimited"})
 UNKNOWN_FAULTS = {**SILENT_FAULTS, "reset, close-delimited": FAULTS["reset, close-delimited"]}
@@ -217,7 +217,7 @@ async def receive(events: Any, got: list[str]) -> None:
 
 
 def test_a_malformed_chunk_between_two_waits(server: Server) -> None:
-    """aiohttp has dropped the connection and knows nothing of a fault: its reader would raise RuntimeError."""
+    """aiohttp has dropped the connection and knows no fault: readany would raise RuntimeError."""
 
     def handler(connection: Connection) -> None:
         connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM]))
@@ -241,7 +241,7 @@ def test_a_malformed_chunk_between_two_waits(server: Server) -> None:
 
 
 def test_an_error_of_the_parser_in_python(server: Server) -> None:
-    """Where aiohttp has no extension module, its reader raises an exception that is not documented."""
+    """Without its extension module aiohttp's reader raises an exception that is not documented."""
     url = server.url(stream([b"data: 1\n\n"], lock_step=True))
 
     async def body(session: aiohttp.ClientSession) -> None:

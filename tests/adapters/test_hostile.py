@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 #: By how many MiB an attack may let the peak of memory grow, and what a bomb becomes.
 MARGIN, BOMB = 24, 32
-#: How often a bomb is held by the clients that inflate it at once: httpx joins the pieces, libcurl writes them one by one.
+#: How often a bomb is held by the clients that inflate it at once: httpx joins the pieces, libcurl
+#: writes them one by one.
 INFLATED = {"httpx": 2, "httpx, async": 2, "httpx2": 2, "pycurl": 1, "pycurl, async": 1}
 
 
@@ -55,7 +56,7 @@ def test_what_is_held_stays_bounded(client: str) -> None:
 
 
 def then_204(first: Handler) -> Handler:
-    """Return a handler that answers each path's first request so, and later ones with the end for good."""
+    """Return a handler that answers each path's first request so, and ends later ones for good."""
     seen: set[str] = set()
 
     def handler(connection: Connection) -> None:
@@ -67,8 +68,23 @@ def then_204(first: Handler) -> Handler:
     return handler
 
 
-IDS = ["7\x1b[31m", "7\x7f", "\t7", " 7", "7 ", "7\x0bX-Forged: 1", "7\x0cX-Forged: 1", "7\x1cX-Forged: 1", "7\x85X-Forged: 1",
-       "7\u2028X-Forged: 1", "%0d%0aX-Forged: 1", "\\r\\nX-Forged: 1", "7: X-Forged: 1", "\u202e7", "x" * 10_000]  # fmt: skip
+IDS = [
+    "7\x1b[31m",
+    "7\x7f",
+    "\t7",
+    " 7",
+    "7 ",
+    "7\x0bX-Forged: 1",
+    "7\x0cX-Forged: 1",
+    "7\x1cX-Forged: 1",
+    "7\x85X-Forged: 1",
+    "7\u2028X-Forged: 1",
+    "%0d%0aX-Forged: 1",
+    "\\r\\nX-Forged: 1",
+    "7: X-Forged: 1",
+    "\u202e7",
+    "x" * 10_000,
+]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -189,12 +205,15 @@ def _raw(answer: bytes) -> Handler:
 ANSWERS: dict[str, Any] = {
     "body": respond(500, HOSTILE.encode()),
     "media type": _raw(
-        f"HTTP/1.1 200 OK\r\nContent-Type: {HOSTILE.translate(dict.fromkeys(range(11, 13)))}\r\n\r\n".encode()
+        b"HTTP/1.1 200 OK\r\nContent-Type: "
+        + HOSTILE.translate(dict.fromkeys(range(11, 13))).encode()
+        + b"\r\n\r\n"
     ),
     "status line": _raw(f"HTTP/1.1 {HOSTILE}\r\n\r\n".encode()),
     "reason": _raw(f"HTTP/1.1 404 {HOSTILE}\r\n\r\n".encode()),
     "coding": _raw(
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: \x1b[31m\x9b\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        b"Content-Encoding: gzip, \x1b[31m\x9b\r\n\r\n"
     ),
     "redirect": _raw(b"HTTP/1.1 302 Found\r\nLocation: \x1b]0;x\x07:\x9b31m\r\n\r\n"),
     "event": stream([EVENT]),

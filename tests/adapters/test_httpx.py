@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One body for each test: it runs on the sync client, and on the async one under asyncio and trio, of httpx and httpx2."""
+"""One body for each test, for httpx and httpx2: sync, on asyncio, on trio."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def read(
     client: dict[str, Any] | None = None,
     **options: Any,
 ) -> tuple[list[str], Any, BaseException | None]:
-    """Return the data of the events, the stream, and the error that ended it; acknowledge each event to the server."""
+    """Return the data, the stream, and the error that ended it; acknowledge each event."""
     got: list[str] = []
     result: list[Any] = []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Mistakes of the caller, in every adapter: an error at the call, in words that say what to write."""
+"""Mistakes of the caller, in every adapter: an error at the call that says what to write."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sse_stream.adapters import urllib3 as of_urllib3
 from sse_stream.policy import ReconnectionPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 URL = "http://localhost/"
 
@@ -127,9 +127,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def side(name: str) -> Iterator[Side]:
-    """Within a running loop, where a ClientSession can be made."""
-    yield SIDES[name]
+def side(name: str) -> Side:
+    return SIDES[name]
 
 
 def in_loop(new: Callable[[], Any], call: Callable[[Any], object]) -> None:

@@ -300,7 +300,8 @@ class TestPycurl(SyncContract):
             )
             connection.wait()
             connection.send(
-                b"Transfer-Encoding: chunked\r\n\r\n9\r\ndata: x\n\n\r\n0\r\nX-Block: trailer\r\n\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+                b"9\r\ndata: x\n\n\r\n0\r\nX-Block: trailer\r\n\r\n"
             )
 
         server._handlers["example.org:80"] = proxy

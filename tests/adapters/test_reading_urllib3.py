@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How what stands in the place of urllib3's response is read: by all its versions, and by doubles."""
+"""How what stands in the place of urllib3's response is read: all its versions, and doubles."""
 
 from __future__ import annotations
 

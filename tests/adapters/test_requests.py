@@ -220,7 +220,7 @@ def test_fake_by_requests_mock() -> None:
 
 
 class OnlyRead:
-    """A file with no more than requests_mock asks for, and `closed`, without which urllib3 does not read."""
+    """What requests_mock asks of a file, and `closed`, without which urllib3 does not read."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -262,7 +262,7 @@ def test_handmade_response_with_content() -> None:
         assert receive(events) == ["one", "two"]
 
 
-# Versions of urllib3 that are not installed: two cannot be at once, so an object with what they have stands in.
+# Versions of urllib3 that are not installed, for two cannot be: what they have stands in.
 
 
 class OlderRaw:
@@ -283,7 +283,7 @@ class OlderRaw:
 
 
 class FutureRaw(OlderRaw):
-    """urllib3-future: a `read1` that returns nothing while compressed bytes trickle in, and `extension`."""
+    """urllib3-future: `read1` returns nothing while compressed bytes trickle in; `extension`."""
 
     extension = None
 

@@ -52,7 +52,7 @@ QUICK = ReconnectionPolicy(initial=0, maximum=0, jitter=0, max_attempts=3)
 
 
 class Client:
-    """A client under its `subscribe`: `run` returns the data of the events and the error that ended the source."""
+    """A client under its `subscribe`: `run` returns the data, and the error that ended it."""
 
     def __init__(
         self, adapter: Any, new: Callable[..., Any], loop: Any = None, idle: str = "timeout"
@@ -146,7 +146,7 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 
 def resuming(count: int, seed: int) -> Handler:
-    """Return a handler that resumes by ID and breaks off at random: in good order, cut short, reset, refused."""
+    """Return a handler that resumes by ID and breaks off at random: clean, cut, reset, refused."""
     choose = random.Random(seed)
 
     def handler(connection: Connection) -> None:
@@ -176,7 +176,7 @@ def resuming(count: int, seed: int) -> Handler:
 
 def test_reconnections_lose_and_double_nothing(client: Client, server: Server) -> None:
     url = server.url(resuming(200, 7))
-    data, error = client.run(url, policy=QUICK._replace(max_attempts=100))
+    data, error = client.run(url, policy=QUICK.replace(max_attempts=100))
     assert error is None
     assert data == [str(i) for i in range(1, 201)]
     assert len(server.requests) > 50
@@ -195,7 +195,7 @@ def broken_connections() -> Iterator[Any]:
                 continue  # it decodes nothing: such a body is refused, see below
             if fault == "corrupt gzip" and client.adapter is pycurl_adapter:
                 client = Client(pycurl_adapter, decoding_handle, client.loop, client.idle)
-            # Whatever one does: httpx does not close the generators that it nests, and trio says so.
+            # Whatever one does: httpx does not close the generators that it nests; trio says so.
             ignored = pytest.mark.filterwarnings(
                 r"ignore:Async generator '(httpx2?|httpcore2?)\.:ResourceWarning"
             )
@@ -377,80 +377,172 @@ def of_aiohttp(kind: Any, status: int) -> Exception:
 
 TRANSIENT: dict[Any, list[Exception]] = {
     httpx_adapter: [
-        *(getattr(module, name)("x") for module in (httpx, httpx2) for name in (
-            "ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "WriteError", "ConnectError",
-            "CloseError", "ProxyError", "RemoteProtocolError", "DecodingError")),
-        OSError("x"), ConnectionResetError(), TimeoutError(),
+        *(
+            getattr(module, name)("x")
+            for module in (httpx, httpx2)
+            for name in (
+                "ConnectTimeout",
+                "ReadTimeout",
+                "WriteTimeout",
+                "PoolTimeout",
+                "ReadError",
+                "WriteError",
+                "ConnectError",
+                "CloseError",
+                "ProxyError",
+                "RemoteProtocolError",
+                "DecodingError",
+            )
+        ),
+        OSError("x"),
+        ConnectionResetError(),
+        TimeoutError(),
     ],
     requests_adapter: [
-        of_requests.ConnectionError(), of_requests.ProxyError(), of_requests.SSLError(), of_requests.ConnectTimeout(),
-        of_requests.ReadTimeout(), of_requests.Timeout(), of_requests.ChunkedEncodingError(),
-        of_requests.ContentDecodingError(), OSError("x"), ConnectionResetError(),
+        of_requests.ConnectionError(),
+        of_requests.ProxyError(),
+        of_requests.SSLError(),
+        of_requests.ConnectTimeout(),
+        of_requests.ReadTimeout(),
+        of_requests.Timeout(),
+        of_requests.ChunkedEncodingError(),
+        of_requests.ContentDecodingError(),
+        OSError("x"),
+        ConnectionResetError(),
     ],
     urllib3_adapter: [
-        of_urllib3.ProtocolError("x"), of_urllib3.DecodeError(), of_urllib3.TimeoutError(),
-        of_urllib3.ReadTimeoutError(POOL, "", ""), of_urllib3.ConnectTimeoutError(), of_urllib3.NewConnectionError(POOL, ""),
-        of_urllib3.NameResolutionError("h", POOL, OSError()), of_urllib3.ProxyError("x", OSError()),  # type: ignore[arg-type]
-        of_urllib3.SSLError("x"), of_urllib3.EmptyPoolError(POOL, ""),
-        of_urllib3.MaxRetryError(POOL, "", of_urllib3.ProtocolError("x")), OSError("x"),
+        of_urllib3.ProtocolError("x"),
+        of_urllib3.DecodeError(),
+        of_urllib3.TimeoutError(),
+        of_urllib3.ReadTimeoutError(POOL, "", ""),
+        of_urllib3.ConnectTimeoutError(),
+        of_urllib3.NewConnectionError(POOL, ""),
+        of_urllib3.NameResolutionError("h", POOL, OSError()),
+        of_urllib3.ProxyError("x", OSError()),  # type: ignore[arg-type]
+        of_urllib3.SSLError("x"),
+        of_urllib3.EmptyPoolError(POOL, ""),
+        of_urllib3.MaxRetryError(POOL, "", of_urllib3.ProtocolError("x")),
+        OSError("x"),
     ],
     urllib_adapter: [
-        urllib.error.URLError(OSError("x")), urllib.error.URLError(TimeoutError()), OSError("x"), ConnectionResetError(),
-        TimeoutError(), http.client.IncompleteRead(b""), http.client.BadStatusLine("x"), http.client.RemoteDisconnected("x"),
-        http.client.LineTooLong("x"), ssl.SSLError("x"),
+        urllib.error.URLError(OSError("x")),
+        urllib.error.URLError(TimeoutError()),
+        OSError("x"),
+        ConnectionResetError(),
+        TimeoutError(),
+        http.client.IncompleteRead(b""),
+        http.client.BadStatusLine("x"),
+        http.client.RemoteDisconnected("x"),
+        http.client.LineTooLong("x"),
+        ssl.SSLError("x"),
     ],
     aiohttp_adapter: [
-        aiohttp.ClientConnectionError(), aiohttp.ClientOSError(), aiohttp.ClientConnectionResetError(),
-        aiohttp.ServerDisconnectedError(), aiohttp.ServerTimeoutError(), aiohttp.SocketTimeoutError(),
-        aiohttp.ConnectionTimeoutError(), aiohttp.ClientConnectorError(KEY, OSError(1, "x")),
-        aiohttp.ClientConnectorSSLError(KEY, OSError(1, "x")), aiohttp.ClientPayloadError(), asyncio.TimeoutError(),
+        aiohttp.ClientConnectionError(),
+        aiohttp.ClientOSError(),
+        aiohttp.ClientConnectionResetError(),
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ServerTimeoutError(),
+        aiohttp.SocketTimeoutError(),
+        aiohttp.ConnectionTimeoutError(),
+        aiohttp.ClientConnectorError(KEY, OSError(1, "x")),
+        aiohttp.ClientConnectorSSLError(KEY, OSError(1, "x")),
+        aiohttp.ClientPayloadError(),
+        asyncio.TimeoutError(),
         OSError("x"),
         of_aiohttp(aiohttp.ClientHttpProxyError, 502),
         caused(of_aiohttp(aiohttp.ClientResponseError, 400), aiohttp.http.HttpProcessingError()),
     ],
     pycurl_adapter: [
-        *(pycurl.error(code, "x") for code in (5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97)), OSError("x"),
+        *(
+            pycurl.error(code, "x")
+            for code in (5, 6, 7, 16, 18, 23, 28, 35, 52, 55, 56, 61, 92, 95, 96, 97)
+        ),
+        OSError("x"),
     ],
-}  # fmt: skip
+}
 
 OTHER = [TypeError("x"), ValueError("x"), RuntimeError("x"), KeyError("x"), CERTIFICATE]
 
 PERMANENT: dict[Any, list[Exception]] = {
     httpx_adapter: [
-        *(getattr(module, name)("x") for module in (httpx, httpx2) for name in (
-            "UnsupportedProtocol", "LocalProtocolError", "TooManyRedirects", "InvalidURL", "StreamError", "CookieConflict")),
-        httpx.HTTPStatusError("x", request=REQUEST, response=httpx.Response(503)), caused(httpx.ConnectError("x")), *OTHER,
+        *(
+            getattr(module, name)("x")
+            for module in (httpx, httpx2)
+            for name in (
+                "UnsupportedProtocol",
+                "LocalProtocolError",
+                "TooManyRedirects",
+                "InvalidURL",
+                "StreamError",
+                "CookieConflict",
+            )
+        ),
+        httpx.HTTPStatusError("x", request=REQUEST, response=httpx.Response(503)),
+        caused(httpx.ConnectError("x")),
+        *OTHER,
     ],
     requests_adapter: [
-        of_requests.InvalidURL(), of_requests.InvalidSchema(), of_requests.MissingSchema(), of_requests.URLRequired(),
-        of_requests.InvalidProxyURL(), of_requests.InvalidHeader(), of_requests.InvalidJSONError(),
-        of_requests.TooManyRedirects(), of_requests.RetryError(), of_requests.HTTPError(), of_requests.StreamConsumedError(),
-        of_requests.UnrewindableBodyError(), caused(of_requests.SSLError()), *OTHER,
+        of_requests.InvalidURL(),
+        of_requests.InvalidSchema(),
+        of_requests.MissingSchema(),
+        of_requests.URLRequired(),
+        of_requests.InvalidProxyURL(),
+        of_requests.InvalidHeader(),
+        of_requests.InvalidJSONError(),
+        of_requests.TooManyRedirects(),
+        of_requests.RetryError(),
+        of_requests.HTTPError(),
+        of_requests.StreamConsumedError(),
+        of_requests.UnrewindableBodyError(),
+        caused(of_requests.SSLError()),
+        *OTHER,
     ],
     urllib3_adapter: [
-        of_urllib3.LocationValueError(), of_urllib3.LocationParseError("x"), of_urllib3.URLSchemeUnknown("x"),
-        of_urllib3.ResponseError(), of_urllib3.ResponseNotChunked("x"), of_urllib3.BodyNotHttplibCompatible(),
-        of_urllib3.InvalidHeader(), of_urllib3.UnrewindableBodyError(), of_urllib3.ClosedPoolError(POOL, ""),
-        of_urllib3.TimeoutStateError(), of_urllib3.HostChangedError(POOL, "", 3), of_urllib3.MaxRetryError(POOL, "", None),
+        of_urllib3.LocationValueError(),
+        of_urllib3.LocationParseError("x"),
+        of_urllib3.URLSchemeUnknown("x"),
+        of_urllib3.ResponseError(),
+        of_urllib3.ResponseNotChunked("x"),
+        of_urllib3.BodyNotHttplibCompatible(),
+        of_urllib3.InvalidHeader(),
+        of_urllib3.UnrewindableBodyError(),
+        of_urllib3.ClosedPoolError(POOL, ""),
+        of_urllib3.TimeoutStateError(),
+        of_urllib3.HostChangedError(POOL, "", 3),
+        of_urllib3.MaxRetryError(POOL, "", None),
         of_urllib3.MaxRetryError(POOL, "", of_urllib3.ResponseError("too many redirects")),
-        of_urllib3.MaxRetryError(POOL, "", of_urllib3.SSLError(CERTIFICATE)), caused(of_urllib3.SSLError()),
+        of_urllib3.MaxRetryError(POOL, "", of_urllib3.SSLError(CERTIFICATE)),
+        caused(of_urllib3.SSLError()),
         *OTHER,
     ],
     urllib_adapter: [
-        urllib.error.URLError("no host given"), urllib.error.URLError(CERTIFICATE), http.client.InvalidURL("x"),
-        http.client.CannotSendRequest(), http.client.UnknownProtocol("x"), *OTHER,
+        urllib.error.URLError("no host given"),
+        urllib.error.URLError(CERTIFICATE),
+        http.client.InvalidURL("x"),
+        http.client.CannotSendRequest(),
+        http.client.UnknownProtocol("x"),
+        *OTHER,
     ],
     aiohttp_adapter: [
-        aiohttp.InvalidURL("x"), aiohttp.NonHttpUrlClientError("x"), aiohttp.ServerFingerprintMismatch(b"", b"", "h", 1),
-        of_aiohttp(aiohttp.TooManyRedirects, 302), of_aiohttp(aiohttp.ClientResponseError, 503),
-        of_aiohttp(aiohttp.ClientHttpProxyError, 407), caused(aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE)),
+        aiohttp.InvalidURL("x"),
+        aiohttp.NonHttpUrlClientError("x"),
+        aiohttp.ServerFingerprintMismatch(b"", b"", "h", 1),
+        of_aiohttp(aiohttp.TooManyRedirects, 302),
+        of_aiohttp(aiohttp.ClientResponseError, 503),
+        of_aiohttp(aiohttp.ClientHttpProxyError, 407),
+        caused(aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE)),
         *OTHER,
     ],
     pycurl_adapter: [
-        *(pycurl.error(code, "x") for code in (1, 2, 3, 4, 26, 27, 42, 43, 47, 48, 58, 59, 60, 77, 91)),
-        pycurl.error("there is no handle"), pycurl.error(), *OTHER[:-1],
+        *(
+            pycurl.error(code, "x")
+            for code in (1, 2, 3, 4, 26, 27, 42, 43, 47, 48, 58, 59, 60, 77, 91)
+        ),
+        pycurl.error("there is no handle"),
+        pycurl.error(),
+        *OTHER[:-1],
     ],
-}  # fmt: skip
+}
 
 
 def _name(value: Any) -> str:

@@ -290,7 +290,7 @@ def test_handmade_response_of_bytes() -> None:
         assert receive(events) == ["one", "two"]
 
 
-# Versions of urllib3 that are not installed: two cannot be at once, so an object with what they have stands in.
+# Versions of urllib3 that are not installed, for two cannot be: what they have stands in.
 
 
 class Older:
@@ -311,7 +311,7 @@ class Older:
 
 
 class Future(Older):
-    """urllib3-future: a `read1` that returns nothing while compressed bytes trickle in, and `extension`."""
+    """urllib3-future: `read1` returns nothing while compressed bytes trickle in; `extension`."""
 
     extension = None
 
