@@ -143,6 +143,14 @@ def test_values_of_the_wrong_kind(field: str, value: Any) -> None:
         ReconnectionPolicy(**{field: value})
 
 
+def test_values_at_the_edges_of_their_ranges() -> None:
+    edges: dict[str, Any] = {**dict.fromkeys(FIELDS[:7], 0), "factor": 1}
+    policy = ReconnectionPolicy(**edges, statuses=iter([100, 999]))
+    assert (policy.initial, policy.factor) == (0, 1)
+    assert policy.statuses == {100, 999}
+    assert ReconnectionPolicy(max_attempts=None, max_elapsed=None, statuses=()).statuses == set()
+
+
 def test_a_field_that_there_is_not() -> None:
     with pytest.raises(TypeError, match="attempts"):
         CALM.replace(attempts=3)
