@@ -48,7 +48,7 @@ from .server import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-QUICK = ReconnectionPolicy(initial=0, maximum=0, jitter=0, max_attempts=3)
+QUICK = ReconnectionPolicy(initial=0, maximum=0, minimum=0, jitter=0, max_attempts=3)
 
 
 class Client:
@@ -280,7 +280,7 @@ def test_options_go_with_each_connection(client: Client, server: Server) -> None
         made.append(last_event_id)
         return SSEDecoder(last_event_id=last_event_id)
 
-    options: dict[str, Any] = {"headers": {"X-Own": "a"}, "method": "POST", **body}
+    options: dict[str, Any] = {"headers": {"X-Own": "a"}, "method": "POST", "repeat": True, **body}
     assert client.run(url, make_decoder=make_decoder, last_event_id="0", **options) == (
         ["a", "cut off"],
         None,
@@ -461,7 +461,8 @@ TRANSIENT: dict[Any, list[Exception]] = {
     ],
 }
 
-OTHER = [TypeError("x"), ValueError("x"), RuntimeError("x"), KeyError("x"), CERTIFICATE]
+#: None of any client's.
+OTHER = [TypeError("x"), ValueError("x"), RuntimeError("x"), KeyError("x")]
 
 PERMANENT: dict[Any, list[Exception]] = {
     httpx_adapter: [
@@ -479,7 +480,7 @@ PERMANENT: dict[Any, list[Exception]] = {
         ),
         httpx.HTTPStatusError("x", request=REQUEST, response=httpx.Response(503)),
         caused(httpx.ConnectError("x")),
-        *OTHER,
+        CERTIFICATE,
     ],
     requests_adapter: [
         of_requests.InvalidURL(),
@@ -495,7 +496,7 @@ PERMANENT: dict[Any, list[Exception]] = {
         of_requests.StreamConsumedError(),
         of_requests.UnrewindableBodyError(),
         caused(of_requests.SSLError()),
-        *OTHER,
+        CERTIFICATE,
     ],
     urllib3_adapter: [
         of_urllib3.LocationValueError(),
@@ -513,7 +514,7 @@ PERMANENT: dict[Any, list[Exception]] = {
         of_urllib3.MaxRetryError(POOL, "", of_urllib3.ResponseError("too many redirects")),
         of_urllib3.MaxRetryError(POOL, "", of_urllib3.SSLError(CERTIFICATE)),
         caused(of_urllib3.SSLError()),
-        *OTHER,
+        CERTIFICATE,
     ],
     urllib_adapter: [
         urllib.error.URLError("no host given"),
@@ -521,7 +522,7 @@ PERMANENT: dict[Any, list[Exception]] = {
         http.client.InvalidURL("x"),
         http.client.CannotSendRequest(),
         http.client.UnknownProtocol("x"),
-        *OTHER,
+        CERTIFICATE,
     ],
     aiohttp_adapter: [
         aiohttp.InvalidURL("x"),
@@ -531,7 +532,7 @@ PERMANENT: dict[Any, list[Exception]] = {
         of_aiohttp(aiohttp.ClientResponseError, 503),
         of_aiohttp(aiohttp.ClientHttpProxyError, 407),
         caused(aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE)),
-        *OTHER,
+        CERTIFICATE,
     ],
     pycurl_adapter: [
         *(
@@ -540,7 +541,7 @@ PERMANENT: dict[Any, list[Exception]] = {
         ),
         pycurl.error("there is no handle"),
         pycurl.error(),
-        *OTHER[:-1],
+        CERTIFICATE,
     ],
 }
 
@@ -565,3 +566,26 @@ def test_what_is_a_broken_connection(adapter: Any, error: Exception) -> None:
 )
 def test_what_is_a_mistake_of_the_caller(adapter: Any, error: Exception) -> None:
     assert adapter.is_transient(error) is False
+
+
+FOREIGN: dict[Any, list[Exception]] = {
+    adapter: [
+        *OTHER,
+        StatusError("no", 503, {}, ""),
+        *(
+            error
+            for other, errors in TRANSIENT.items()
+            if other is not adapter and {other, adapter} != {requests_adapter, urllib3_adapter}
+            for error in errors
+            if type(error).__module__ not in ("builtins", "ssl", "asyncio.exceptions")
+        ),
+    ]
+    for adapter in TRANSIENT
+}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "error"), [(a, e) for a, errors in FOREIGN.items() for e in errors], ids=_name
+)
+def test_what_is_none_of_this_client(adapter: Any, error: Exception) -> None:
+    assert adapter.is_transient(error) is None
