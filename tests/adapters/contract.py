@@ -20,6 +20,7 @@ from sse_stream import (
     ServerSentEvent,
     SSEDecoder,
     StatusError,
+    StreamClosedError,
 )
 from sse_stream.handshake import MAX_BODY_SIZE
 
@@ -158,7 +159,9 @@ class SyncContract:
                 "corrupt gzip",
             ):  # the others are the server's leaving
                 assert server.connections[0].released.wait(GUARD)
-            assert list(events) == []
+            with pytest.raises(StreamClosedError) as closed:
+                next(events)
+            assert closed.value.__cause__ is caught.value
 
     @pytest.mark.parametrize("name", SILENT_FAULTS)
     @pytest.mark.parametrize("incomplete", ["dispatch", "raise"])
@@ -338,7 +341,8 @@ class SyncContract:
                 if i == 1000:
                     break
         assert server.connections[0].released.wait(GUARD)
-        assert list(events) == []
+        with pytest.raises(StreamClosedError):
+            next(events)
 
     def test_leaving_a_silent_stream_releases_it(self, server: Server) -> None:
         with self.connect(server.url(FAULTS["stall"].handler())) as events:

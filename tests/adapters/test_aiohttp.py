@@ -18,6 +18,7 @@ from sse_stream import (
     ResponseError,
     SSEDecoder,
     StatusError,
+    StreamClosedError,
 )
 from sse_stream.adapters.aiohttp import aconnect, aiter_events
 from sse_stream.handshake import MAX_BODY_SIZE
@@ -538,7 +539,7 @@ def test_leaving_an_infinite_stream_releases_it(server: Server) -> None:
             for _ in range(1000):
                 assert (await events.__anext__()).data == "x"
         await until(server.connections[0].released.is_set)
-        with pytest.raises(StopAsyncIteration):
+        with pytest.raises(StreamClosedError):
             await events.__anext__()
 
     run(body)

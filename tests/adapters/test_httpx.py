@@ -22,6 +22,7 @@ from sse_stream import (
     ResponseError,
     SSEDecoder,
     StatusError,
+    StreamClosedError,
 )
 from sse_stream.adapters.httpx import aconnect, aiter_events, connect, iter_events
 from sse_stream.handshake import MAX_BODY_SIZE
@@ -504,7 +505,7 @@ def test_leaving_an_infinite_stream_releases_it(side: Side, server: Server) -> N
                 for _ in range(1000):
                     assert (await events.__anext__()).data == "x"
             assert server.connections[0].released.wait(GUARD)
-            with pytest.raises(StopAsyncIteration):
+            with pytest.raises(StreamClosedError):
                 await events.__anext__()
 
     side.run(body)

@@ -22,6 +22,7 @@ from sse_stream import (
     ServerSentEvent,
     SSEDecoder,
     StatusError,
+    StreamClosedError,
 )
 from sse_stream.adapters.pycurl import aconnect, aiter_events, connect, iter_events, perform
 
@@ -561,7 +562,8 @@ class TestPycurlOnAsyncio(TestPycurl):
         with pytest.raises(ResponseError):
             next(events)
         assert server.connections[0].released.wait(GUARD)
-        assert list(events) == []
+        with pytest.raises(StreamClosedError):
+            next(events)
 
 
 # Pushing.
