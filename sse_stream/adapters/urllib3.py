@@ -292,8 +292,8 @@ def _refuse_unknown_options(client: Any, options: Iterable[str]) -> None:
     from urllib3 import HTTPConnectionPool, PoolManager
 
     own = (HTTPConnectionPool.request, PoolManager.request)
-    kind: Any = type(client)
-    if is_module(client) or kind.request in own:
+    request: Any = getattr(client, "request", None)
+    if is_module(client) or getattr(request, "__func__", None) in own:
         known_by: list[Any] = [HTTPConnectionPool.request, HTTPConnectionPool.urlopen]
         refuse_options("connect", options, known_by, _OTHER_OPTIONS, reserved="preload_content")
     else:  # it adds something of its own

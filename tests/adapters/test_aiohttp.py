@@ -5,7 +5,6 @@ import asyncio
 import gc
 import gzip
 import time
-import types
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -760,6 +759,6 @@ def test_no_response(wrong: Any) -> None:
     ids=lambda wrong: getattr(wrong, "__name__", wrong),
 )
 def test_no_session(wrong: Any) -> None:
-    name = "module" if isinstance(wrong, types.ModuleType) else type(wrong).__name__
+    name = type(wrong).__name__
     with pytest.raises(TypeError, match=f"^aconnect takes an aiohttp.ClientSession, not {name}$"):
         aconnect(wrong, "GET", "http://localhost")

@@ -175,7 +175,7 @@ def test_another_thread_closes(
 
 
 def close(client: Any) -> None:
-    getattr(client, "close", getattr(client, "clear", None))()
+    (client.close if hasattr(client, "close") else client.clear)()
 
 
 def test_a_thread_that_closes_again_and_again(

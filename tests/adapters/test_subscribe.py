@@ -417,8 +417,8 @@ TRANSIENT: dict[Any, list[Exception]] = {
         of_urllib3.ReadTimeoutError(POOL, "", ""),
         of_urllib3.ConnectTimeoutError(),
         of_urllib3.NewConnectionError(POOL, ""),
-        of_urllib3.NameResolutionError("h", POOL, OSError()),
-        of_urllib3.ProxyError("x", OSError()),  # type: ignore[arg-type]
+        of_urllib3.NameResolutionError("h", POOL, OSError()),  # type: ignore[arg-type]
+        of_urllib3.ProxyError("x", OSError()),
         of_urllib3.SSLError("x"),
         of_urllib3.EmptyPoolError(POOL, ""),
         of_urllib3.MaxRetryError(POOL, "", of_urllib3.ProtocolError("x")),
