@@ -1037,6 +1037,17 @@ def test_ctrl_c_drops_the_connection_and_not_the_source() -> None:
     assert clock.slept == []
 
 
+def test_a_good_connection_that_is_dropped_starts_the_count_afresh() -> None:
+    clock, down = Clock(), OSError()
+    script = Script(down, down, [b"id: 1\ndata: a\n\n", KeyboardInterrupt()], down, down)
+    source = EventSource(script.connect, policy=CALM, sleep=clock.sleep, clock=clock)
+    assert next(source).data == "a"
+    with pytest.raises(KeyboardInterrupt):
+        next(source)
+    assert list(source) == []
+    assert clock.slept == [1, 2, 1, 2]
+
+
 @pytest.mark.parametrize("where", ["is_transient", "on_disconnect", "sleep"])
 def test_ctrl_c_between_two_connections_loses_nothing(where: str) -> None:
     def interrupt(*_: object) -> None:
@@ -1581,6 +1592,7 @@ def test_what_nothing_could_be_awaited_for_is_left_later(later: str) -> None:
     using.send(None)
     using.close()
     assert script.managers[0].left == []
+    assert ("closed" in repr(source)) is (later == "aclose")
     script.managers[0].fault = OSError("close failed: of no interest any more")
     again: Any = getattr(source, later)()
     with pytest.raises((StopIteration, StopAsyncIteration)):
