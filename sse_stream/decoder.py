@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Decode an event stream: bytes in, events out.
+"""Decode an event stream: bytes in, events out (WHATWG HTML, sections 9.2.5 and 9.2.6).
 
-Sections 9.2.5 (parsing) and 9.2.6 (interpretation) of the WHATWG HTML standard, and two options: what becomes of an event
-that the stream's end cuts off, and a bound on the size of one event. This file works alone, copied into another tool.
+Two options go beyond the standard: what becomes of an event that the end of the stream cuts off,
+and a bound on the size of one event. This file imports the standard library alone and works
+alone, copied into another tool.
 
-Strategy: CR and LF never occur inside a UTF-8 sequence, so lines are split as bytes, by `bytes.splitlines`, which ends them
-as the standard does. One generator, `_decode`, interprets every line of every stream. Pieces of an unfinished line are joined
-where it ends. `_room` says how many bytes may come before anything has to be measured; what comes then is cut so that
-`_decode` meets nothing that may be too large.
+How it works: CR and LF never occur inside a UTF-8 sequence, so lines are split as bytes, by
+`bytes.splitlines`, which ends them as the standard does. `_split` takes the complete lines out of
+a chunk, `_interpret` makes events of them. Between two chunks nothing is kept but the unfinished
+line and the unfinished event, both as bytes. `_room` says how many bytes may come before anything
+has to be measured; what may be too large is taken line by line, each measured before it counts.
 
-Cost: linear in the bytes fed, however they are cut. An unfinished event is held once, in buffers that grow by an eighth.
+What it costs: time linear in the bytes fed, however they are cut. An unfinished event is held
+once, in buffers that grow by an eighth.
 
 Origin: sse_stream 0.1.0, module `decoder`.
 """
@@ -17,18 +20,15 @@ Origin: sse_stream 0.1.0, module `decoder`.
 from __future__ import annotations
 
 import sys
+from codecs import utf_8_decode
 from collections import namedtuple
-from itertools import repeat
 
-TYPE_CHECKING = (
-    False  # true for type checkers; `typing` costs more to import than all of this package
-)
+TYPE_CHECKING = False  # True for type checkers; importing `typing` costs more than this package
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Literal, NamedTuple, Union
 
     Chunk = Union[bytes, bytearray, memoryview]
-    Engine = Generator[Any, "tuple[SSEDecoder, bytes]", None]
 
 __all__ = [
     "EventTooLargeError",
@@ -37,6 +37,9 @@ __all__ = [
     "SSEError",
     "ServerSentEvent",
 ]
+
+
+# 1. Events and errors
 
 if TYPE_CHECKING:
 
@@ -47,28 +50,32 @@ if TYPE_CHECKING:
         retry: int | None = None
 
 else:
-    _Fields = namedtuple(
-        "_Fields", ("event", "data", "id", "retry"), defaults=("message", "", "", None)
-    )
+    _Fields = namedtuple("_Fields", "event data id retry", defaults=("message", "", "", None))
 
 
 class ServerSentEvent(_Fields):
-    """One dispatched event: an immutable, hashable, picklable tuple of (event, data, id, retry).
+    """One dispatched event: an immutable, hashable, picklable tuple of four fields.
 
-    event: the event type, "message" if the stream named none.
-    data:  the data lines joined with LF.
-    id:    the last event ID in force at its dispatch (it persists), "" for none.
-    retry: the reconnection time in milliseconds, if its own lines carried a valid one, else None.
+    event: the event type, a str; "message" if the stream named none.
+    data:  the data lines joined with LF, a str.
+    id:    the last event ID in force when the event was dispatched (it persists from event to
+           event), a str; "" for none.
+    retry: the reconnection time in milliseconds, an int, if the event's own lines carried a valid
+           `retry` field; else None.
     """
 
     __slots__ = ()
 
     def json(self, loads: Callable[[str], Any] | None = None) -> Any:
-        """Parse `data` with `loads`, by default `json.loads`; its errors pass through."""
-        if loads is None:
-            import json  # here, not above: who never parses JSON does not load the parser
+        """Parse the data as JSON.
 
-            loads = json.loads
+        loads: a function from str to anything, in place of `json.loads`.
+
+        Returns what `loads` returns; what it raises passes through (`json.JSONDecodeError`, a
+        ValueError, for data that is no JSON).
+        """
+        if loads is None:
+            from json import loads  # here: who never parses JSON does not load the parser
         return loads(self.data)
 
 
@@ -77,12 +84,16 @@ class SSEError(Exception):
 
 
 class EventTooLargeError(SSEError):
-    """An event grew beyond `max_event_size`, which is in `.limit`, in bytes."""
+    """An event grew beyond `max_event_size`.
+
+    limit: that size in bytes, an int.
+    """
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"the stream sent an event larger than max_event_size={limit} bytes; to accept it, raise max_event_size "
-            '(None: no bound), or pass on_oversize="skip" to drop such events and read on'
+            f"the stream sent an event larger than max_event_size={limit} bytes; to accept it, "
+            "raise max_event_size (None: no bound), or pass "
+            'on_oversize="skip" to drop such events and read on'
         )
         self.limit = limit
 
@@ -91,80 +102,96 @@ class EventTooLargeError(SSEError):
 
 
 class IncompleteEventError(SSEError):
-    """The stream ended inside an event, or before its mark; `.event` is what came of the event, None if it had no data yet."""
+    """The stream ended inside an event, or before the mark that its service sends at the end.
+
+    event:   what came of the unfinished event, a ServerSentEvent; None if it had no data yet.
+    message: the text of the error, a str; "" for one that says where the stream ended.
+    """
 
     def __init__(self, event: ServerSentEvent | None = None, message: str = "") -> None:
         super().__init__(
             message
-            or "the stream ended inside an event, before its blank line: the server or the connection broke off; what came "
-            "of the event is in .event"
+            or "the stream ended inside an event, before its blank line: the server or the "
+            "connection broke off; what came of the event is in .event"
         )
         self.event = event
 
-    def __reduce__(self) -> tuple[type[IncompleteEventError], tuple[ServerSentEvent | None, str]]:
+    def __reduce__(
+        self,
+    ) -> tuple[type[IncompleteEventError], tuple[ServerSentEvent | None, str]]:
         return type(self), (self.event, str(self))
 
 
-_BOM = b"\xef\xbb\xbf"
-_COLON, _SPACE, _LF, _CR, _E, _I = b": \n\rei"
+def excerpt(text: str, limit: int = 200) -> str:
+    """Return the start of a text as an error message may show it.
 
-# int() takes no more by default, and quadratic time.
-_MAX_RETRY_DIGITS = 4300
-# A longer chunk is taken in pieces, so that its lines take little beside its event.
-_PIECE = 1 << 17
-# After so many bytes an unfinished event is measured, and joined.
-_SMALL = 1 << 13
-# A longer chunk may hold several events.
-_MANY = 1000
-# A longer chunk is tried as blocks of data; PyPy reads them faster by lines.
-_BLOCKS = _MANY if sys.implementation.name == "cpython" else sys.maxsize  # pragma: no mutate
-# What stands before the next chunk. All but _OPEN lead through `_enter`.
-_OPEN, _AT_START, _AFTER_CR, TOO_LARGE, _IN_CALLBACK, _BROKEN, _CLOSED, _HALTED = range(8)
+    text: anything that came over the network.
+    limit: how many characters are shown at the most; " ..." says that there were more.
+
+    White space is folded, so that it stays on one line, and what a terminal would obey or not
+    show becomes U+FFFD. Only the first 4 * `limit` characters are looked at.
+    """
+    start = " ".join(text[: 4 * limit].split())
+    start = "".join(c if c.isprintable() else "\ufffd" for c in start)
+    return start if len(start) <= limit and len(text) <= 4 * limit else start[:limit] + " ..."
+
+
+# 2. The decoder
+
+BOM = b"\xef\xbb\xbf"
+_LF, _CR, _COLON = b"\n\r:"
+_MAX_RETRY_DIGITS = 4300  # int() takes no more by default
+_PIECE = 1 << 16  # a longer chunk is taken in pieces; after so many bytes what is held is joined
+_SHORT = 1024  # a longer line is not remembered beyond its event
+_IGNORED_TEXT = 8192  # bytes
+
+# Where the stream stands. Only an open one has room: else the next chunk is looked at closely.
+_START, _OPEN, _AFTER_CR, _IN_CALLBACK, _TOO_LARGE, _BROKEN, _CLOSED = range(7)
 
 
 class SSEDecoder:
     """Decode one event stream incrementally (WHATWG HTML 9.2.5 and 9.2.6).
 
-    last_event_id: the ID to start from, as a str; "" for none.
-    max_event_size: how many bytes one event may take, None for no bound. Measured at each line: the data values so far with
-        the LFs that join them, and this line without its end.
-    on_oversize: "raise" raises EventTooLargeError from that call, or from the next if this one has events to return, and
-        from every later one; "skip" drops the block, while its IDs, `retry` and comments that fit still count.
-    incomplete: what `close` does with an event whose blank line never came. "dispatch": treat it as if LF LF had
-        followed; "discard": drop it, as the standard does; "raise": raise IncompleteEventError.
-    on_comment: called with each comment's text, less one leading space, when its line ends. What it raises passes through
-        and ends the decoder: a later `feed` is refused, and `close` returns the events completed before.
+    last_event_id: the ID that the stream resumes from, a str; "" for none. Events without an ID
+        of their own carry it.
+    max_event_size: how many bytes one event may take, an int of at least 1; None for no bound;
+        by default 64 MiB. It is measured at each line: the bytes of the data values so far, one
+        for each LF that joins them, and this line, a comment too, without its end.
+    on_oversize: "raise" (the default) raises EventTooLargeError for a larger event; "skip" drops
+        it up to its blank line and counts it in `skipped`, while its IDs, `retry` fields and
+        comments whose own line fits still count.
+    incomplete: what `close` does with an event whose blank line never came. "dispatch" (the
+        default): treat it as if LF LF had followed, since many servers close right after the last
+        data line; "discard": drop it, as the standard does; "raise": raise IncompleteEventError.
+    on_comment: called as `on_comment(text)` for each comment when its line is interpreted, with
+        what follows the colon less one leading space; None if nobody listens. What it raises
+        passes through `feed` and ends the decoder: later calls of `feed` are refused, and `close`
+        returns the events that the chunk had completed before.
+    on_ignored: called as `on_ignored(text)` for each line that has no effect: a field of an
+        unknown name, a `retry` that is not ASCII digits, an `id` with a NUL, and at its blank line
+        the `event` of a block without data. `text` is the whole line. Exceptions as above.
 
-    TypeError and ValueError are raised for options of the wrong kind.
+    Raises TypeError or ValueError for an option of the wrong kind. A decoder serves one stream,
+    and can be copied, pickled or thrown away between two calls.
     """
 
     __slots__ = (
-        "_block_retry",
-        "_data",
-        "_discarding",
-        "_ended_inside",
-        "_engine",
-        "_event_type",
-        "_gate",
-        "_halted",
-        "_id_buffer",
-        "_in_block",
-        "_incomplete",
-        "_is_long",
-        "_kept",
-        "_last_event_id",
-        "_limit",
-        "_more",
-        "_on_comment",
-        "_on_oversize",
-        "_pieces",
-        "_retry",
-        "_room",
-        "_skipped",
-        "_skipping",
-        "_start_of_typed",
-        "_type_of_typed",
-        "_unheld",
+        # the options
+        *("_limit", "_on_oversize", "_at_end", "_on_comment", "_on_ignored"),
+        # the stream; the attributes without an underscore are for reading only
+        *("_state", "ended", "_id_buffer", "last_event_id", "retry"),
+        # the unfinished line: its pieces
+        "_line",
+        # the unfinished event
+        *("_in_event", "_data", "_more_data", "_event_type", "_event_value_at", "_event_retry"),
+        # the bound
+        *("_room", "_unheld", "_skipping", "_discarding", "skipped"),
+        # what had no effect
+        *("ignored", "_ignored_text"),
+        # the events of a call that an exception of a callback cut off
+        "_completed",
+        # what came last, since the next often looks alike
+        *("_type", "_frame"),
     )
 
     def __init__(
@@ -175,731 +202,414 @@ class SSEDecoder:
         on_oversize: Literal["raise", "skip"] = "raise",
         incomplete: Literal["dispatch", "discard", "raise"] = "dispatch",
         on_comment: Callable[[str], object] | None = None,
+        on_ignored: Callable[[str], object] | None = None,
     ) -> None:
-        if not isinstance(last_event_id, str):
-            raise TypeError(
-                f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}'
-            )
-        if max_event_size is not None and not isinstance(max_event_size, int):
-            raise TypeError(
-                f"max_event_size must be an int or None, not {type(max_event_size).__name__}"
-            )
-        if max_event_size is not None and max_event_size < 1:
-            raise ValueError(
-                f"max_event_size must be at least 1 byte, or None for no bound, not {max_event_size}"
-            )
-        if on_oversize not in ("raise", "skip"):
-            raise ValueError(f'on_oversize must be "raise" or "skip", not {on_oversize!r}')
-        if incomplete not in ("dispatch", "discard", "raise"):
-            raise ValueError(
-                f'incomplete must be "dispatch", "discard" or "raise", not {incomplete!r}'
-            )
-        if on_comment is not None and not callable(on_comment):
-            raise TypeError(f"on_comment must be callable or None, not {type(on_comment).__name__}")
+        _check_options(last_event_id, max_event_size, on_oversize, incomplete)
+        _check_callbacks(on_comment=on_comment, on_ignored=on_ignored)
         self._limit = sys.maxsize if max_event_size is None else max_event_size
-        self._on_oversize = on_oversize
-        self._incomplete = incomplete
-        self._on_comment = on_comment
-
-        # 9.2.5: the buffers of the stream.
-        self._gate = _AT_START
-        self._halted = False
-        self._pieces: list[bytes] = []  # of the unfinished line
-        self._is_long = False  # the first of them is a bytearray
-        self._unheld = 0  # bytes of it measured but not kept
-        self._discarding = False  # its rest is dropped, too
-        self._room = -1  # how many bytes may come before `_measure`; negative if the next chunk needs `_enter`, ~room after CR
-        # 9.2.6: the buffers of the block.
-        self._data: bytes | bytearray | None = None  # the first values, joined; None: no data
-        self._more: list[bytes | bytearray] = []  # the values after those
-        self._event_type: str = ""
-        self._id_buffer = self._last_event_id = last_event_id
-        self._retry: int | None = None
-        self._block_retry: int | None = None
-        self._in_block: bool = False
-        self._skipping = False  # this block is too large
-        self._skipped = 0
-        self._kept: list[ServerSentEvent] = []
-        self._ended_inside: bool | None = None
-        # Of the last event that `_typed_event` found: what precedes its data (b"": to be tried no more), its type.
-        self._start_of_typed, self._type_of_typed = b"\n", ""  # pragma: no mutate
-        self._engine: Engine | None = None  # that of `feed`  # pragma: no mutate
-
-    @property
-    def last_event_id(self) -> str:
-        """The last event ID, to resume from; "" means: send no header. Moved by every blank line, and by nothing else."""
-        return self._last_event_id
-
-    @property
-    def retry(self) -> int | None:
-        """The stream's reconnection time in milliseconds, or None."""
-        return self._retry
+        self._on_oversize, self._at_end = on_oversize, incomplete
+        self._on_comment, self._on_ignored = on_comment, on_ignored
+        self._state = _START
+        self.ended = False
+        self._id_buffer = self.last_event_id = last_event_id
+        self.retry: int | None = None
+        self._line: list[Any] = []
+        self._in_event = False  # a field line of it has ended
+        self._data: bytes | bytearray | None = None  # its first values, joined; None: no data
+        self._more_data: list[bytes] = []  # the values after those
+        self._event_type = ""
+        self._event_value_at = 0  # where the value begins in the line that named it; 0: none did
+        self._event_retry: int | None = None
+        # How many bytes may come before anything has to be measured; negative if the next chunk
+        # has to be looked at closely for any reason. Read where a chunk comes in, and only there.
+        self._room = -1
+        self._unheld = 0  # bytes of the unfinished line that were measured and let go
+        self._skipping = False  # the event is too large
+        self._discarding = False  # so is its unfinished line
+        self.skipped = 0
+        self.ignored = 0
+        self._ignored_text = b""
+        self._completed: list[ServerSentEvent] = []
+        self._type = b"", "", 0  # the line that named a type, the type, and where it begins
+        self._frame = 6, b"data: ", 6, -2, b"\n\n", "message"  # see _whole_event
 
     @property
     def incomplete(self) -> bool:
-        """Whether a field line has begun whose block's blank line has not come; after `close`: whether the stream ended so."""
-        if self._ended_inside is not None:
-            return self._ended_inside
-        in_field_line = (
-            bool(self._pieces) and self._pieces[0][0] != _COLON and self._gate != _AT_START
-        )
-        return self._in_block or in_field_line
+        """Whether the stream stands inside an event; after `close`, whether it ended inside one.
+
+        True from the first byte of a field line, finished or not, until its blank line. Comments
+        and a byte order mark alone never count.
+        """
+        in_line = self._state == _OPEN and bool(self._line)
+        return self._in_event or (in_line and self._line[0][0] != _COLON)
 
     @property
-    def skipped(self) -> int:
-        """How many oversized events `on_oversize="skip"` has dropped."""
-        return self._skipped
+    def ignored_text(self) -> str:
+        """The ignored lines of unknown field names, joined with LF: the first 8 KiB, or "".
+
+        An error document that was sent in place of a stream can be read here.
+        """
+        is_whole = len(self._ignored_text) < _IGNORED_TEXT
+        return utf_8_decode(self._ignored_text, "replace", is_whole)[0]  # no half character
+
+    def __repr__(self) -> str:
+        states = "open", "open", "open", "in a callback", "too large", "broken", "closed"
+        inside = ", inside an event" if self.incomplete else ""
+        return (
+            f"<{type(self).__name__} {states[self._state]}{inside}, "
+            f"last_event_id={self.last_event_id!r}>"
+        )
+
+    def __getstate__(self) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """Return the state for copying and pickling, which shares no buffer with this decoder."""
+        slots = {name: getattr(self, name) for name in SSEDecoder.__slots__}
+        for name, value in slots.items():
+            if isinstance(value, (bytearray, list)):
+                slots[name] = value[:]
+        slots["_line"] = [piece[:] for piece in self._line]
+        return getattr(self, "__dict__", None), slots
 
     def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
-        """Take the next bytes of the stream, cut anywhere, and return the events that they complete.
+        """Take the next bytes of the stream and return the events that they complete.
 
-        An empty chunk changes nothing; no chunk is kept. Raises EventTooLargeError, TypeError for anything but bytes,
-        ValueError after `close`, RuntimeError within `on_comment`.
+        chunk: bytes, bytearray or memoryview, cut anywhere; an empty one changes nothing. It is
+            not kept.
+
+        Returns a list, often empty. An event comes out of the very call whose bytes complete it.
+        Raises TypeError for what is not bytes, which does no harm; ValueError after `close` or
+        after an exception of a callback; RuntimeError from within a callback; EventTooLargeError
+        for an event beyond the bound, from the next call if this one has events to return, and
+        from every later one. What the callbacks raise passes through.
         """
         if type(chunk) is not bytes:
-            chunk = _as_bytes(chunk)
-        room = self._room - len(chunk)
-        if room >= 0:
-            if _LF not in chunk and _CR not in chunk:
-                if chunk:
-                    self._room = room
-                    self._pieces.append(chunk)
-                return []
-            # pragma: no mutate start
-            if (
-                not self._pieces and not self._in_block
-            ):  # Fast path: as in `_decode`, without a generator: 1.6 to 1.9 times
-                if (start := chunk[:6]) == b"data: ":
-                    value = (
-                        chunk[6:-2]
-                        if chunk[-2:] == b"\n\n"
-                        else chunk[6:-4]
-                        if chunk[-4:] == b"\r\n\r\n"
-                        else chunk
-                    )
-                    if _LF not in value and _CR not in value:
-                        text = value.decode("utf-8", "replace")
-                        return [
-                            _new_event(
-                                ServerSentEvent, ("message", text, self._last_event_id, None)
-                            )
-                        ]
-                elif (
-                    start == b"event:"
-                    and self._start_of_typed
-                    and (event := self._typed_event(chunk))
-                ):
-                    return [event]
-                elif chunk[0] == _COLON and self._on_comment is None and _is_one_comment(chunk):
-                    return []
-            # pragma: no mutate end
-        elif self._gate:
-            self._refuse()
+            chunk = as_bytes(chunk)
         events: list[ServerSentEvent] = []
-        try:
-            if len(chunk) > _MANY:  # pragma: no mutate
-                events.extend(self._decode((chunk,)))
-            else:
-                event = (engine := self._engine or self._start()).send((self, chunk))
-                while event is not None:
-                    events.append(event)
-                    event = next(engine)
-        except StopIteration:  # halted
-            pass
-        except BaseException:
-            if not (self._gate == TOO_LARGE and events):  # its error comes from the next call
-                self._break(events)
-                raise
+        if len(chunk) > self._room:
+            self._feed_measured(chunk, events)
+        elif not self._line and not self._in_event:
+            self._whole_event(chunk, events)  # fast path
+        elif lines := self._split(chunk):
+            self._interpret(lines, events)
         return events
 
-    def _start(self) -> Engine:
-        """Make the generator that serves `feed`: 1.2 to 1.4 times as fast as one for each chunk."""
-        engine = self._decode(repeat(_PAUSE))
-        next(engine)
-        self._engine = engine
-        return engine
+    # 3. Parsing an event stream (9.2.5)
+
+    def _split(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that end in the chunk; keep the rest."""
+        self._room -= len(chunk)
+        pieces = self._line
+        if _LF not in chunk and _CR not in chunk:
+            if chunk:
+                pieces.append(chunk)
+            return []
+        lines = chunk.splitlines()  # at CRLF, LF and CR, and at nothing else
+        if pieces:
+            pieces.append(lines[0])
+            lines[0] = b"".join(pieces)
+            pieces.clear()
+            self._unheld = 0
+            if len(lines[0]) > _PIECE:  # by itself, so that it is freed before the dispatch
+                self._interpret([lines.pop(0)], [])
+        last = chunk[-1]
+        if last == _CR:
+            self._state, self._room = _AFTER_CR, -1
+        elif last != _LF:
+            pieces.append(lines.pop())
+        return lines
+
+    def _strip_start(self, chunk: bytes) -> bytes:
+        """Strip what precedes the first line: the LF of a CRLF, one leading byte order mark."""
+        if self._state == _AFTER_CR and chunk[0] == _LF:
+            chunk = chunk[1:]
+        elif self._state == _START:
+            chunk = b"".join([*self._line, chunk])
+            self._line.clear()
+            if len(chunk) < len(BOM) and BOM.startswith(chunk):
+                self._line.append(chunk)  # it may become one
+                return b""
+            chunk = chunk.removeprefix(BOM)
+        self._state = _OPEN
+        return chunk
+
+    # 4. Interpreting an event stream (9.2.6)
+
+    def _interpret(self, lines: list[bytes], events: list[ServerSentEvent]) -> None:
+        """Process the lines, and append the events that they dispatch."""
+        in_event, retry, event_id = self._in_event, self._event_retry, self._id_buffer
+        event_type, event_value_at = self._event_type, self._event_value_at
+        data, more_data = self._data, self._more_data
+        type_line, type_name, type_value_at = self._type
+        try:
+            for line in lines:
+                # "If the line is empty (a blank line): dispatch the event."
+                if not line:
+                    self.last_event_id = event_id
+                    if data is not None:
+                        if more_data:
+                            data = _join(data, more_data, b"\n")
+                        text = data.decode("utf-8", "replace")
+                        fields = event_type or "message", text, event_id, retry
+                        events.append(_new_event(ServerSentEvent, fields))
+                    elif event_value_at:  # "If the data buffer is an empty string": no event
+                        self._in_event = False
+                        self._ignore("event: "[:event_value_at] + event_type)
+                    in_event, data, event_type, event_value_at, retry = False, None, "", 0, None
+                    continue
+                # As below, at once: most events name the type of the one before.
+                if line == type_line:
+                    in_event, event_type, event_value_at = True, type_name, type_value_at
+                    continue
+                # "Collect the characters on the line before the first colon", and those after it.
+                # "If value starts with a space, remove it": there nearly always is one.
+                name, _, value = line.partition(b": ")
+                if name != b"data" and _COLON in name:
+                    name, _, value = line.partition(b":")
+                # "If the line starts with a colon: ignore the line."
+                if not name:
+                    if self._on_comment is not None:
+                        self._in_event = in_event
+                        self._call(self._on_comment, value.decode("utf-8", "replace"))
+                    continue
+                # "Process the field": names other than these four are ignored.
+                in_event = True
+                if name == b"data":
+                    if data is None:
+                        data = value
+                    else:
+                        more_data.append(value)
+                elif name == b"event":
+                    event_value_at = len(line) - len(value)
+                    del value  # it may be long
+                    event_type = str(memoryview(line)[event_value_at:], "utf-8", "replace")
+                    if len(line) < _SHORT:
+                        self._type = line, event_type, event_value_at
+                        type_line, type_name, type_value_at = self._type
+                elif name == b"id" and 0 not in value:
+                    event_id = value.decode("utf-8", "replace")
+                elif name == b"retry" and (time := _milliseconds(value)) is not None:
+                    self.retry = retry = time
+                else:
+                    self._in_event = True
+                    self._ignore_line(line, name)
+        except BaseException:
+            self._completed = events  # for `close`
+            self._shut(_BROKEN)
+            raise
+        self._in_event, self._event_retry, self._id_buffer = in_event, retry, event_id
+        self._event_type, self._event_value_at = event_type, event_value_at
+        self._data = data
+
+    def _ignore_line(self, line: bytes, name: bytes) -> None:
+        """Note a field line that has no effect, and keep it if its name is unknown."""
+        if name not in (b"id", b"retry") and len(self._ignored_text) < _IGNORED_TEXT:
+            before = self._ignored_text + b"\n" if self._ignored_text else b""
+            self._ignored_text = (before + line[:_IGNORED_TEXT])[:_IGNORED_TEXT]
+        self._ignore(None if self._on_ignored is None else line.decode("utf-8", "replace"))
+
+    def _ignore(self, text: str | None) -> None:
+        """Count a line that has no effect, and let it be heard."""
+        self.ignored += 1
+        if self._on_ignored is not None and text is not None:
+            self._call(self._on_ignored, text)
+
+    def _call(self, callback: Callable[[str], object], text: str) -> None:
+        """Let a line be heard; nothing may be fed meanwhile."""
+        state, self._state, room, self._room = self._state, _IN_CALLBACK, self._room, -1
+        callback(text)
+        self._state, self._room = state, room
+
+    # 5. The bound: max_event_size
+
+    def _feed_measured(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Take a chunk that may be too large, or in another state than that of an open stream."""
+        self._refuse()
+        try:
+            for start in range(0, len(chunk), _PIECE):
+                piece = self._strip_start(chunk[start : start + _PIECE])
+                if self._state == _OPEN:
+                    self._feed_piece(piece, events)
+        except BaseException:
+            self._completed = events
+            if self._state != _TOO_LARGE or not events:  # else the next call raises it
+                raise
+
+    def _feed_piece(self, piece: bytes, events: list[ServerSentEvent]) -> None:
+        """Interpret a piece of a chunk, at once if nothing in it can be too large."""
+        self._measure()
+        if len(piece) <= self._room:
+            self._interpret(self._split(piece), events)
+            return
+        for line in piece.splitlines(keepends=True):
+            self._feed_line(line, events)
+        if self._state == _OPEN:
+            self._measure()
+
+    def _feed_line(self, line: bytes, events: list[ServerSentEvent]) -> None:
+        """Measure a line, or a part of one, before it counts."""
+        self._state = _OPEN
+        content = line.rstrip(b"\r\n")
+        if content and not self._discarding:
+            self._line.append(content)
+            self._measure()
+        if len(content) < len(line):
+            lines = self._split(line[len(content) :])
+            if not self._discarding:
+                self._interpret(lines, events)
+            if self._skipping:
+                self._skipping = self._discarding or lines != [b""]  # up to the blank line
+                self._drop_event()
+            self._discarding = False
+
+    def _measure(self) -> None:
+        """Join what is held of the event; make room, or raise or skip it if it is too large."""
+        if len(self._line) > 1:
+            first, *more = self._line
+            self._line[:] = [_join(first, more, b"")]
+        if self._more_data and self._data is not None:
+            self._data = _join(self._data, self._more_data, b"\n")
+        line_size = self._unheld + sum(map(len, self._line))
+        free = self._limit - line_size - len(self._data or b"")
+        if free < 0:
+            self._exceed(line_size)
+        elif self._on_comment is None and self._line and self._line[0][0] == _COLON:
+            self._unheld, self._line[:] = line_size - 1, [b":"]  # nobody will hear the rest
+        self._room = -1 if self._skipping else min(free, _PIECE)
+
+    def _exceed(self, line_size: int) -> None:
+        """Raise, or drop the data and, if it is too large by itself, the line."""
+        self._in_event = self.incomplete
+        if self._on_oversize == "raise":
+            self._shut(_TOO_LARGE)
+            raise EventTooLargeError(self._limit)
+        self.skipped += not self._skipping
+        self._skipping = True
+        self._drop_event()
+        if line_size > self._limit:
+            self._discarding = True
+            self._line.clear()
+            self._unheld = 0
+
+    def _drop_event(self) -> None:
+        self._data = None
+        self._more_data.clear()
+        self._event_type, self._event_value_at = "", 0
+
+    # 6. The end
 
     def close(self) -> list[ServerSentEvent]:
-        """End the stream and return what its end completes; called again, return [].
+        """End the stream and return the events that its end completes.
 
-        Raises IncompleteEventError (once) as `incomplete` says, EventTooLargeError if that was raised or is due,
-        RuntimeError within `on_comment`. The properties stay readable.
+        Returns a list: as `incomplete` says, the event that was cut off; after an exception of a
+        callback, the events that its chunk had completed before. Called again, it returns [].
+        Raises IncompleteEventError as `incomplete` says, once; EventTooLargeError if that was
+        raised or is due; RuntimeError from within a callback. All properties stay readable.
         """
-        if self._gate == _IN_CALLBACK:
-            raise RuntimeError(
-                "close() was called from within on_comment; call it after feed() has returned"
-            )
-        if self._gate == TOO_LARGE:
-            raise EventTooLargeError(self._limit)
-        events = self._salvage()
-        if self._gate in (_BROKEN, _CLOSED):
-            self._gate = _CLOSED
-            return events
-        self._gate = _OPEN  # what looked like the first bytes of a byte order mark is a line
-        self._measure()
-        self._ended_inside = self.incomplete
+        if self._state in (_IN_CALLBACK, _TOO_LARGE):
+            self._refuse()
+        events, self._completed = self._completed, []
+        if self._state not in (_BROKEN, _CLOSED):
+            self._state = _OPEN  # what looked like the start of a byte order mark is a line
+            self._measure()
+            self._end(events)
+        self._state = _CLOSED
+        return events
+
+    def _end(self, events: list[ServerSentEvent]) -> None:
+        """Do with the unfinished event what the option `incomplete` says."""
+        inside, kept = self.incomplete, (self.last_event_id, self.retry)
+        if self._at_end != "dispatch":
+            self._on_comment = None  # an unfinished comment is none
         try:
-            if self._incomplete == "dispatch":
-                events.extend(self._decode_measured(b"\n\n"))
-            elif self._incomplete == "raise" and self._ended_inside:
-                raise IncompleteEventError(self._peek())
+            if self._line or self._discarding:
+                self._feed_line(b"\n", events)  # a last line without effect is noted in any case
+            if self._at_end != "dispatch":
+                self._event_value_at = 0  # no blank line came for it
+            if self._at_end != "discard" and self._in_event:
+                self._feed_line(b"\n", events)
         finally:
             self._shut(_CLOSED)
-        return events
+            self._in_event = inside
+        if self._at_end != "dispatch":  # nothing of the unfinished event counts
+            self.last_event_id, self.retry = kept
+        if self._at_end == "raise" and inside:
+            raise IncompleteEventError(*events)
 
-    # Chunks in, events out.
-
-    def _decode(
-        self, chunks: Iterable[Chunk], stop: Callable[[BaseException], None] | None = None
-    ) -> Engine:
-        """Yield the events of the chunks as they are completed: the hot loop. The properties are up to date at each.
-
-        `stop` takes an error of the chunks or the decoder, which else passes through. At `_PAUSE` among the chunks it yields
-        None and is sent the next one.
-        """
-        self._engine = None  # what it knows grows old  # pragma: no mutate
-        lf, cr, new_event, on_comment = (
-            _LF,
-            _CR,
-            _new_event,
-            self._on_comment,
-        )  # a local name is found at once
-        pieces = self._pieces
-        more: list[bytes | bytearray] = self._more
-        data, event_type, event_id, retry, in_block = self._block()
-        last_event_id = self._last_event_id
-        event: ServerSentEvent | None = (
-            None  # completed, and held back until the next or the chunk's end
-        )
-        fields: Any = None  # pragma: no mutate
-        # The last line that named a type: most events name the same again. 1.1 to 1.3 times.
-        type_line, type_name = b"", ""  # pragma: no mutate
-        try:
-            for chunk in chunks:
-                if type(chunk) is not bytes:
-                    if chunk is _PAUSE:
-                        del self  # what waits here holds neither the decoder nor an event
-                        fields = None  # pragma: no mutate
-                        self, chunk = yield None
-                    else:
-                        chunk = _as_bytes(chunk)
-                room = self._room - len(chunk)
-                if room < 0:
-                    if self._halted:
-                        self._gate = _HALTED
-                        return
-                    chunk = self._enter(chunk)
-                    room = self._room - len(chunk)
-                    if room < 0:
-                        fits = self._fits(chunk)
-                        if not fits:
-                            yield from self._decode_measured(chunk)
-                        data, event_type, event_id, retry, in_block = self._block()
-                        last_event_id = self._last_event_id
-                        if not fits:
-                            if self._gate == _HALTED:
-                                return
-                            continue
-                        room = self._room - len(chunk)
-                if lf not in chunk and cr not in chunk:
-                    if chunk:
-                        self._room = room
-                        pieces.append(chunk)
-                    continue
-                # pragma: no mutate start
-                if not in_block and (not pieces or len(chunk) > _BLOCKS):
-                    start = pieces[0][:6] if pieces else chunk[:6]
-                    if start == b"data: ":
-                        if not pieces:
-                            # Fast path: the chunk is one event of one line: 1.8 to 2 times as fast.
-                            value = (
-                                chunk[6:-2]
-                                if chunk[-2:] == b"\n\n"
-                                else chunk[6:-4]
-                                if chunk[-4:] == b"\r\n\r\n"
-                                else chunk
-                            )
-                            if lf not in value and cr not in value:
-                                text = value.decode("utf-8", "replace")
-                                yield new_event(ServerSentEvent, ("message", text, event_id, None))
-                                continue
-                        end = (
-                            chunk.find(b"\n") if len(chunk) > _BLOCKS and not self._is_long else -1
-                        )
-                        between = chunk[end : end + 8]
-                        if (
-                            between == b"\n\ndata: "
-                            or (between := chunk[end - 1 : end + 9]) == b"\r\n\r\ndata: "
-                        ):
-                            # Fast path: blocks of one line of data: 1.1 to 1.6 times as fast.
-                            pieces.append(chunk)
-                            block: bytes = b"".join(self._pieces)
-                            pieces.clear()
-                            is_ascii = block.isascii()
-                            marks: Any = (
-                                (between.decode(), "\n", "\r") if is_ascii else (between, lf, cr)
-                            )
-                            separator, feed, back = marks
-                            # ASCII is split as text: 1.1 times as fast, for it is decoded at once.
-                            values: Any = (block.decode() if is_ascii else block).split(separator)
-                            del block
-                            tail = values.pop()
-                            values[0] = values[0][6:]
-                            values = iter(values)  # which lets go of them at its end
-                            for value in values:
-                                if feed in value or back in value:  # the rest goes by lines
-                                    tail = separator.join([value, *values, tail])
-                                    break
-                                if event is not None:
-                                    yield event
-                                text = value if is_ascii else value.decode("utf-8", "replace")
-                                event = new_event(
-                                    ServerSentEvent, ("message", text, event_id, None)
-                                )
-                            rest: bytes = tail.encode() if is_ascii else tail
-                            chunk = b"data: " + rest
-                            if lf not in rest and cr not in rest:
-                                self._room = room
-                                pieces.append(chunk)
-                                if (
-                                    event is not None
-                                ):  # pragma: no branch (there is at least one value)
-                                    yield event
-                                    event = None
-                                continue
-                    elif start == b"event:" and not pieces and self._start_of_typed:
-                        event = self._typed_event(chunk)
-                        if event is not None:
-                            yield event
-                            event = None
-                            continue
-                    elif (
-                        chunk[0] == _COLON
-                        and on_comment is None
-                        and not pieces
-                        and _is_one_comment(chunk)
-                    ):
-                        continue
-                # pragma: no mutate end
-
-                # 9.2.5: a line ends at CRLF, LF or CR. A CR ends it at once; an LF that opens the next chunk belongs to it.
-                lines = chunk.splitlines()
-                if pieces:
-                    if self._is_long:
-                        self._engine = None  # `lines` may be large  # pragma: no mutate
-                        lines[:1] = self._end_long_line(lines[0])
-                        data, event_type, in_block = self._data, self._event_type, self._in_block
-                    else:
-                        pieces.append(lines[0])
-                        lines[0] = b"".join(pieces)
-                        pieces.clear()
-                last = chunk[-1]
-                rest = b""
-                if last == cr:
-                    self._gate = _AFTER_CR
-                    room = ~room if room > 0 else -1
-                elif last != lf:
-                    rest = lines.pop()
-                self._room = room
-
-                # 9.2.6: interpretation.
-                try:
-                    for line in lines:
-                        if not line:
-                            # A blank line dispatches the event. The last event ID is set first, event or not.
-                            last_event_id = event_id
-                            in_block = False
-                            if data is not None:
-                                if more:
-                                    data = _joined(data, more)
-                                fields = (
-                                    event_type or "message",
-                                    data.decode("utf-8", "replace"),
-                                    event_id,
-                                    retry,
-                                )
-                                data, event_type, retry = None, "", None
-                                if event is not None:
-                                    self._last_event_id = event[2]
-                                    self._data, self._in_block = None, False
-                                    yield event
-                                event = new_event(ServerSentEvent, fields)
-                            else:
-                                event_type, retry = "", None
-                        # The usual form of each field: 1.1 to 2.2 times as fast as below.
-                        elif line[:6] == b"data: ":  # pragma: no mutate
-                            in_block = True
-                            if data is None:
-                                data = line[6:]
-                            else:
-                                more.append(line[6:])
-                        elif line == type_line:  # pragma: no mutate
-                            in_block = True
-                            event_type = type_name
-                        elif (first := line[0]) == _COLON:
-                            if on_comment is not None:
-                                if event is not None:
-                                    self._last_event_id = event[2]
-                                    self._data, self._in_block = None, False
-                                    yield event
-                                    event = None
-                                self._last_event_id = last_event_id
-                                self._in_block = in_block
-                                self._hear(on_comment, line)
-                                if self._gate == _HALTED:
-                                    return
-                        elif first == _E and line[:7] == b"event: ":  # pragma: no mutate
-                            in_block = True
-                            type_line = line  # pragma: no mutate
-                            event_type = type_name = line[7:].decode("utf-8", "replace")
-                        elif (
-                            first == _I and line[:4] == b"id: " and 0 not in line
-                        ):  # pragma: no mutate
-                            in_block = True
-                            event_id = line[4:].decode("utf-8", "replace")
-                        elif (
-                            line[:7] == b"retry: " and line[7:].isdigit() and len(line) < 16
-                        ):  # pragma: no mutate
-                            in_block = True
-                            self._retry = retry = int(line[7:])
-                        else:
-                            in_block = True
-                            # The name is what precedes the first colon; one space after it is not part of the value.
-                            name, _, value = line.partition(b":")
-                            if value[:1] == b" ":
-                                value = value[1:]
-                            if name == b"retry":
-                                time = _milliseconds(value)
-                                if time is not None:
-                                    self._retry = retry = time
-                            elif name == b"data":
-                                if data is None:
-                                    data = value
-                                else:
-                                    more.append(value)
-                            elif name == b"event":
-                                event_type = value.decode("utf-8", "replace")
-                            elif name == b"id" and 0 not in value:
-                                event_id = value.decode("utf-8", "replace")
-                finally:
-                    self._data, self._event_type, self._id_buffer = data, event_type, event_id
-                    self._block_retry, self._in_block = retry, in_block
-                if rest:
-                    pieces.append(rest)
-                self._last_event_id = last_event_id
-                if event is not None:
-                    yield event
-                    event = None
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            if stop is None:
-                raise
-            stop(error)
-
-    def _block(self) -> tuple[bytes | bytearray | None, str, str, int | None, bool]:
-        return self._data, self._event_type, self._id_buffer, self._block_retry, self._in_block
-
-    # pragma: no mutate start
-    def _typed_event(self, chunk: bytes) -> ServerSentEvent | None:
-        """Return the event if the chunk is one, of a type and a line of data. Fast path: 1.4 to 1.6 times."""
-        start = self._start_of_typed
-        if chunk[: len(start)] != start:
-            end = chunk.find(b"\n", 7)
-            name = chunk[7:end].removesuffix(b"\r")
-            if chunk[end : end + 7] != b"\ndata: " or chunk[6] != _SPACE or _CR in name:
-                self._start_of_typed = b""  # not a stream of this form
-                return None
-            self._start_of_typed = start = chunk[: end + 7]
-            self._type_of_typed = name.decode("utf-8", "replace") or "message"
-        size = len(start)
-        value = (
-            chunk[size:-2]
-            if chunk[-2:] == b"\n\n"
-            else chunk[size:-4]
-            if chunk[-4:] == b"\r\n\r\n"
-            else chunk
-        )
-        if _LF in value or _CR in value:
-            return None
-        event: ServerSentEvent = _new_event(
-            ServerSentEvent,
-            (self._type_of_typed, value.decode("utf-8", "replace"), self._last_event_id, None),
-        )
-        return event
-
-    # pragma: no mutate end
-
-    # The way in: what is not the plain case of the next chunk of an open stream.
+    def _shut(self, state: int) -> None:
+        """Take nothing more, and hold nothing."""
+        self._state, self._room, self.ended = state, -1, True
+        self._line.clear()
+        self._drop_event()
 
     def _refuse(self) -> None:
-        """Raise if the decoder takes no more chunks."""
-        if self._gate == TOO_LARGE:
+        """Raise if nothing is taken."""
+        if self._state == _TOO_LARGE:
             raise EventTooLargeError(self._limit)
-        if self._gate == _CLOSED:
-            raise ValueError(
-                "feed() was called after close(): a decoder serves one stream, make a new one"
+        if self._state == _IN_CALLBACK:
+            raise RuntimeError(
+                "feed() and close() cannot be called from within on_comment or on_ignored"
             )
-        if self._gate == _BROKEN:
-            raise ValueError(
-                "feed() was called after an exception had ended this decoder: make a new one"
-            )
-        if self._gate == _HALTED:
-            raise ValueError(
-                "feed() was called after the stream of this decoder was closed: make a new one"
-            )
-        if self._gate == _IN_CALLBACK:
-            raise RuntimeError("feed() was called from within on_comment")
+        if self._state == _BROKEN:
+            raise ValueError("feed() after an exception that ended this decoder: make a new one")
+        if self._state == _CLOSED:
+            raise ValueError("feed() after close(): a decoder serves one stream, make a new one")
 
-    def _enter(self, chunk: bytes) -> bytes:
-        """Strip what precedes the first line."""
-        if self._gate == _OPEN:
-            return chunk
-        self._refuse()
-        if not chunk:
-            return chunk
-        if self._gate == _AFTER_CR:
-            self._gate, self._room = _OPEN, ~self._room
-            return chunk[1:] if chunk[0] == _LF else chunk  # the LF of a CRLF
-        # 9.2.5: one leading byte order mark is ignored. Its first bytes wait for the rest.
-        chunk = b"".join(self._pieces) + chunk
-        if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
-            self._pieces[:] = [chunk]
-            return b""
-        self._gate = _OPEN
-        self._pieces.clear()
-        return chunk.removeprefix(_BOM)
+    # 7. Fast path: without this function and its call the results are the same
 
-    # What is long, or may be too large.
+    def _whole_event(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
+        """Do as `_split` and `_interpret`, for a chunk that begins where an event may.
 
-    def _fits(self, chunk: bytes) -> bool:
-        """Make room for the chunk if it is not long and nothing in it can be too large."""
-        free = self._measure()
-        return not self._skipping and len(chunk) <= min(free, _PIECE)
-
-    def _decode_measured(self, chunk: bytes) -> Iterator[ServerSentEvent]:
-        """Yield the events of a chunk that is long, or in which a line may be too large."""
-        # pragma: no mutate start
-        if chunk[:6] == b"data: " and self._is_one_event(chunk):
-            text = str(memoryview(chunk)[6:-2], "utf-8", "replace")
-            yield _new_event(ServerSentEvent, ("message", text, self._last_event_id, None))
-            return
-        # pragma: no mutate end
-        for piece in _cut(chunk, min(_PIECE, self._limit)):
-            if self._gate == _HALTED:
+        Most such chunks of a live stream are one event, of a line of data and perhaps its type,
+        framed as the one before: by the same `head`, up to the byte after "data:", and the same
+        `tail`, the two line ends. Or they are a comment that nobody hears.
+        """
+        size, head, start, stop, tail, event_type = self._frame
+        if chunk[:size] == head:
+            value = chunk[start:stop]
+            if chunk[stop:] == tail and _LF not in value and _CR not in value:
+                text = value.decode("utf-8", "replace")
+                fields = event_type, text, self.last_event_id, None
+                events.append(_new_event(ServerSentEvent, fields))
                 return
-            piece = self._enter(piece)
-            if self._fits(piece):
-                self._room = len(piece)
-                yield from self._decode((piece,))
-            else:
-                for line in piece.splitlines(keepends=True):
-                    yield from self._decode_line(line)
-                    if self._gate == _HALTED:
-                        return
-                if piece[-1:] == b"\r":
-                    self._gate, self._room = _AFTER_CR, -1
-
-    # pragma: no mutate start
-    def _is_one_event(self, chunk: bytes) -> bool:
-        """Whether the chunk is one event of one line, which needs no cutting. Fast path: 2 times and more."""
-        at_block = not (self._pieces or self._in_block or self._skipping)
-        return (
-            at_block
-            and chunk.find(b"\n") == len(chunk) - 2 <= self._limit
-            and chunk[-1] == _LF
-            and _CR not in chunk
-        )
-
-    # pragma: no mutate end
-    def _decode_line(self, line: bytes) -> Iterator[ServerSentEvent]:
-        """Measure a line, or a part of one, and yield the event if it ends one."""
-        content = line.rstrip(b"\r\n")
-        if content:
-            self._pieces.append(content)
-        self._measure()
-        if len(content) == len(line):
-            return
-        if self._discarding:
-            self._discarding = False
-        elif self._skipping and self._pieces and self._pieces[0].partition(b":")[0] == b"data":
-            self._in_block = True
-            self._clear_line()
-        else:
-            if not self._pieces:
-                self._skipping = False
-            self._room = 1
-            yield from self._decode((b"\n",))
-        self._measure()
-
-    def _measure(self) -> int:
-        """Join what is held of the event, raise or begin to skip if it is too large, and return how many bytes are left."""
-        pieces = self._pieces
-        if self._discarding:
-            self._clear_line()
-        elif len(pieces) > 1:
-            if not self._is_long:
-                long: Any = bytearray(pieces[0])
-                pieces[0] = long
-                self._is_long = True
-            pieces[0] += b"".join(pieces[1:])
-            del pieces[1:]
-        if self._data is not None and self._more:
-            self._data = _joined(
-                self._data if type(self._data) is bytearray else bytearray(self._data), self._more
-            )
-        size = self._size()
-        if size > self._limit and self._gate != _AT_START:
-            size = self._exceed()
-        elif self._on_comment is None and pieces and pieces[0][0] == _COLON:
-            self._unheld += len(pieces[0]) - 1  # nobody will read it: keep the colon
-            colon: Any = bytearray(b":")
-            pieces[0] = colon
-            self._is_long = True
-        free = self._limit - size
-        self._room = -1 if self._gate or self._skipping else min(_SMALL, free)
-        return free
-
-    def _size(self) -> int:
-        size = self._unheld + (0 if self._data is None else len(self._data))
-        return size + (len(self._pieces[0]) if self._pieces else 0)
-
-    def _exceed(self) -> int:
-        """Raise, or skip the event; return the size of what is left of it."""
-        is_field = bool(self._pieces) and self._pieces[0][0] != _COLON
-        if self._on_oversize == "raise":
-            self._ended_inside = self.incomplete or is_field
-            self._shut(TOO_LARGE)
-            raise EventTooLargeError(self._limit)
-        if not self._skipping:
-            self._skipping = True
-            self._skipped += 1
-            self._data = None
-            self._more.clear()
-        if self._size() > self._limit:  # not with the data before the line, but the line alone
-            self._in_block = self._in_block or is_field
-            self._discarding = True
-            self._clear_line()
-        return self._size()
-
-    def _end_long_line(self, end: bytes) -> list[bytes]:
-        """End a long line: take its data or type without copying it, or return it if it is another line."""
-        line: Any = self._pieces[0]
-        for piece in (*self._pieces[1:], end):
-            line += piece
-        self._clear_line()
-        name, _, _ = line[:6].partition(b":")
-        start = len(name) + 1
-        start += line[start : start + 1] == b" "
-        if name == b"data":
-            del line[:start]
-            if self._data is None:
-                self._data = line
-            else:
-                self._more.append(line)
-        elif name == b"event":
-            self._event_type = str(memoryview(line)[start:], "utf-8", "replace")
-        else:
-            return [bytes(line)]
-        self._in_block = True
-        return []
-
-    def _clear_line(self) -> None:
-        self._pieces.clear()
-        self._is_long = False
-        self._unheld = 0
-
-    def _hear(self, on_comment: Callable[[str], object], line: bytes) -> None:
-        gate, room, self._gate, self._room = self._gate, self._room, _IN_CALLBACK, -1
-        try:
-            on_comment(line[2 if line[1:2] == b" " else 1 :].decode("utf-8", "replace"))
-        except BaseException:
-            self._break([])
-            raise
-        if self._gate == _IN_CALLBACK:
-            self._gate, self._room = gate, room
-
-    # The end.
-
-    def _peek(self) -> ServerSentEvent | None:
-        """Return the unfinished event as far as it came; nothing else of it counts."""
-        kept = self._last_event_id, self._retry
-        self._on_comment = None
-        events = [*self._decode_measured(b"\n\n")]
-        self._last_event_id, self._retry = kept
-        return events[0] if events else None
-
-    def _break(self, events: list[ServerSentEvent]) -> None:
-        """End the decoder by an exception: keep what is complete for `close`."""
-        if self._gate != TOO_LARGE:
-            self._kept = events
-            self._shut(_BROKEN)
-
-    def _halt(self) -> None:
-        """Let `_decode` end with the chunk that it is reading: the stream was closed."""
-        if self._gate in (_OPEN, _AFTER_CR, _AT_START, _IN_CALLBACK):
-            if self._gate == _AT_START:
-                self._pieces.clear()
-            self._halted = True
-            self._engine = None  # pragma: no mutate
-            self._gate, self._room = _HALTED, -1
-
-    def _salvage(self) -> list[ServerSentEvent]:
-        """Return, once, the events of the chunk whose decoding an exception ended."""
-        events, self._kept = self._kept, []
-        return events
-
-    def _shut(self, gate: int) -> None:
-        """Take nothing more, and hold nothing."""
-        self._gate, self._room = gate, -1
-        self._engine = None  # pragma: no mutate
-        self._clear_line()
-        self._data = None
-        self._more.clear()
+        elif self._on_comment is None and chunk and chunk[0] == _COLON:
+            comment = chunk[:stop]
+            if chunk[stop:] == tail and _LF not in comment and _CR not in comment:
+                return
+        lines = self._split(chunk)
+        self._interpret(lines, events)
+        if 1 < len(lines) < 4 and lines[-2][:5] == b"data:" and not lines[-1] and chunk[-1] == _LF:
+            if (len(lines) == 2 or lines[0][:6] == b"event:") and len(lines[0]) < _SHORT:
+                before, line, tail = chunk.rpartition(lines[-2])
+                size = len(before) + len("data:") + 1
+                start = size if line[5:6] == b" " else size - 1
+                self._frame = size, chunk[:size], start, -len(tail), tail, events[0].event
 
 
-_PAUSE: Any = object()  # among the chunks: there are no more for now
-# A NamedTuple's own constructor takes twice the time.
-_new_event: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+# A named tuple's own constructor takes twice the time.
+_new_event: Any = tuple.__new__
 
 
-def _joined(data: bytes | bytearray, more: list[bytes | bytearray]) -> bytes | bytearray:
-    """Join the values of data fields with LF, in place if the first is long; clear the list."""
-    if type(data) is bytearray:
-        data += b"\n"
-        data += b"\n".join(more)
-    else:
-        data = b"\n".join([data, *more])
+def _join(first: bytes | bytearray, more: list[bytes], separator: bytes) -> bytearray:
+    """Join in place, in a buffer that grows by an eighth; empty the list."""
+    buffer = first if type(first) is bytearray else bytearray(first)
+    buffer += separator
+    buffer += separator.join(more)
     more.clear()
-    return data
-
-
-# pragma: no mutate start
-def _is_one_comment(chunk: bytes) -> bool:
-    """Whether the chunk is a comment and a blank line. Fast path for what nobody hears: 1.4 to 2 times."""
-    line = (
-        chunk[:-2] if chunk[-2:] == b"\n\n" else chunk[:-4] if chunk[-4:] == b"\r\n\r\n" else chunk
-    )
-    return _LF not in line and _CR not in line
-
-
-# pragma: no mutate end
-def _cut(chunk: bytes, size: int) -> Iterator[bytes]:
-    view = memoryview(chunk)
-    for start in range(0, len(chunk), size):
-        yield bytes(view[start : start + size])
+    return buffer
 
 
 def _milliseconds(value: bytes) -> int | None:
-    if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
-        try:
-            return int(value)
-        except ValueError:  # the interpreter was told to take fewer digits
-            pass
-    return None
+    """Return the value of a `retry` field; None unless it consists of ASCII digits (9.2.6)."""
+    try:
+        return int(value) if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS else None
+    except ValueError:  # the interpreter was told to take fewer digits
+        return None
 
 
-def _as_bytes(chunk: Chunk) -> bytes:
+def as_bytes(chunk: Chunk) -> bytes:
+    """Return a chunk as bytes, or raise the TypeError that says what to pass.
+
+    chunk: bytes, bytearray or memoryview; the latter two are copied.
+    """
     if isinstance(chunk, (bytes, bytearray, memoryview)):
         return bytes(chunk)
     if isinstance(chunk, str):
@@ -907,3 +617,32 @@ def _as_bytes(chunk: Chunk) -> bytes:
             "feed() takes bytes, not str: pass the bytes as they came, or text.encode()"
         )
     raise TypeError(f"feed() takes bytes, bytearray or memoryview, not {type(chunk).__name__}")
+
+
+def _check_options(
+    last_event_id: object, max_event_size: object, on_oversize: object, incomplete: object
+) -> None:
+    if not isinstance(last_event_id, str):
+        raise TypeError(
+            f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}'
+        )
+    if max_event_size is not None:
+        if not isinstance(max_event_size, int):
+            raise TypeError(
+                f"max_event_size must be an int or None, not {type(max_event_size).__name__}"
+            )
+        if max_event_size < 1:
+            raise ValueError(
+                "max_event_size must be at least 1 byte, or None for no bound, "
+                f"not {max_event_size}"
+            )
+    if on_oversize not in ("raise", "skip"):
+        raise ValueError(f'on_oversize must be "raise" or "skip", not {on_oversize!r}')
+    if incomplete not in ("dispatch", "discard", "raise"):
+        raise ValueError(f'incomplete must be "dispatch", "discard" or "raise", not {incomplete!r}')
+
+
+def _check_callbacks(**callbacks: object) -> None:
+    for name, callback in callbacks.items():
+        if callback is not None and not callable(callback):
+            raise TypeError(f"{name} must be callable or None, not {type(callback).__name__}")

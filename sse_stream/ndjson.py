@@ -1,34 +1,45 @@
 # SPDX-License-Identifier: MIT
-"""Read newline-delimited JSON: one JSON document a line. Provisional until 0.2.
+"""Read newline-delimited JSON, the other framing that services stream in: one document a line.
 
-A line ends at LF, the last one at the end. Blank lines and a byte order mark at the start are passed over. Cost: linear.
+    with client.stream("POST", url, json=request) as response:
+        chunks = response.iter_bytes()
+        for document in iter_documents(chunks, done=lambda d: d.get("done"), require_done=True):
+            print(document)
+
+A line ends at LF, the last one at the end. Blank lines and a byte order mark at the start are
+passed over. Cost: linear in the bytes, however they are cut; the unfinished line is held once.
 """
 
 from __future__ import annotations
 
 import json
 
-from .decoder import SSEError, _as_bytes
-from .streams import _async_iterator, _AsyncClosing, _AsyncOwner, _Closing, _iterator, _name, _Owner
+from .decoder import BOM, SSEError, as_bytes
+from .payloads import DoneMark, ServiceError, before_mark, is_service_error
+from .streams import AsyncReader, Reader, Reading, aiter_chunks, iter_chunks, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-    from typing import Any
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable
+    from typing import Any, Union
 
-    from .decoder import Chunk
+    from .decoder import Chunk, ServerSentEvent
+
+    Predicate = Callable[[Any], object]
+    Mark = Union[Predicate, Collection[Predicate], None]
+    IsError = Callable[[Union[ServerSentEvent, None], Any], object]
 
 __all__ = ["AsyncDocuments", "DocumentError", "Documents", "aiter_documents", "iter_documents"]
 
-_BOM = b"\xef\xbb\xbf"
 _SHOWN = 200  # bytes
 
 
 class DocumentError(SSEError):
     """A line is no JSON document in UTF-8, or too long; `__cause__` is what `loads` raised.
 
+    reason:      what is wrong with it, a str.
     line_number: from 1; blank lines count.
-    start: the line's first 200 bytes, as text.
+    start:       the first 200 bytes of the line, as text.
     """
 
     def __init__(self, reason: str, line_number: int, start: str) -> None:
@@ -40,160 +51,139 @@ class DocumentError(SSEError):
         return f"line {self.line_number} {self.args[0]}: {self.start!r}"
 
 
-class _Lines:
-    _response_to_close = None
+class _DocumentMachine:
+    """Fed chunks, it answers with documents."""
+
+    last_event_id = ""
 
     def __init__(
-        self, chunks: Any, max_line_size: int | None, loads: Callable[[str], Any] | None
+        self,
+        max_line_size: int | None,
+        loads: Callable[[str], Any] | None,
+        done: Any,
+        require_done: bool,
+        is_error: IsError | None,
     ) -> None:
         if max_line_size is not None:
             if not isinstance(max_line_size, int):
-                raise TypeError(f"max_line_size must be an int or None, not {_name(max_line_size)}")
+                name = type_name(max_line_size)
+                raise TypeError(f"max_line_size must be an int or None, not {name}")
             if max_line_size < 1:
                 raise ValueError(f"max_line_size must be at least 1, not {max_line_size}")
         if loads is not None and not callable(loads):
-            raise TypeError(f"loads must be a function of a str, not {_name(loads)}")
-        self._chunks = chunks
+            raise TypeError(f"loads must be a function of a str, not {type_name(loads)}")
+        if is_error is not None and not callable(is_error):
+            raise TypeError(f"is_error must be a function or None, not {type_name(is_error)}")
+        self.ended = False
         self._limit = max_line_size
         self._loads = loads or json.loads
+        self._mark = DoneMark(done, require_done)
+        self._is_error = is_error
         self._line_number = 1
-        self._lines: Iterator[bytes] = iter(())
-        self._line = bytearray()
-        self._ended = False
+        self._rest = bytearray()  # the unfinished line
+        self._error: Exception | None = None  # raised by `close`
 
-    def _feed(self, chunk: Chunk) -> None:
-        *lines, rest = _as_bytes(chunk).split(b"\n")
-        if lines:
-            lines[0] = bytes(self._line) + lines[0]
-            self._line = bytearray(rest)
-        else:
-            self._line += rest
-        self._lines = iter(lines)
+    def feed(self, chunk: Chunk) -> list[Any]:
+        *lines, rest = as_bytes(chunk).split(b"\n")
+        documents: list[Any] = []
+        try:
+            if lines:
+                lines[0] = bytes(self._rest) + lines[0]
+                self._rest = bytearray()
+            for line in lines:
+                self._read_line(line, documents)
+                if self.ended:
+                    return documents
+            self._rest += rest
+            self._check_rest()
+        except Exception as error:
+            self.ended = True
+            if not documents:
+                raise
+            self._error = error
+        return documents
 
-    def _finish(self) -> None:
-        line = bytes(self._line)
-        self._abandon()
-        self._lines = iter([line])
+    def close(self) -> list[Any]:
+        documents: list[Any] = []
+        if not self.ended:
+            self.ended = True
+            self._end(documents)
+            if self._mark.is_required and not self._mark.is_reached:
+                self._error = before_mark()
+        error, self._error = self._error, None
+        if error is not None and documents:  # raised when they have been handed out
+            self._error = error
+        elif error is not None:
+            raise error
+        return documents
 
-    def _abandon(self) -> None:
-        self._lines = iter(())
-        self._line = bytearray()
-        self._ended = True
+    def _end(self, documents: list[Any]) -> None:
+        try:
+            self._read_line(bytes(self._rest), documents)
+        except DocumentError as error:
+            reason = f"{error.args[0]}; the stream ended in this line"
+            raise DocumentError(reason, error.line_number, error.start) from error.__cause__
 
-    def _parse(self) -> Iterator[Any]:
-        for line in self._lines:
-            if self._line_number == 1:
-                line = line.removeprefix(_BOM)
-            self._measure(line)
-            documents = [self._load(line)] if line.strip(b" \t\r") else []
-            self._line_number += 1
-            yield from documents
-        rest = self._line
-        if (
-            self._line_number == 1 and self._limit is not None and len(rest) > self._limit
-        ):  # else no copy
-            rest = bytearray() if _BOM.startswith(rest) else rest.removeprefix(_BOM)
+    def _read_line(self, line: bytes, documents: list[Any]) -> None:
+        if self._line_number == 1:
+            line = line.removeprefix(BOM)
+        self._measure(line)
+        if line.strip(b" \t\r"):
+            document = self._load(line)
+            if self._is_error is not None and self._is_error(None, document):
+                raise ServiceError(None, document)
+            documents.append(document)
+            if self._mark.is_met(document):
+                self._mark.is_reached = self.ended = True
+        self._line_number += 1
+
+    def _check_rest(self) -> None:
+        rest = self._rest
+        if self._line_number == 1 and self._limit is not None and len(rest) > self._limit:
+            rest = bytearray() if BOM.startswith(rest) else rest.removeprefix(BOM)
         self._measure(rest)
 
     def _measure(self, line: bytes | bytearray) -> None:
         if self._limit is not None and len(line) > self._limit:
-            raise self._error(
-                f"is longer than max_line_size={self._limit} bytes", line[: self._limit + 1]
-            )
+            start = line[: self._limit + 1]
+            raise self._error_in(f"is longer than max_line_size={self._limit} bytes", start)
 
     def _load(self, line: bytes) -> Any:
         try:
             return self._loads(line.decode())
         except Exception as error:
-            reason = (
-                "is no text in UTF-8"
-                if isinstance(error, UnicodeDecodeError)
-                else "is no JSON document"
-            )
-            raise self._error(f"{reason} ({error})", line) from error
+            raise self._error_in(f"{self._reason(error, line)} ({error})", line) from error
 
-    def _error(self, reason: str, line: bytes | bytearray) -> DocumentError:
+    def _reason(self, error: Exception, line: bytes) -> str:
+        if isinstance(error, UnicodeDecodeError):
+            return "is no text in UTF-8"
+        if line.lstrip()[:1] == b"[":
+            return "is no JSON document, but perhaps the start of a JSON array over several lines"
+        if getattr(error, "msg", "") == "Extra data":
+            return "is no JSON document, but perhaps two on one line"
+        return "is no JSON document"
+
+    def _error_in(self, reason: str, line: bytes | bytearray) -> DocumentError:
         return DocumentError(reason, self._line_number, line[:_SHOWN].decode("utf-8", "replace"))
 
 
-class Documents(_Lines, _Owner, _Closing):
+class _Documents(Reading["Any"]):
+    __slots__ = ()
+
+    def _position(self) -> str:
+        return ""
+
+
+class Documents(_Documents, Reader["Any"]):
     """What `iter_documents` returns: an iterator over the documents, and a context manager."""
 
-    def __next__(self) -> Any:
-        try:
-            while True:
-                for document in self._parse():
-                    return document
-                if self._ended:
-                    break
-                self._read()
-        except BaseException:
-            self._abandon()
-            try:
-                self._release()
-            except Exception:
-                pass
-            raise
-        self._release()
-        raise StopIteration
-
-    def _read(self) -> None:
-        for chunk in self._chunks:
-            if not self._ended:  # by another thread
-                self._feed(chunk)
-            return
-        if not self._ended:
-            self._finish()
-
-    def close(self) -> None:
-        """Release the iterator over the chunks."""
-        self._abandon()
-        self._release()
+    __slots__ = ()
 
 
-class AsyncDocuments(_Lines, _AsyncOwner, _AsyncClosing):
-    """What `aiter_documents` returns: an async iterator over the documents, and an async context manager."""
+class AsyncDocuments(_Documents, AsyncReader["Any"]):
+    """What `aiter_documents` returns: an async iterator, and an async context manager."""
 
-    _waiting = False
-
-    async def __anext__(self) -> Any:
-        if self._waiting:
-            raise RuntimeError("two tasks wait for these documents at once")
-        self._waiting = True
-        try:
-            while True:
-                for document in self._parse():
-                    return document
-                if self._ended:
-                    break
-                await self._read()
-        except GeneratorExit:  # nothing can be awaited
-            self._abandon()
-            raise
-        except BaseException:
-            self._abandon()
-            try:
-                await self._release()
-            except Exception:
-                pass
-            raise
-        finally:
-            self._waiting = False
-        await self._release()
-        raise StopAsyncIteration
-
-    async def _read(self) -> None:
-        async for chunk in self._chunks:
-            if not self._ended:  # by another task
-                self._feed(chunk)
-            return
-        if not self._ended:
-            self._finish()
-
-    async def aclose(self) -> None:
-        """Release the iterator over the chunks."""
-        self._abandon()
-        await self._release()
+    __slots__ = ()
 
 
 def iter_documents(
@@ -201,16 +191,29 @@ def iter_documents(
     *,
     max_line_size: int | None = 64 * 1024 * 1024,
     loads: Callable[[str], Any] | None = None,
+    done: Mark = None,
+    require_done: bool = False,
+    is_error: IsError | None = is_service_error,
 ) -> Documents:
-    """Iterate over the JSON documents in an iterable of bytes, one a line.
+    """Iterate over the JSON documents in an iterable of bytes.
 
-    chunks: as EventStream's. The line that their exception cuts off is dropped.
-    max_line_size: the most bytes of a line, without LF; None: no bound.
-    loads: parses a line, a str; None: `json.loads`.
+    chunks:        any iterable of bytes, bytearray or memoryview, cut anywhere; closed at the end.
+    max_line_size: how many bytes a line may have, an int of at least 1; None for no bound; by
+                   default 64 MiB.
+    loads:         a function that parses a line, a str; None: `json.loads`.
+    done:          a function of a document that says whether it is the last, or several in a tuple;
+                   it is still handed out. None, the default: the end of the bytes is the end.
+    require_done:  raise IncompleteEventError if the bytes end before such a document.
+    is_error:      a function of None and a document that says whether it is an error, by default
+                   `payloads.is_service_error`; None: nothing is.
 
-    DocumentError, after the documents before it, for a line that is too long, not UTF-8, or that `loads` refuses.
+    Returns an iterator and context manager. Raises DocumentError for a line that is no JSON
+    document, or too long; ServiceError for an error; what `chunks` raises passes through.
+    TypeError or ValueError for an argument of the wrong kind.
     """
-    return Documents(_iterator(chunks, "iter_documents", "aiter_documents"), max_line_size, loads)
+    machine = _DocumentMachine(max_line_size, loads, done, require_done, is_error)
+    source = iter_chunks(chunks, "iter_documents", "aiter_documents")
+    return Documents(source, machine, source)
 
 
 def aiter_documents(
@@ -218,8 +221,18 @@ def aiter_documents(
     *,
     max_line_size: int | None = 64 * 1024 * 1024,
     loads: Callable[[str], Any] | None = None,
+    done: Mark = None,
+    require_done: bool = False,
+    is_error: IsError | None = is_service_error,
 ) -> AsyncDocuments:
-    """`iter_documents` for an async iterable of bytes."""
-    return AsyncDocuments(
-        _async_iterator(chunks, "aiter_documents", "iter_documents"), max_line_size, loads
-    )
+    """Iterate over the JSON documents in an async iterable of bytes.
+
+    chunks: any async iterable of bytes, bytearray or memoryview.
+    max_line_size, loads, done, require_done, is_error: as for `iter_documents`, and so is what is
+        raised.
+
+    Returns an async iterator and async context manager.
+    """
+    machine = _DocumentMachine(max_line_size, loads, done, require_done, is_error)
+    source = aiter_chunks(chunks, "aiter_documents", "iter_documents")
+    return AsyncDocuments(source, machine, source)

@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""Read what LLM services put into events: JSON, a mark at the end, errors. Provisional until 0.2.
+"""Read what LLM services put into events: JSON, a mark at the end, errors.
 
     with connect(httpx, "POST", url, json=request) as stream:
         for payload in iter_payloads(stream, require_done=True):
             print(payload["choices"])
 
-PayloadError: data is not JSON; ServiceError: the service sent an error; IncompleteEventError: the stream ends too early.
+PayloadError: data is not JSON; ServiceError: the service sent an error; IncompleteEventError: the
+stream ended before its mark.
 """
 
 from __future__ import annotations
 
 import json
 
-from .decoder import IncompleteEventError, ServerSentEvent, SSEError
-from .streams import (
-    AsyncEventStream,
-    EventStream,
-    _aclose,
-    _AsyncClosing,
-    _AsyncOwner,
-    _Closing,
-    _name,
-    _Owner,
-)
+from .decoder import IncompleteEventError, ServerSentEvent, SSEError, excerpt
+from .streams import AsyncOpening, AsyncReader, Opening, Reader, Reading, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable
-    from typing import Any
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable
+    from typing import Any, Union
 
-    Mark = str | Callable[[ServerSentEvent], object] | None
+    Predicate = Callable[[ServerSentEvent, Any], object]
+    Mark = Union[str, Predicate, Collection[Union[str, Predicate]], None]
     IsError = Callable[[ServerSentEvent, Any], object]
 
 __all__ = [
@@ -42,21 +35,22 @@ __all__ = [
     "iter_payloads",
 ]
 
-_END: Any = object()
 _ERRORS = ("error", "response.failed")
-_SHOWN = 200  # characters
+_KEEP_ALIVES = ("ping", "heartbeat", "keepalive", "keep-alive")
+_DRAIN_BYTES, _DRAIN_SECONDS = 64 * 1024, 1.0
 
 
 class PayloadError(SSEError):
-    """The data of an event is not JSON.
+    """The data of an event is not JSON, or the stream was none of events.
 
-    event:  the event, whole.
-    number: its number in the stream, from 1.
-    reason: what `loads` said, whose exception is the `__cause__`.
+    event:  the event, whole; for a stream that gave none, one whose data is what came in its place.
+    number: its number in the stream, from 1; 0 for a stream that gave none.
+    reason: what `loads` said, a str; that exception is the `__cause__`.
     """
 
     def __init__(self, event: ServerSentEvent, number: int, reason: str) -> None:
-        super().__init__(f"event {number} is not JSON ({_shown(reason)}): {_shown(event.data)}")
+        what = f"event {number} is not JSON" if number else "the stream gave no event"
+        super().__init__(f"{what} ({excerpt(reason)}): {excerpt(event.data)}")
         self.event = event
         self.number = number
         self.reason = reason
@@ -66,32 +60,47 @@ class PayloadError(SSEError):
 
 
 class ServiceError(SSEError):
-    """The service reported an error within the stream.
+    """The service reported an error within the stream, or in its place.
 
-    event:   the event, whole.
-    payload: its parsed data, or the data itself, if not JSON.
-    message: the error's, a str, else the data.
+    event:   the event, whole; None if the error did not come in one.
+    payload: its parsed data, or the data itself, if that is not JSON.
+    message: the text of the error, a str; the data, if none was found in it.
     """
 
-    def __init__(self, event: ServerSentEvent, payload: Any) -> None:
+    def __init__(self, event: ServerSentEvent | None, payload: Any) -> None:
         self.event = event
         self.payload = payload
-        self.message: str = _find_message(payload) or event.data
-        text, data = _shown(self.message) or "no message", _shown(event.data)
-        super().__init__(
-            f"the service sent an error: {text}"
-            + (f"; data: {data}" if data not in ("", text) else "")
-        )
+        data = "" if event is None else event.data
+        self.message: str = _find_message(payload) or data
+        text, shown = excerpt(self.message) or "no message", excerpt(data)
+        more = f"; data: {shown}" if shown not in ("", text) else ""
+        super().__init__(f"the service sent an error: {text}{more}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.event, self.payload)
 
 
-def is_service_error(event: ServerSentEvent, payload: Any) -> bool:
-    """Whether the event's type or the payload's "type" is "error" or "response.failed", or the payload's "error" truthy."""
-    return (
-        event.event in _ERRORS or _get(payload, "type") in _ERRORS or bool(_get(payload, "error"))
-    )
+def is_service_error(event: ServerSentEvent | None, payload: Any) -> bool:
+    """Return whether an event is an error in one of the shapes that services send.
+
+    event:   the event; None if the payload did not come in one.
+    payload: its parsed data, or the data itself, if that is not JSON.
+
+    That is: the event's type or the payload's "type" is "error" or "response.failed"; the payload's
+    "error" is true; its "object" is "error"; it has a list "errors" that is not empty, or "detail"
+    and nothing else; or it is a list of one such payload.
+    """
+    if event is not None and event.event in _ERRORS:
+        return True
+    if isinstance(payload, list):
+        parts: list[Any] = payload
+        return len(parts) == 1 and isinstance(parts[0], dict) and is_service_error(None, parts[0])
+    if _get(payload, "type") in _ERRORS or _get(payload, "object") == "error":
+        return True
+    if _get(payload, "error"):
+        return True
+    errors = _get(payload, "errors")
+    return (isinstance(errors, list) and bool(errors)) or _has_only_detail(payload)
 
 
 def iter_payloads(
@@ -101,18 +110,36 @@ def iter_payloads(
     require_done: bool = False,
     is_error: IsError | None = is_service_error,
     loads: Callable[[str], Any] | None = None,
+    read_to_end: bool = False,
 ) -> Payloads:
-    """Iterate over the parsed JSON of each event; one with empty data is passed over.
+    """Iterate over the parsed JSON of each event.
 
-    events: an EventStream, or any iterable of events; closed at the mark, the end, an error, and with the iterator.
-    done: the data that marks the end; or a predicate on the event, whose payload is still yielded; or None.
-    require_done: raise IncompleteEventError if the events end before the mark; its `.event` is what the end cut off.
-    is_error: whether to raise ServiceError for an event and its payload; None: never. Data of an "error" event that is not
-        JSON is the payload itself.
-    loads: parses the data, a str; by default `json.loads`.
+    events:       an EventStream, or any iterable of events. It is closed at the mark, at the end,
+                  at an error, and with the iterator.
+    done:         what marks the end: the data of an event, a str ("[DONE]" by default; one in
+                  brackets also matches in JSON quotes); or a function of the event and its payload
+                  (None for data that is empty or no JSON), whose payload is still handed out; or a
+                  tuple or set of several; None for no mark.
+    require_done: raise IncompleteEventError if the events end before the mark; its `.event` is what
+                  the end cut off, if anything. False by default.
+    is_error:     a function of the event and its payload that says whether it is an error, by
+                  default `is_service_error`; None: nothing is. It is asked before the mark is
+                  looked for. Data of an event of the type "error" that is not JSON is its payload.
+    loads:        a function that parses the data, a str; None: `json.loads`.
+    read_to_end:  after the mark read on to the end of the body, so that the connection can be used
+                  again: at most 64 KiB and one second, with a stream that an adapter made. What
+                  goes wrong there is nobody's business. False by default.
+
+    Returns an iterator and context manager. Events with empty data are passed over, and data that
+    is no JSON object or array in events whose type says keep-alive ("ping", "heartbeat",
+    "keepalive", "keep-alive"). It raises PayloadError for other data that `loads` refuses,
+    ServiceError for an error, IncompleteEventError as above; and if no payload came, but lines that
+    were no event, what those say: a ServiceError if they are an error document, else a
+    PayloadError. TypeError or ValueError for an argument of the wrong kind.
     """
-    _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
-    return Payloads(events, iter(events), done, require_done, is_error, loads)
+    refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
+    machine = _PayloadMachine(events, done, require_done, is_error, loads, read_to_end)
+    return Payloads(events, machine)
 
 
 def aiter_payloads(
@@ -122,165 +149,228 @@ def aiter_payloads(
     require_done: bool = False,
     is_error: IsError | None = is_service_error,
     loads: Callable[[str], Any] | None = None,
+    read_to_end: bool = False,
 ) -> AsyncPayloads:
-    """`iter_payloads` for an AsyncEventStream or other async iterable."""
-    _refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
-    return AsyncPayloads(events, aiter(events), done, require_done, is_error, loads)
+    """Iterate over the parsed JSON of each event of an async iterable.
+
+    events:       an AsyncEventStream, or any async iterable of events.
+    done, require_done, is_error, loads: as for `iter_payloads`, and so is what is raised.
+    read_to_end:  as for `iter_payloads`; on asyncio and trio.
+
+    Returns an async iterator and async context manager.
+    """
+    refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
+    machine = _PayloadMachine(events, done, require_done, is_error, loads, read_to_end)
+    return AsyncPayloads(events, machine)
 
 
-class _Reader:
+class _PayloadMachine:
+    """Fed events, it answers with payloads."""
+
     def __init__(
-        self, events: Any, iterator: Any, done: Any, require_done: bool, is_error: Any, loads: Any
+        self,
+        events: Any,
+        done: Any,
+        require_done: bool,
+        is_error: IsError | None,
+        loads: Callable[[str], Any] | None,
+        read_to_end: bool,
     ) -> None:
-        if done is not None and not isinstance(done, str) and not callable(done):
-            raise TypeError(f"done must be a str, a function or None, not {_name(done)}")
-        if isinstance(done, str):
-            done = done.strip()
-        if done == "":
-            raise ValueError("done must not be empty; pass None for no mark")
-        if require_done and done is None:
-            raise ValueError("require_done=True needs a mark: pass done")
         if is_error is not None and not callable(is_error):
-            raise TypeError(f"is_error must be a function or None, not {_name(is_error)}")
+            raise TypeError(f"is_error must be a function or None, not {type_name(is_error)}")
         if loads is not None and not callable(loads):
-            raise TypeError(f"loads must be a function, not {_name(loads)}")
+            raise TypeError(f"loads must be a function, not {type_name(loads)}")
+        self.ended = False
+        self.event: ServerSentEvent | None = None  # of the payload handed out last
+        self.is_to_drain = False  # the mark came, and the rest is to be read
         self._events = events
-        self._chunks = iterator
-        self._response_to_close = None if iterator is events else events
-        self._done = done
-        self._require_done = require_done
+        self.mark = DoneMark(done, require_done)
         self._is_error = is_error
         self._loads = loads or json.loads
+        self._read_to_end = read_to_end
         self._number = 0
-        self._held: list[Any] = []  # the next payload
-        self._ended = False
 
-    def _take(self, event: ServerSentEvent) -> None:
-        if self._ended:  # closed while another task waited
-            return
-        if event is _END:
-            self._ended = True
-            if self._require_done:
-                raise IncompleteEventError(None, "the stream ended before its mark")
-            return
-        self._number += 1
+    @property
+    def last_event_id(self) -> str:
+        return getattr(self._events, "last_event_id", "")
+
+    def feed(self, event: ServerSentEvent) -> list[Any]:
         data = getattr(event, "data", None)
         if not isinstance(data, str):
-            raise TypeError(
-                f"payloads are those of events, such as an EventStream has, not of {_name(event)}"
-            )
-        done = self._done
-        if data.strip() == done:
-            self._ended = True
-            return
-        if callable(done) and done(event):
-            self._ended = True
-        if data or event.event == "error":
-            self._parse(event)
+            name = type_name(event)
+            raise TypeError(f"payloads are those of events, such as an EventStream has, not {name}")
+        self._number += 1
+        if self.mark.is_text(data):
+            if event.event in _ERRORS and self._is_error and self._is_error(event, data):
+                raise ServiceError(event, data)
+            self._reach_mark()
+            return []
+        payload, refusal = self._parse(data)
+        self._raise_error(event, payload, refusal)
+        if self.mark.is_met(event, payload):
+            self._reach_mark()
+        if self._is_passed_over(event, payload):
+            return []
+        if refusal is not None:
+            raise self._refusal(event, refusal)
+        self.event = event
+        return [payload]
 
-    def _parse(self, event: ServerSentEvent) -> None:
-        is_error = self._is_error
-        try:
-            payload = self._loads(event.data)
-        except Exception as error:
-            if event.event == "error" and is_error is not None and is_error(event, event.data):
-                raise ServiceError(event, event.data) from None
-            if event.data:
-                raise self._refusal(event, str(error) or _name(error)) from error
-        else:
-            if is_error is not None and is_error(event, payload):
-                raise ServiceError(event, payload)
-            self._held.append(payload)
-
-    def _refusal(self, event: ServerSentEvent, reason: str) -> SSEError:
+    def close(self) -> list[Any]:
         events = self._events
-        # An EventStream dispatches only the unfinished event at its end.
-        if (
-            isinstance(events, (EventStream, AsyncEventStream))
-            and events._state.ended
-            and events._state.error is None
-        ):
-            if self._require_done:
+        if getattr(events, "is_closed", False):  # by the caller, who knows
+            return []
+        ignored: str = getattr(events, "ignored_text", "")
+        if ignored and self.event is None:
+            raise self._error_of(ignored)
+        if not self.mark.is_reached and self.mark.is_required:
+            raise before_mark(ignored)
+        return []
+
+    def _reach_mark(self) -> None:
+        self.mark.is_reached = self.ended = True
+        self.is_to_drain = self._read_to_end
+
+    def _parse(self, data: str) -> tuple[Any, Exception | None]:
+        if not data:
+            return None, None
+        try:
+            return self._loads(data), None
+        except Exception as error:
+            return None, error
+
+    def _raise_error(self, event: ServerSentEvent, payload: Any, refusal: Exception | None) -> None:
+        if self._is_error is None:
+            return
+        if refusal is not None or not event.data:
+            if event.event != "error":
+                return
+            payload = event.data
+        if self._is_error(event, payload):
+            raise ServiceError(event, payload)
+
+    def _is_passed_over(self, event: ServerSentEvent, payload: Any) -> bool:
+        is_structure = isinstance(payload, (dict, list))
+        return not event.data or (event.event in _KEEP_ALIVES and not is_structure)
+
+    def _refusal(self, event: ServerSentEvent, cause: Exception) -> SSEError:
+        """Return the error for data that is not JSON."""
+        reason = str(cause) or type_name(cause)
+        if getattr(self._events, "was_cut", False):  # only the unfinished event comes at the end
+            if self.mark.is_required:
                 return IncompleteEventError(event)
             reason += "; the stream ended inside this event"
-        return PayloadError(event, self._number, reason)
+        error = PayloadError(event, self._number, reason)
+        error.__cause__ = cause
+        return error
+
+    def _error_of(self, ignored: str) -> SSEError:
+        """Return the error that lines without effect tell of, which came in place of events."""
+        for text in (ignored, *_values_of_error_fields(ignored)):
+            payload, refusal = self._parse(text)
+            if text is not ignored and (refusal or not is_service_error(None, payload)):
+                payload = {"error": text if refusal else payload}
+            elif refusal is not None:
+                continue
+            if self._is_error is not None and is_service_error(None, payload):
+                return ServiceError(None, payload)
+        return PayloadError(ServerSentEvent(data=ignored), 0, "but lines that are none")
 
 
-class Payloads(_Reader, _Owner, _Closing):
-    """What `iter_payloads` returns: an iterator and a context manager."""
+class DoneMark:
+    """What marks the end of a stream, as iter_payloads and iter_documents take it.
 
-    def __next__(self) -> Any:
-        while not self._held and not self._ended:
-            try:
-                self._take(next(self._chunks, _END))
-            except Exception:
-                self._ended = True
-                try:
-                    self._release()
-                except Exception:
-                    pass
-                raise
-            if self._ended:
-                self._release()
-        if self._held:
-            return self._held.pop()
-        raise StopIteration
+    done:        a str, a function, several in a tuple or set, or None.
+    is_required: whether a stream that ends without it was cut.
+    """
 
-    def close(self) -> None:
-        """End the iterator and close the events."""
-        self._ended = True
-        self._held.clear()
-        self._release()
+    def __init__(self, done: Any, is_required: bool) -> None:
+        marks: list[Any] = [] if done is None else [done]
+        if isinstance(done, (tuple, list, set, frozenset)):
+            marks = [*done]
+        texts: set[str] = set()
+        self._predicates: list[Any] = []
+        for mark in marks:
+            if isinstance(mark, str):
+                text = mark.strip()
+                if not text:
+                    raise ValueError("done must not be empty; pass None for no mark")
+                texts.update((text, f'"{text}"') if text.startswith("[") else (text,))
+            elif callable(mark):
+                self._predicates.append(mark)
+            else:
+                raise TypeError(
+                    f"done must be a str, a function, several of them, or None, not "
+                    f"{type_name(mark)}"
+                )
+        if is_required and not marks:
+            raise ValueError("require_done=True needs a mark: pass done")
+        self._texts = texts
+        self.is_required = is_required
+        self.is_reached = False
+
+    def is_text(self, data: str) -> bool:
+        """Return whether an event's data is the mark."""
+        return data.strip() in self._texts
+
+    def is_met(self, *arguments: Any) -> bool:
+        """Return whether one of the functions says so; all arguments go to it."""
+        return any(predicate(*arguments) for predicate in self._predicates)
 
 
-class AsyncPayloads(_Reader, _AsyncOwner, _AsyncClosing):
-    """What `aiter_payloads` returns: an async iterator and an async context manager."""
+class _Payloads(Reading["Any"]):
+    __slots__ = ()
 
-    _waiting = False
+    def _start(self, events: Any, iterator: Any, machine: _PayloadMachine) -> None:
+        Reading.__init__(self, iterator, machine, None if iterator is events else iterator, events)
 
-    async def __anext__(self) -> Any:
-        if self._waiting:
-            raise RuntimeError("two tasks wait for these payloads at once")
-        while not self._held and not self._ended:
-            try:
-                self._take(await self._wait())
-            except Exception:
-                self._ended = True
-                try:
-                    await self._release()
-                except Exception:
-                    pass
-                raise
-            if self._ended:
-                await self._release()
-        if self._held:
-            return self._held.pop()
-        raise StopAsyncIteration
+    @property
+    def event(self) -> ServerSentEvent | None:
+        """The event of the payload handed out last; None before the first."""
+        event: ServerSentEvent | None = self._machine.event
+        return event
 
-    async def _wait(self) -> Any:
-        self._waiting = True
-        try:
-            return await self._chunks.__anext__()
-        except StopAsyncIteration:
-            return _END
-        finally:
-            self._waiting = False
+    def _interrupt(self) -> bool:
+        return False  # to close the events does it
 
-    async def aclose(self) -> None:
-        """End the iterator and close the events; StopAsyncIteration for a waiting task."""
-        self._ended = True
-        self._held.clear()
-        await self._release()
 
-    async def _release(self) -> None:
-        events, self._response_to_close = self._response_to_close, None
-        try:
-            await super()._release()
-        except GeneratorExit:
-            events = None  # nothing more can be awaited
-            raise
-        finally:
-            await _aclose(events)
+class Payloads(_Payloads, Reader["Any"]):
+    """What `iter_payloads` returns: an iterator over payloads, and a context manager."""
+
+    __slots__ = ()
+
+    def __init__(self, events: Any, machine: _PayloadMachine) -> None:
+        self._start(events, iter(events), machine)
+
+    def _release(self) -> None:
+        drain = getattr(self._source, "drain", None)
+        if drain is not None and self._machine.is_to_drain:
+            drain(_DRAIN_BYTES, _DRAIN_SECONDS)
+        super()._release()
+
+
+class AsyncPayloads(_Payloads, AsyncReader["Any"]):
+    """What `aiter_payloads` returns: an async iterator, and an async context manager."""
+
+    __slots__ = ()
+
+    def __init__(self, events: Any, machine: _PayloadMachine) -> None:
+        self._start(events, events.__aiter__(), machine)
+
+    async def _arelease(self) -> None:
+        drain = getattr(self._source, "drain", None)
+        if drain is not None and self._machine.is_to_drain:
+            await drain(_DRAIN_BYTES, _DRAIN_SECONDS)
+        await super()._arelease()
+
+
+def before_mark(ignored: str = "") -> IncompleteEventError:
+    """Return the error for a stream that ended before its mark.
+
+    ignored: the lines of the stream that had no effect, which may say why; "" for none.
+    """
+    quoted = f"; it also sent lines that are no event: {excerpt(ignored)}" if ignored else ""
+    return IncompleteEventError(None, f"the stream ended before its mark{quoted}")
 
 
 def _get(payload: Any, key: str) -> Any:
@@ -288,23 +378,47 @@ def _get(payload: Any, key: str) -> Any:
     return fields.get(key) if isinstance(payload, dict) else None
 
 
+def _has_only_detail(payload: Any) -> bool:
+    return isinstance(payload, dict) and len(payload) == 1 and bool(_get(payload, "detail"))
+
+
 def _find_message(payload: Any) -> str:
+    if isinstance(payload, list):
+        parts: list[Any] = payload
+        payload = parts[0] if len(parts) == 1 else None
+    errors = _get(payload, "errors")
+    first: Any = errors[0] if isinstance(errors, list) and errors else None
     # OpenAI's Responses API has it in "response".
-    for error in (_get(payload, "error"), _get(_get(payload, "response"), "error"), payload):
+    nested = _get(_get(payload, "response"), "error")
+    for error in (_get(payload, "error"), nested, first, _get(payload, "detail"), payload):
         message = error if isinstance(error, str) else _get(error, "message")
         if message and isinstance(message, str):
             return message
     return ""
 
 
-def _refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:
-    name, hint = _name(events), ""
+def _values_of_error_fields(text: str) -> list[str]:
+    lines = [line.partition(":") for line in text.split("\n")]
+    return [value.strip() for name, _, value in lines if name.strip() == "error" and value.strip()]
+
+
+def refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:
+    """Raise a TypeError that says what to pass, if something is no iterable of events.
+
+    events:   what the caller passed.
+    function: the name of what takes it.
+    side:     "__iter__" or "__aiter__".
+    other:    the name of what takes the other side.
+    """
+    name, hint = type_name(events), ""
     if isinstance(events, (str, bytes, bytearray, memoryview)):
         hint = "; pass EventStream([data])"
     elif isinstance(events, ServerSentEvent):
         hint = "; pass [event]"
     elif hasattr(events, "headers"):
         hint = "; pass what iter_events or aiter_events makes of it"
+    elif isinstance(events, (Opening, AsyncOpening)):
+        hint = "; enter it with `with` or `async with` and pass the stream"
     elif hasattr(events, side):
         return
     elif hasattr(events, "__iter__") or hasattr(events, "__aiter__"):
@@ -312,9 +426,3 @@ def _refuse_other_than_events(events: Any, function: str, side: str, other: str)
     elif hasattr(events, "__enter__") or hasattr(events, "__aenter__"):
         hint = "; enter it with `with` or `async with` and pass the stream"
     raise TypeError(f"{function} takes an iterable of events, not {name}{hint}")
-
-
-def _shown(text: str) -> str:
-    start = " ".join(text[: 4 * _SHOWN].split())
-    start = "".join(c if c.isprintable() else "\ufffd" for c in start)
-    return start if len(start) <= _SHOWN and len(text) <= 4 * _SHOWN else start[:_SHOWN] + " ..."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pass bytes on untouched, and read the events in them: for proxies. Provisional until 0.2.
+"""Pass bytes on untouched, and read the events in them: for proxies.
 
 A chunk is handed on, and decoded when the next is asked for. Cost: the decoder's.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, TypeVar
 
-from .decoder import IncompleteEventError, SSEDecoder, _as_bytes
-from .streams import _async_iterator, _AsyncClosing, _AsyncOwner, _Closing, _iterator, _name, _Owner
+from .decoder import IncompleteEventError, as_bytes
+from .handshake import media_type
+from .streams import AsyncReader, Reader, Reading, aiter_chunks, check_decoder, iter_chunks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable
     from typing import Any, Literal
 
-    from .decoder import Chunk, ServerSentEvent
+    from .decoder import Chunk, ServerSentEvent, SSEDecoder
 
     OnEvent = Callable[[ServerSentEvent], object]
     OnEnd = Callable[["TeeOutcome"], object]
@@ -30,11 +31,13 @@ _Chunk = TypeVar("_Chunk", bound="Chunk")
 class TeeOutcome(NamedTuple):
     """How a stream ended, and what came before.
 
-    state: "complete"; "truncated": ended inside an event, or after a fault of the decoder; "closed": the consumer left;
-        "failed": `chunks` raised.
-    error: what `chunks` raised, else the first fault of the decoder or `on_event`.
-    bytes, events: how many were handed on, decoded.
-    last_event_id: the ID to resume from.
+    state:         "complete"; "truncated": it ended inside an event, or after a fault of the
+                   decoder; "closed": the consumer left; "failed": `chunks` raised.
+    error:         what `chunks` raised, else the first fault of the decoder or of `on_event`; None
+                   if there was none.
+    bytes:         how many bytes were handed on.
+    events:        how many events were decoded.
+    last_event_id: the ID to resume from, a str; "" for none.
     """
 
     state: State
@@ -45,48 +48,52 @@ class TeeOutcome(NamedTuple):
 
 
 class _Observer:
-    _untold: Any = ()
+    """Fed chunks, it answers with the same; it decodes a chunk when it is told that it is out."""
 
-    def __init__(
-        self, chunks: Any, on_event: Any, on_end: Any, decoder: SSEDecoder | None, response: Any
-    ) -> None:
+    ended = False
+
+    def __init__(self, on_event: Any, on_end: Any, decoder: Any, response: Any) -> None:
         from inspect import iscoroutinefunction  # slow to import
 
         for name, observer in (("on_event", on_event), ("on_end", on_end)):
             if observer is not None and (not callable(observer) or iscoroutinefunction(observer)):
                 raise TypeError(f"{name} must be a plain function or None")
-        if decoder is not None and not isinstance(decoder, SSEDecoder):
-            raise TypeError(f"decoder must be an SSEDecoder, not {_name(decoder)}")
-        self._reading = decoder is not None or _may_be_event_stream(response)
-        self._decoder = decoder or SSEDecoder()
-        self._decoder.feed(b"")  # a ValueError if it is closed
-        self._chunks = chunks
-        self._response_to_close = response
+        self._is_decoding = decoder is not None or _may_be_event_stream(response)
+        self._decoder = check_decoder(decoder)
         self._on_event = on_event
         self._on_end = on_end
         self._chunk = b""  # handed on, not decoded
         self._bytes = self._count = 0
         self._fault: Exception | None = None
-        self._untold = [True]  # `pop` is atomic
+        self._is_told = False  # the outcome
 
-    def _hand_on(self, chunk: Chunk) -> None:
-        self._chunk = _as_bytes(chunk)  # a copy, if it is a buffer
+    @property
+    def last_event_id(self) -> str:
+        return self._decoder.last_event_id
+
+    def feed(self, chunk: Chunk) -> list[Chunk]:
+        self._chunk = as_bytes(chunk)  # a copy, if it is a buffer
         self._bytes += len(self._chunk)
+        return [chunk]
 
-    def _observe(self) -> None:
+    def close(self) -> list[Chunk]:
+        return []
+
+    def observe(self) -> None:
+        """Decode the chunk that was handed on last."""
         chunk, self._chunk = self._chunk, b""
-        if chunk and self._reading:
+        if chunk and self._is_decoding:
             self._report(lambda: self._decoder.feed(chunk))
 
     def _report(self, decode: Callable[[], list[ServerSentEvent]]) -> None:
         try:
             events = decode()
-        except IncompleteEventError as error:  # no fault of the reading
+        except IncompleteEventError as error:  # no fault of the decoding
             events = []
             self._fault = error
         except Exception as error:
-            events = self._decoder._salvage()
-            self._reading = False
+            events = self._completed_before()
+            self._is_decoding = False
             self._log("the reading of events stopped", error)
         for event in events:
             self._count += 1
@@ -97,33 +104,31 @@ class _Observer:
                     self._on_event = None
                     self._log("on_event raised, and is called no more", error)
 
-    def _end(self, state: State, error: BaseException | None = None) -> None:
-        if not isinstance(error, Exception | None):  # cancelled or interrupted
-            state, error = "closed", None
+    def _completed_before(self) -> list[ServerSentEvent]:
         try:
-            self._untold.pop()
-        except IndexError:
+            return self._decoder.close()
+        except Exception:  # as the one that led here
+            return []
+
+    def tell(self, state: State, error: Exception | None) -> None:
+        """Report the outcome, once."""
+        if self._is_told:
             return
+        self._is_told = True
         try:
-            self._observe()
+            self.observe()
             if state == "complete":
-                if self._reading:
+                if self._is_decoding:
                     self._report(self._decoder.close)
-                if self._decoder.incomplete or (self._fault is not None and not self._reading):
+                if self._decoder.incomplete or (self._fault and not self._is_decoding):
                     state = "truncated"
         finally:
             on_end, self._on_end, self._on_event = self._on_end, None, None
             if on_end is not None:
+                last_event_id = self._decoder.last_event_id
+                counts = self._bytes, self._count
                 try:
-                    on_end(
-                        TeeOutcome(
-                            state,
-                            error or self._fault,
-                            self._bytes,
-                            self._count,
-                            self._decoder.last_event_id,
-                        )
-                    )
+                    on_end(TeeOutcome(state, error or self._fault, *counts, last_event_id))
                 except Exception as fault:
                     self._log("on_end raised", fault)
 
@@ -133,86 +138,40 @@ class _Observer:
         self._fault = self._fault or error
         getLogger(__name__).error("tee: %s", message, exc_info=error)
 
+
+class _Tee(Reading[_Chunk], Generic[_Chunk]):
+    __slots__ = ()
+
+    def _note_end(self, error: BaseException | None) -> None:
+        if isinstance(error, Exception):
+            self._machine.tell("failed", error)
+        else:
+            self._machine.tell("complete" if self.is_exhausted else "closed", None)
+
     def __del__(self) -> None:
-        if self._untold:
-            self._end("closed")
+        machine = getattr(self, "_machine", None)
+        if machine is not None:
+            machine.tell("closed", None)
 
 
-class Tee(_Observer, _Owner, _Closing, Generic[_Chunk]):
+class Tee(_Tee[_Chunk], Reader[_Chunk], Generic[_Chunk]):
     """What `tee` returns: an iterator over the chunks, and a context manager."""
 
+    __slots__ = ()
+
     def __next__(self) -> _Chunk:
-        self._observe()
-        if not self._untold:
-            raise StopIteration
-        try:
-            chunk: _Chunk = next(self._chunks)
-            if self._untold:  # else another thread has closed it
-                self._hand_on(chunk)
-                return chunk
-        except StopIteration:
-            self._end("complete")
-        except BaseException as error:
-            self._end("failed", error)
-            try:
-                self._release()
-            except Exception:
-                pass
-            raise
-        self._release()
-        raise StopIteration
-
-    def close(self) -> None:
-        """Release the iterator and the response; unless it has ended, the outcome is "closed"."""
-        try:
-            self._end("closed")
-        finally:
-            self._release()
+        self._machine.observe()
+        return super().__next__()
 
 
-class AsyncTee(_Observer, _AsyncOwner, _AsyncClosing, Generic[_Chunk]):
+class AsyncTee(_Tee[_Chunk], AsyncReader[_Chunk], Generic[_Chunk]):
     """What `atee` returns: an async iterator over the chunks, and an async context manager."""
 
-    _waiting = False
+    __slots__ = ()
 
     async def __anext__(self) -> _Chunk:
-        if self._waiting:
-            raise RuntimeError("two tasks wait for this tee at once")
-        self._observe()
-        if not self._untold:
-            raise StopAsyncIteration
-        self._waiting = True
-        try:
-            chunk: _Chunk = await self._chunks.__anext__()
-            if self._untold:  # else another task has closed it
-                self._hand_on(chunk)
-                return chunk
-        except StopAsyncIteration:
-            self._end("complete")
-        except GeneratorExit:  # nothing can be awaited
-            self._end("closed")
-            raise
-        except BaseException as error:
-            self._end("failed", error)
-            try:
-                await self._release()
-            except Exception:
-                pass
-            raise
-        finally:
-            self._waiting = False
-        await self._release()
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Release the iterator and the response; unless it has ended, the outcome is "closed"."""
-        try:
-            self._end("closed")
-        finally:
-            await self._release()
-
-    def _abandon(self) -> None:
-        self._end("closed")
+        self._machine.observe()
+        return await super().__anext__()
 
 
 def tee(
@@ -225,14 +184,22 @@ def tee(
 ) -> Tee[_Chunk]:
     """Iterate over the chunks themselves, and report the events in them.
 
-    chunks, decoder, response: as EventStream takes them. Without a decoder, a response of another Content-Type than
-        text/event-stream is not decoded.
-    on_event: called with each event after its bytes were handed on, before the next chunk is read.
-    on_end: called with the TeeOutcome, exactly once; if the tee is dropped, when it is collected.
+    chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere.
+    on_event: a function of an event, called after its bytes were handed on, before the next chunk
+              is read; None, the default: nobody is told.
+    on_end:   a function of the TeeOutcome, called exactly once; if the tee is dropped, when it is
+              collected.
+    decoder:  an SSEDecoder, for options of one's own; None: without one, a response of another
+              Content-Type than text/event-stream is not decoded.
+    response: what is closed together with `chunks`; None for nothing.
 
-    An observer or decoder that raises is logged, and called no more.
+    Returns an iterator and context manager. What `chunks` raises passes through. An observer or
+    decoder that raises is logged, and called no more: it never disturbs the bytes. TypeError or
+    ValueError for an argument of the wrong kind.
     """
-    return Tee(_iterator(chunks, "tee", "atee"), on_event, on_end, decoder, response)
+    observer = _Observer(on_event, on_end, decoder, response)
+    source = iter_chunks(chunks, "tee", "atee")
+    return Tee(source, observer, source, response)
 
 
 def atee(
@@ -243,14 +210,21 @@ def atee(
     decoder: SSEDecoder | None = None,
     response: Any = None,
 ) -> AsyncTee[_Chunk]:
-    """`tee` for an async iterable; the observers are plain functions. Dropped without `aclose`, it releases nothing."""
-    return AsyncTee(_async_iterator(chunks, "atee", "tee"), on_event, on_end, decoder, response)
+    """Iterate over the chunks of an async iterable, and report the events in them.
+
+    chunks:   any async iterable of bytes, bytearray or memoryview.
+    on_event, on_end: plain functions, as for `tee`.
+    decoder, response: as for `tee`.
+
+    Returns an async iterator and async context manager. Dropped without `aclose`, it releases
+    nothing.
+    """
+    observer = _Observer(on_event, on_end, decoder, response)
+    source = aiter_chunks(chunks, "atee", "tee")
+    return AsyncTee(source, observer, source, response)
 
 
 def _may_be_event_stream(response: Any) -> bool:
     headers: Any = getattr(response, "headers", {})
     content_type: str | None = headers.get("Content-Type")
-    return (
-        content_type is None
-        or content_type.partition(";")[0].strip(" \t").lower() == "text/event-stream"
-    )
+    return content_type is None or media_type(content_type) == "text/event-stream"

@@ -1,47 +1,341 @@
 # SPDX-License-Identifier: MIT
-"""Turn any iterable of bytes into an iterator of events, and let go of what it came from.
+"""The two read loops of the package, and the event streams that stand on them.
 
-The decoder with a loop round it, and three promises: completed events come before the error that follows them;
-`last_event_id` never runs ahead of the consumer; however the stream ends, the iterator and the response are released. The
-async side is a class with `__anext__`: it can be closed and cancelled at any point, on asyncio, trio or anything else.
+A machine is fed items and answers with lists, without I/O: the decoder is fed chunks and answers
+with events, the reader of payloads is fed events and answers with payloads. `Reader` and
+`AsyncReader` are the loops around any machine: they pull items from an iterator, and hand out what
+the machine answers one by one. Each of their promises is kept here, once, for every face of them:
+
+- completed items come before the error that follows them;
+- whatever ends the reading (the end, an error, `close`, a cancellation, a KeyboardInterrupt)
+  releases what is read from, once;
+- a read that finds nothing says why: an end is the only quiet one;
+- one thread or task reads at a time, any other may close.
+
+The async side is a class with `__anext__`, no async generator: it can be closed and cancelled at
+any point, on asyncio, trio or anything else. Cost: the machine's, and a call for each item.
 """
 
 from __future__ import annotations
 
-from itertools import chain
+from _thread import RLock
+from collections.abc import AsyncGenerator, Generator
 from operator import length_hint
 
-from .decoder import _CR, _LF, _MANY, SSEDecoder
+from .decoder import SSEDecoder, SSEError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterable,
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Iterable,
-        Iterator,
-    )
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
-    from typing import Any, TypeVar
+    from typing import Any, Generic, Protocol, TypeVar
 
     from .decoder import Chunk, ServerSentEvent
 
     Self = TypeVar("Self")
+    Item = TypeVar("Item")
 
-__all__ = ["AsyncEventStream", "EventStream"]
+    class Machine(Protocol):
+        """What the loops drive. See the module's docstring."""
+
+        @property
+        def last_event_id(self) -> str:
+            """The ID to resume from after all that was fed, "" where there is none."""
+            ...
+
+        @property
+        def ended(self) -> bool:
+            """Whether nothing more is to be fed; `close` then says how it ended."""
+            ...
+
+        def feed(self, item: Any, /) -> list[Any]:
+            """Take an item, and return what it completes."""
+            ...
+
+        def close(self) -> list[Any]:
+            """Return what the end completes; called again, raise the error that comes after it."""
+            ...
+
+else:
+
+    class Generic:
+        """Stands in for `typing.Generic`, which is slow to import."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, _: Any) -> Any:
+            return cls
+
+    Item = None
+
+__all__ = ["AsyncEventStream", "EventStream", "StreamClosedError"]
 
 
-class _Closing:
-    """An iterator, and a context manager that calls its `close`."""
+class StreamClosedError(SSEError):
+    """A read found that the reading had ended before, and not by the end of what is read.
+
+    last_event_id: the ID to resume from, a str; "" for none.
+    """
+
+    def __init__(self, message: str, last_event_id: str = "") -> None:
+        super().__init__(message)
+        self.last_event_id = last_event_id
+
+    def __reduce__(self) -> tuple[type[StreamClosedError], tuple[str, str]]:
+        return type(self), (str(self), self.last_event_id)
+
+
+# Why nothing is read any more.
+_EXHAUSTED, _CLOSED, _LEFT, _INTERRUPTED, _FAILED = range(1, 6)
+_NO_ITEMS: Iterator[Any] = iter(())
+_WHY_CLOSED = {
+    _LEFT: "this was closed when its `with` block was left: read inside the block",
+    _INTERRUPTED: (
+        "a read was cancelled or interrupted, and that ended the reading, as a timeout around a "
+        "read does. To wait with a limit, keep the read in a task (task = "
+        "asyncio.ensure_future(anext(stream))) and call asyncio.wait({task}, timeout=...) as often "
+        "as you like; on trio, read in a task of its own"
+    ),
+    _FAILED: "the reading ended with an error, which an earlier read raised",
+}
+
+
+class Reading(Generic[Item]):
+    """What both loops know and decide, without I/O.
+
+    source:    the iterator over what the machine is fed. If it has a method `interrupt`, that is
+               called, from any thread and without waiting, to end a read that waits in it.
+    machine:   see Machine.
+    resources: what is to be closed at the end, in this order.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_batch",  # an answer of the machine whose items are being handed out
+        "_error_to_raise",  # once those of the last answer have been
+        "_failure",  # the error that was raised
+        "_final_id",  # the ID to resume from after `close`
+        "_id_before",  # the ID to resume from before the item that is being fed
+        "_is_reading",  # a thread or task is in the loop
+        "_lock",
+        "_machine",
+        "_over",  # 0, or why nothing is read any more
+        "_ready",  # hands out the batch
+        "_resources",  # what is to be closed, the last one first
+        "_source",
+    )
+
+    _stop: type[Exception]
+
+    def __init__(self, source: Any, machine: Machine, *resources: Any) -> None:
+        self._source = source
+        self._machine: Any = machine
+        self._resources: list[Any] = [one for one in reversed(resources) if one is not None]
+        self._ready: Iterator[Item] = _NO_ITEMS
+        self._batch: Sequence[Any] = ()
+        self._id_before: str = machine.last_event_id
+        self._final_id: str | None = None
+        self._is_reading = False
+        self._over = 0
+        self._error_to_raise: BaseException | None = None
+        self._failure: BaseException | None = None
+        self._lock = RLock()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` or `aclose` was called."""
+        return self._over == _CLOSED
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether what is read from came to its end, and nothing went wrong."""
+        return self._over == _EXHAUSTED
+
+    def __repr__(self) -> str:
+        states = "open", "ended", "closed", "closed", "interrupted", "failed"
+        return f"<{type(self).__name__} {states[self._over]}{self._description()}>"
+
+    def _description(self) -> str:
+        """Return what the repr says beside the state."""
+        return ""
+
+    def _position(self) -> str:
+        """Return the ID to resume from after the item handed out last."""
+        if self._final_id is not None:
+            return self._final_id
+        left = length_hint(self._ready)
+        if self._is_reading or (left and left == len(self._batch)):
+            return self._id_before
+        position: str = self._batch[-left - 1].id if left else self._machine.last_event_id
+        return position
+
+    def _note_end(self, error: BaseException | None) -> None:
+        """Take note that the reading is over: called once. For faces that report it."""
+
+    def _settle(self, error: BaseException | None, is_of_machine: bool) -> None:
+        """Decide how the reading ended, and take the last items of the machine.
+
+        error:         what the source or the machine raised; None at the end of the source.
+        is_of_machine: whether the machine raised it: it may have items from before.
+        """
+        self._batch, self._ready = (), _NO_ITEMS
+        if error is not None and not isinstance(error, Exception):  # not held up by anything
+            self._over = _INTERRUPTED
+        else:
+            if error is None or is_of_machine:
+                try:
+                    self._batch = self._machine.close()
+                    self._machine.close()
+                except Exception as fault:
+                    error = error or fault
+            self._ready = iter(self._batch)
+            self._over = _EXHAUSTED if error is None else _FAILED
+            self._error_to_raise = error
+        self._note_end(error)
+
+    def _settle_release(self, fault: BaseException) -> None:
+        """Decide what becomes of what the release raised: it counts if nothing was wrong before."""
+        if self._over == _EXHAUSTED:
+            if isinstance(fault, Exception):
+                self._over, self._error_to_raise = _FAILED, fault
+            else:
+                self._over = _INTERRUPTED
+
+    def _end_by(self, how: int) -> bool:
+        """End the reading from outside; return whether somebody is in it, who has to release."""
+        with self._lock:
+            is_reading, was_over = self._is_reading, self._over
+            is_unread = length_hint(self._ready) > 0 or self._error_to_raise is not None
+            if how == _CLOSED or not was_over or is_unread:
+                if self._final_id is None:
+                    self._final_id = self._id_before if is_reading else self._position()
+                self._over, self._error_to_raise = how, None
+                self._ready, self._batch = _NO_ITEMS, ()
+        if not was_over:
+            self._note_end(None)
+        return is_reading
+
+    def _why_nothing(self) -> BaseException:
+        """Return what a read raises that finds nothing to read."""
+        if self._is_reading and self._over != _CLOSED:
+            return RuntimeError(
+                "two readers at once (two tasks, two threads, or a callback that reads): "
+                "let one read, and pass on what it gets"
+            )
+        error = self._error_to_raise
+        if error is not None:
+            self._error_to_raise, self._failure = None, error
+            return error
+        if self._over in (_EXHAUSTED, _CLOSED):
+            return self._stop()
+        position = self._position()
+        where = f"; the ID to resume from is {position!r}" if position else ""
+        closed = StreamClosedError(_WHY_CLOSED[self._over] + where, position)
+        closed.__cause__ = self._failure
+        return closed
+
+    def _interrupt(self) -> bool:
+        """Wake who reads, without waiting, if the source knows how; return whether it does."""
+        interrupt: Callable[[], object] | None = getattr(self._source, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
+        return interrupt is not None
+
+    def _take_resources(self, *, but: type | None = None) -> Iterator[Any]:
+        """Yield what is to be closed, each once; leave in place what is of the type `but`."""
+        for resource in self._resources[::-1]:
+            if but is None or not isinstance(resource, but):
+                try:
+                    self._resources.remove(resource)
+                except ValueError:  # another thread was faster
+                    continue
+                yield resource
+
+
+class Reader(Reading[Item], Generic[Item]):
+    """The sync loop: an iterator, and a context manager that closes it. See Reading."""
 
     __slots__ = ()
 
-    close: Any
+    _stop = StopIteration
 
     def __iter__(self: Self) -> Self:
         return self
+
+    def __next__(self) -> Item:
+        for item in self._ready:
+            return item
+        if self._over or self._is_reading:
+            raise self._why_nothing()
+        machine = self._machine
+        error, is_of_machine = None, False
+        self._batch, self._id_before = (), machine.last_event_id
+        self._is_reading = True
+        try:
+            for fed in self._source if not machine.ended else ():
+                if self._over:
+                    break
+                try:
+                    items = machine.feed(fed)
+                except BaseException as fault:
+                    error, is_of_machine = fault, True
+                    break
+                if items:
+                    self._batch, self._ready = items, iter(items)
+                    self._is_reading = False
+                    if self._over:
+                        break
+                    for item in self._ready:
+                        return item
+                if machine.ended:
+                    break
+                self._id_before = machine.last_event_id
+        except BaseException as fault:
+            error = fault
+        try:
+            return self._end(error, is_of_machine)
+        finally:
+            del self, error  # no cycle of the error and this frame
+
+    def _end(self, error: BaseException | None, is_of_machine: bool) -> Item:
+        """End the loop: release, then hand out the machine's last items, or raise."""
+        try:
+            if not self._over:
+                self._settle(error, is_of_machine)
+            try:
+                self._release()
+            except BaseException as fault:
+                self._settle_release(fault)
+                if not isinstance(fault, Exception) and isinstance(error, Exception | None):
+                    raise
+            self._is_reading = False
+            if error is not None and not isinstance(error, Exception):
+                raise error
+            for item in self._ready:
+                return item
+            raise self._why_nothing()
+        finally:
+            self._is_reading = False
+            del self, error
+
+    def _release(self) -> None:
+        """Release what is read from, once, from within a read or when there is none."""
+        close_all(*self._take_resources())
+
+    def close(self) -> None:
+        """Release what is read from, and end the iteration. From any thread, and at any time.
+
+        A read that waits in another thread is woken, ends the iteration there and does the
+        releasing; this call does not wait for it. Called again, it does nothing.
+        """
+        self._close(_CLOSED)
+
+    def _close(self, how: int) -> None:
+        if not self._end_by(how):
+            self._release()
+        elif not self._interrupt():
+            close_all(*self._take_resources(but=Generator))  # one that runs cannot be closed
 
     def __enter__(self: Self) -> Self:
         return self
@@ -52,18 +346,119 @@ class _Closing:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._close(_LEFT)
 
 
-class _AsyncClosing:
-    """As _Closing, with `aclose`."""
+class _Nothing:
+    """An async iterable over nothing."""
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        raise StopAsyncIteration
+
+
+_NOTHING = _Nothing()
+
+
+class AsyncReader(Reading[Item], Generic[Item]):
+    """The async loop: an async iterator, and an async context manager that closes it.
+
+    See Reading; `source` is an async iterator.
+    """
 
     __slots__ = ()
 
-    aclose: Any
+    _stop = StopAsyncIteration
 
     def __aiter__(self: Self) -> Self:
         return self
+
+    async def __anext__(self) -> Item:
+        for item in self._ready:
+            return item
+        if self._over or self._is_reading:
+            raise self._why_nothing()
+        machine = self._machine
+        error, is_of_machine = None, False
+        self._batch, self._id_before = (), machine.last_event_id
+        self._is_reading = True
+        try:
+            async for fed in self._source if not machine.ended else _NOTHING:
+                if self._over:
+                    break
+                try:
+                    items = machine.feed(fed)
+                except BaseException as fault:
+                    error, is_of_machine = fault, True
+                    break
+                if items:
+                    self._batch, self._ready = items, iter(items)
+                    self._is_reading = False
+                    if self._over:
+                        break
+                    for item in self._ready:
+                        return item
+                if machine.ended:
+                    break
+                self._id_before = machine.last_event_id
+        except BaseException as fault:
+            error = fault
+        try:
+            return await self._end(error, is_of_machine)
+        finally:
+            del self, error
+
+    async def _end(self, error: BaseException | None, is_of_machine: bool) -> Item:
+        """End the loop: release, then hand out the machine's last items, or raise."""
+        try:
+            if not self._over:
+                self._settle(error, is_of_machine)
+            try:
+                if isinstance(error, GeneratorExit):  # nothing can be awaited
+                    self._release_at_once()
+                else:
+                    await self._arelease()
+            except BaseException as fault:
+                self._settle_release(fault)
+                if not isinstance(fault, Exception) and isinstance(error, Exception | None):
+                    raise
+            self._is_reading = False
+            if error is not None and not isinstance(error, Exception):
+                raise error
+            for item in self._ready:
+                return item
+            raise self._why_nothing()
+        finally:
+            self._is_reading = False
+            del self, error
+
+    async def _arelease(self) -> None:
+        """Release what is read from, once, from within a read or when there is none."""
+        await aclose_all(*self._take_resources())
+
+    def _release_at_once(self) -> None:
+        """Release what can be without waiting; the rest is left to a later `aclose`."""
+        if not self._interrupt():
+            for resource in self._take_resources():
+                if not _is_closed_at_once(resource):
+                    self._resources.insert(0, resource)
+
+    async def aclose(self) -> None:
+        """Release what is read from, and end the iteration. From any task, and at any time.
+
+        A read that waits in another task is woken, ends the iteration there and does the releasing;
+        where what is read from cannot be woken, it ends with the next bytes. Called again, it does
+        nothing.
+        """
+        await self._aclose(_CLOSED)
+
+    async def _aclose(self, how: int) -> None:
+        if not self._end_by(how):
+            await self._arelease()
+        elif not self._interrupt():
+            await aclose_all(*self._take_resources(but=AsyncGenerator))
 
     async def __aenter__(self: Self) -> Self:
         return self
@@ -74,269 +469,131 @@ class _AsyncClosing:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if exc_type is not None and issubclass(exc_type, GeneratorExit):
-            self._abandon()  # nothing can be awaited
+        if isinstance(exc, GeneratorExit) and _is_of_a_coroutine(exc):
+            self._end_by(_LEFT)
+            self._release_at_once()
         else:
-            await self.aclose()
-
-    def _abandon(self) -> None:
-        stream: Any = self
-        stream._ended = True
+            await self._aclose(_LEFT)
 
 
-class _Owner:
-    """Owns an iterator over chunks, and the response that it comes from."""
+class _Events(Reading["ServerSentEvent"]):
+    """What both event streams show. See EventStream."""
 
-    __slots__ = ()
+    __slots__ = ("_response",)
 
-    _chunks: Any
-    _response_to_close: Any
-
-    def _release(self) -> None:
-        chunks = self._chunks
-        response, self._response_to_close = self._response_to_close, None
-        if getattr(chunks, "gi_running", False):
-            chunks = None  # whoever reads releases it
-        else:
-            self._chunks = None
-        try:
-            _close(chunks)
-        finally:
-            _close(response)
-
-
-class _AsyncOwner:
-    """As _Owner, for an async iterator."""
-
-    __slots__ = ()
-
-    _chunks: Any
-    _response_to_close: Any
-
-    async def _release(self) -> None:
-        chunks = self._chunks
-        response, self._response_to_close = self._response_to_close, None
-        if getattr(chunks, "ag_running", False):
-            chunks = None  # the task that waits in it releases it
-        else:
-            self._chunks = None
-        try:
-            await _aclose(chunks)
-        finally:
-            await _aclose(response)
-
-
-class _State:
-    """What both streams know."""
-
-    __slots__ = (
-        "closed",
-        "decoder",
-        "ended",
-        "error",
-        "events",
-        "frozen_id",
-        "id_before_end",
-        "response",
-    )
-
-    _chunks: Any
-    _response_to_close: Any
-
-    def __init__(self, chunks: Any, decoder: SSEDecoder | None, response: Any) -> None:
-        if decoder is None:
-            decoder = SSEDecoder()
-        elif not isinstance(decoder, SSEDecoder):
-            raise TypeError(
-                f"decoder must be an SSEDecoder, such as SSEDecoder(), not {_name(decoder)}"
-            )
-        decoder.feed(b"")  # a ValueError if it is closed
-        self.decoder = decoder
-        self._chunks = chunks
-        self.response = self._response_to_close = response
-        self.events: Iterator[ServerSentEvent] = iter([])  # to be handed out
-        self.id_before_end: str  # until those of the end are
-        self.error: Exception | None = None  # raised after `events`
-        self.frozen_id: str | None = None
-        self.ended = False
-        self.closed = False
-
-    @property
-    def last_event_id(self) -> str:
-        if self.frozen_id is not None:
-            return self.frozen_id
-        if length_hint(self.events):
-            return self.id_before_end
-        return self.decoder.last_event_id
-
-    def end(self, error: BaseException | None = None) -> None:
-        """End the stream: hand out what its end completes, or raise the error; at once if it is a cancellation."""
-        self.ended = True
-        self.id_before_end = self.decoder.last_event_id
-        self.events = iter([])
-        try:
-            if error is None and not self.closed:
-                try:
-                    self.events = iter(self.decoder.close())
-                except BaseException as fault:
-                    error = fault
-            if error is not None and not isinstance(error, Exception):
-                raise error
-            if not self.closed:  # a closed stream ends in silence
-                self.error = error
-        finally:
-            del error
-
-    def mark_closed(self) -> None:
-        if not self.closed:
-            self.frozen_id = self.last_event_id
-            self.decoder._halt()
-            self.events = iter([])
-            self.error = None
-            self.ended = self.closed = True
-
-    def raise_error(self) -> None:
-        if self.error is not None:
-            error, self.error = self.error, None
-            try:
-                raise error
-            finally:
-                del error  # no cycle of the error and this frame
-
-
-class _SyncState(_State, _Owner):
-    __slots__ = ("_chunks", "_response_to_close")
-
-    def stop(self, error: BaseException | None = None) -> None:
-        """End the stream, unless it has ended, and release what it came from."""
-        try:
-            if error is not None or not self.ended:
-                self.end(error)
-        except BaseException:
-            del error
-            try:
-                self._release()
-            except Exception:
-                pass
-            raise
-        try:
-            self._release()
-        except Exception as fault:
-            self.error = self.error or fault
-
-
-class _AsyncState(_State, _AsyncOwner):
-    __slots__ = ("_chunks", "_response_to_close")
-
-
-class _Stream:
-    __slots__ = ("__weakref__",)
-
-    _state: Any
+    def _start(self, chunks: Any, decoder: SSEDecoder | None, response: Any) -> None:
+        Reading.__init__(self, chunks, check_decoder(decoder), chunks, response)
+        self._response = response
 
     @property
     def decoder(self) -> SSEDecoder:
         """The decoder that was passed, or one with the default options."""
-        decoder: SSEDecoder = self._state.decoder
+        decoder: SSEDecoder = self._machine
         return decoder
 
     @property
     def response(self) -> Any:
-        """The client's response, if one was passed."""
-        return self._state.response
+        """The client's response, if one was passed; else None."""
+        return self._response
 
     @property
     def last_event_id(self) -> str:
-        """The ID to resume from after the event handed out last, "" for none."""
-        event_id: str = self._state.last_event_id
-        return event_id
+        """The ID to resume from after the event handed out last, "" for none.
+
+        While events of a chunk are still to be handed out it is that of the one handed out last,
+        and only then the decoder's: who stops anywhere and resumes from it loses and doubles
+        nothing.
+        """
+        return self._position()
 
     @property
     def retry(self) -> int | None:
         """The stream's reconnection time in milliseconds, or None."""
         return self.decoder.retry
 
-    def __repr__(self) -> str:
-        state = "closed" if self._state.closed else "ended" if self._state.ended else "open"
-        return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
+    @property
+    def was_cut(self) -> bool:
+        """Whether the stream has ended, and inside an event."""
+        return self._over == _EXHAUSTED and self.decoder.incomplete
+
+    @property
+    def ignored_text(self) -> str:
+        """The lines of the stream that had no effect, as the decoder keeps them."""
+        return self.decoder.ignored_text
+
+    def _description(self) -> str:
+        return f", last_event_id={self.last_event_id!r}"
 
 
-class EventStream(_Stream, _Closing):
+class EventStream(_Events, Reader["ServerSentEvent"]):
     """Iterate over the events in an iterable of bytes. An iterator and a context manager.
 
-    chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass through, after the events
-              completed before them; the event they cut off is never dispatched.
-    decoder:  an SSEDecoder with options of one's own. Its errors pass through likewise.
-    response: what to close together with `chunks`.
+    chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass
+              through, after the events completed before them; the event that they cut off is never
+              dispatched.
+    decoder:  an SSEDecoder, for options of one's own; None: one with the default options. Its
+              errors pass through likewise.
+    response: what is closed together with `chunks`, and found at `.response`; None for nothing.
 
-    At its end, at an error and at `close` the stream closes `chunks` and `response`, where they can be closed. TypeError
-    for what is not an iterable of bytes, ValueError for a closed decoder.
+    At its end, at an error, at `close` and on leaving a `with` block the stream closes `chunks` and
+    `response`, where they can be closed. A read after the end or after `close` ends the iteration;
+    after the block was left, after an interrupted read or an error it raises StreamClosedError.
+
+    Raises TypeError for what is not an iterable of bytes, ValueError for a closed decoder.
     """
 
-    if TYPE_CHECKING:
-        __slots__ = ("_reader", "_state")
-
-        def __next__(self) -> ServerSentEvent: ...
-
-    else:
-        # That of `chain`; a method that calls it would cost a fifth of the time of a short event.
-        __slots__ = ("__next__", "_reader", "_state")
-
-    _reader: Any  # the generator beneath `__next__`
-    _state: _SyncState
+    __slots__ = ()
 
     def __init__(
         self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None
     ) -> None:
-        iterator = _iterator(chunks, "EventStream", "AsyncEventStream")
-        self._state = _SyncState(iterator, decoder, response)
-        # Fast path: only what has `__next__` alone needs a wrapper.
-        if not hasattr(iterator, "__iter__"):  # pragma: no mutate
-            iterator = iter(iterator.__next__, object())
-        # They know the state, not the stream: a stream that nobody holds goes at once.
-        self._reader = self._state.decoder._decode(iterator, self._state.stop)
-        _set_next(
-            self, chain(self._reader, _end(self._state), _hand_out_rest(self._state)).__next__
-        )
+        self._start(iter_chunks(chunks, "EventStream", "AsyncEventStream"), decoder, response)
 
-    def close(self) -> None:
-        """Release the iterator and the response. The properties stay readable."""
-        self._state.mark_closed()
+    def drain(self, size: int, seconds: float) -> None:
+        """Read on to the end of the chunks, and drop them; what goes wrong is nobody's business.
+
+        size:    how many bytes are read at the most.
+        seconds: how long it takes at the most.
+
+        Nothing is read if the source cannot be interrupted: it might wait for ever.
+        """
+        if self._over or self._is_reading or not hasattr(self._source, "interrupt"):
+            return
+        from threading import Timer
+
+        timer = Timer(seconds, self._interrupt)
+        self._is_reading = True
+        timer.start()
         try:
-            self._reader.close()
-        except ValueError:  # it is running, and ends with its chunk
+            for chunk in self._source:
+                size -= len(chunk)
+                if size < 0:
+                    return
+            self._over = _EXHAUSTED
+        except Exception:
             pass
-        self._state._release()
+        finally:
+            timer.cancel()
+            self._is_reading = False
 
 
-# The slot itself, since a subclass may have a `__next__` of its own, which calls this one.
-_set_next: Callable[[EventStream, Callable[[], ServerSentEvent]], None] = vars(EventStream)[
-    "__next__"
-].__set__
+class AsyncEventStream(_Events, AsyncReader["ServerSentEvent"]):
+    """Iterate over the events in an async iterable of bytes, on asyncio, trio or anything else.
 
+    An async iterator and an async context manager; all else is as for EventStream, with `aclose`
+    for `close`.
 
-def _end(state: _SyncState) -> Iterator[ServerSentEvent]:
-    state.stop()
-    yield from ()
+    chunks:   any async iterable of bytes, bytearray or memoryview, cut anywhere.
+    decoder:  an SSEDecoder, for options of one's own; None: one with the default options.
+    response: what is closed together with `chunks`, by its `aclose` or `close`; None for nothing.
 
+    A cancelled read releases, then lets the cancellation go on; the next read raises
+    StreamClosedError. So does every read after a timeout around one.
 
-def _hand_out_rest(state: _State) -> Iterator[ServerSentEvent]:
-    """Yield what the end completed, and raise the error that ended the stream."""
-    yield from state.events
-    state.raise_error()
-
-
-class AsyncEventStream(_Stream, _AsyncClosing):
-    """Iterate over the events in an async iterable of bytes. An async iterator and an async context manager.
-
-    As EventStream, with `aclose` for `close`: it awaits the `aclose` (or `close`) of `chunks` and `response`. While another
-    task waits for an event, `aclose` ends the wait with StopAsyncIteration, without a response at the next chunk. Cancellation
-    releases, then goes on. A coroutine that is closed or collected while it waits ends the stream; `aclose` still releases.
+    Raises TypeError for what is not an async iterable of bytes, ValueError for a closed decoder.
     """
 
-    __slots__ = ("_check", "_source", "_state", "_waiting")
-
-    _state: _AsyncState
+    __slots__ = ()
 
     def __init__(
         self,
@@ -345,152 +602,89 @@ class AsyncEventStream(_Stream, _AsyncClosing):
         decoder: SSEDecoder | None = None,
         response: Any = None,
     ) -> None:
-        iterator = _async_iterator(chunks, "AsyncEventStream", "EventStream")
-        self._state = _AsyncState(iterator, decoder, response)
-        # Fast path: only what has `__anext__` alone needs a wrapper.
-        self._source: Any = (
-            iterator if hasattr(iterator, "__aiter__") else _AsyncIterable(iterator)
-        )  # pragma: no mutate
-        self._check: Callable[[], Awaitable[None]] | None = None  # awaited before the first chunk
-        self._waiting = False
+        self._start(aiter_chunks(chunks, "AsyncEventStream", "EventStream"), decoder, response)
 
-    async def __anext__(self) -> ServerSentEvent:
-        state, decoder = self._state, self._state.decoder
-        while True:
-            end = reading = None
-            try:
-                for event in state.events:
-                    return event
-                if not (state.ended or self._waiting):
-                    reading = self._waiting = True
-                    if self._check is not None:
-                        await self._run_check()
-                    async for chunk in self._source:
-                        # pragma: no mutate start, fast paths: as feed, up to 2.2 times without its call, 1.3 with no generator
-                        room = decoder._room - len(chunk) if type(chunk) is bytes and chunk else -1
-                        if room >= 0 and _LF not in chunk and _CR not in chunk:
-                            decoder._room = room
-                            decoder._pieces.append(chunk)
-                            continue
-                        if (
-                            room >= 0
-                            and not decoder._pieces
-                            and len(chunk) <= _MANY
-                            and decoder._on_comment is None
-                        ):
-                            events = decoder.feed(chunk)
-                            if len(events) == 1:
-                                return events[0]
-                            state.events = _one_by_one(decoder, events) if events else _NOTHING
-                        else:
-                            # pragma: no mutate end
-                            if state.closed:
-                                break
-                            state.events = decoder._decode((chunk,))
-                        for event in state.events:
-                            return event
-            except GeneratorExit:  # nothing can be awaited
-                state.ended = True
-                raise
-            except BaseException as error:
-                end = error
-            finally:
-                self._waiting = self._waiting and not reading
-            try:
-                await self._after(reading, end)
-            finally:
-                end = None
-
-    async def _after(self, reading: bool | None, end: BaseException | None) -> None:
-        """Go on when there are no more events at hand."""
-        state = self._state
+    async def drain(self, size: int, seconds: float) -> None:
+        """Read on to the end of the chunks, on asyncio or trio; as EventStream's `drain`."""
+        if self._over or self._is_reading or not hasattr(self._source, "interrupt"):
+            return
+        self._is_reading = True
         try:
-            if reading or end is not None:
-                await self._stop(end)
-            elif state.ended:
-                state.raise_error()
-                raise StopAsyncIteration
-            else:
-                raise RuntimeError(
-                    "two tasks wait for this stream at once; let one read and pass the events on"
-                )
+            await _run_with_limit(self._read_on, size, seconds)
+        except Exception:
+            pass
         finally:
-            del end
+            self._is_reading = False
 
-    async def _stop(self, error: BaseException | None) -> None:
-        """As `_SyncState.stop`."""
-        state = self._state
-        try:
-            state.end(error)
-        except BaseException:
-            del error
-            try:
-                await state._release()
-            except Exception:
-                pass
-            raise
-        try:
-            await state._release()
-        except Exception as fault:
-            state.error = state.error or fault
-
-    async def _run_check(self) -> None:
-        check, self._check = self._check, None
-        if check is not None:
-            await check()
-
-    async def _verify(self) -> None:
-        """Check the response now, not at the first event; release the stream if it fails."""
-        try:
-            await self._run_check()
-        except BaseException as error:
-            await self.__aexit__(type(error), error, None)
-            raise
-
-    async def aclose(self) -> None:
-        """Release the iterator and the response. The properties stay readable."""
-        self._state.mark_closed()
-        await self._state._release()
-
-    def _abandon(self) -> None:
-        self._state.ended = True
+    async def _read_on(self, size: int) -> None:
+        async for chunk in self._source:
+            size -= len(chunk)
+            if size < 0:
+                return
+        self._over = _EXHAUSTED
 
 
-_NOTHING: Iterator[ServerSentEvent] = iter([])
+async def _run_with_limit(
+    function: Callable[[int], Coroutine[Any, Any, None]], argument: int, seconds: float
+) -> None:
+    """Await a function for so many seconds at the most, on asyncio or on trio."""
+    import sys
+
+    trio: Any = sys.modules.get("trio")  # who runs on it has imported it
+    if trio is not None and trio.lowlevel.in_trio_run():
+        with trio.move_on_after(seconds):
+            await function(argument)
+    else:
+        from asyncio import wait_for
+
+        await wait_for(function(argument), seconds)
 
 
-def _one_by_one(decoder: SSEDecoder, events: list[ServerSentEvent]) -> Iterator[ServerSentEvent]:
-    """Let the last event ID follow the events."""
-    last_event_id = decoder._last_event_id
-    for event in events[:-1]:
-        decoder._last_event_id = event.id
-        yield event
-    decoder._last_event_id = last_event_id
-    yield events[-1]
+# What connect returns.
+
+_SYNC_LINES = "with connect(...) as stream: for event in stream: ..."
+_ASYNC_LINES = "async with aconnect(...) as stream: async for event in stream: ..."
 
 
-class _AsyncIterable:
-    """For `async for`, of what has `__anext__` alone."""
+class _Misused:
+    """Says how a connection is opened, to whoever uses it in another way."""
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
+    _lines = _SYNC_LINES
 
-    def __aiter__(self) -> Any:
-        return self._source
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError(f"this is a connection yet to be opened; write: {self._lines}")
+
+    __iter__ = __next__ = __aiter__ = __anext__ = __await__ = _refuse
 
 
-class Opening:
-    """Context manager that opens an EventStream on entering and closes it on leaving: what every `connect` returns.
+class Opening(_Misused):
+    """A context manager that opens an EventStream on entering, and closes it on leaving.
 
-    A RuntimeError if it is entered again.
+    This is what every `connect` returns.
+
+    open_stream:  called on entering; returns the stream.
+    is_transient: whether an exception of this client is a broken connection (True), its word for
+                  what will stay (False), or not this client's (None); None if nobody knows.
+
+    Raises RuntimeError if it is entered again.
     """
 
-    def __init__(self, open_stream: Callable[[], EventStream]) -> None:
+    def __init__(
+        self,
+        open_stream: Callable[[], EventStream],
+        *,
+        is_transient: Callable[[Exception], bool | None] | None = None,
+    ) -> None:
         self._open_stream = open_stream
-        self._entered = False
+        self._stream: EventStream | None = None
+        self._was_entered = False
+        self.is_transient = is_transient
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'entered' if self._was_entered else 'not entered'}>"
 
     def __enter__(self) -> EventStream:
-        self._entered = _enter_once(self._entered)
+        self._was_entered = _enter_once(self._was_entered)
         self._stream = self._open_stream()
         return self._stream
 
@@ -500,20 +694,46 @@ class Opening:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.__exit__(exc_type, exc, traceback)
+
+    async def __aenter__(self) -> Any:
+        return self._refuse()
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
 
 
-class AsyncOpening:
-    """Async context manager that opens an AsyncEventStream: what every `aconnect` returns. As Opening."""
+class AsyncOpening(_Misused):
+    """An async context manager that opens an AsyncEventStream on entering, and closes it.
 
-    def __init__(self, open_stream: Callable[[], Awaitable[AsyncEventStream]]) -> None:
+    This is what every `aconnect` returns.
+
+    open_stream:  a coroutine function, called on entering; returns the stream.
+    is_transient: as for Opening.
+
+    Raises RuntimeError if it is entered again.
+    """
+
+    _lines = _ASYNC_LINES
+
+    def __init__(
+        self,
+        open_stream: Callable[[], Awaitable[AsyncEventStream]],
+        *,
+        is_transient: Callable[[Exception], bool | None] | None = None,
+    ) -> None:
         self._open_stream = open_stream
-        self._entered = False
+        self._stream: AsyncEventStream | None = None
+        self._was_entered = False
+        self.is_transient = is_transient
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'entered' if self._was_entered else 'not entered'}>"
 
     async def __aenter__(self) -> AsyncEventStream:
-        self._entered = _enter_once(self._entered)
+        self._was_entered = _enter_once(self._was_entered)
         self._stream = await self._open_stream()
-        await self._stream._verify()
         return self._stream
 
     async def __aexit__(
@@ -522,46 +742,116 @@ class AsyncOpening:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stream.__aexit__(exc_type, exc, traceback)
+        if self._stream is not None:
+            await self._stream.__aexit__(exc_type, exc, traceback)
+
+    def __enter__(self) -> Any:
+        return self._refuse()
+
+    def __exit__(self, *_: object) -> None:
+        return None
 
 
-def _enter_once(entered: bool) -> bool:
-    if entered:
+def _enter_once(was_entered: bool) -> bool:
+    if was_entered:
         raise RuntimeError(
             "this connection was opened before; call connect or aconnect again for another one"
         )
     return True
 
 
-def _name(value: object) -> str:
-    return type(value).__name__
+# What may be passed.
 
 
-def _iterator(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
+def check_decoder(decoder: SSEDecoder | None, last_event_id: str = "") -> SSEDecoder:
+    """Return the decoder of a connection.
+
+    decoder:       the caller's; None for one with the default options.
+    last_event_id: what the caller resumes from, if no decoder was given; "" for none.
+
+    Raises TypeError for what is no SSEDecoder; ValueError for one that is closed, or that comes
+    together with an ID.
+    """
+    if decoder is None:
+        return SSEDecoder(last_event_id=last_event_id)
+    if not isinstance(decoder, SSEDecoder):
+        name = type_name(decoder)
+        raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {name}")
+    if last_event_id:
+        raise ValueError("pass either decoder or last_event_id, or SSEDecoder(last_event_id=...)")
+    decoder.feed(b"")  # raises if it is closed
+    return decoder
+
+
+def type_name(value: Any) -> str:
+    """Return how an error names a value: its type, or which class or module it is."""
+    name = type(value).__name__
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"the module {value.__name__}" if name == "module" else name
+
+
+def iter_chunks(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
+    """Return an iterator over chunks of bytes.
+
+    chunks:      what a caller passed.
+    taker:       the name of what takes it, for the TypeError if that is no iterable of chunks.
+    async_taker: the name of what takes an async iterable.
+    """
     _refuse_other_than_chunks(chunks, "__iter__", "an iterable", taker, "__aiter__", async_taker)
-    return iter(chunks)
+    iterator: Any = iter(chunks)
+    return iterator if hasattr(iterator, "__iter__") else iter(iterator.__next__, object())
 
 
-def _async_iterator(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
+def aiter_chunks(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
+    """Return an async iterator over chunks of bytes; as `iter_chunks`."""
     _refuse_other_than_chunks(
         chunks, "__aiter__", "an async iterable", taker, "__iter__", sync_taker
     )
-    iterator: AsyncIterator[Chunk] = chunks.__aiter__()
-    return iterator
+    iterator: Any = chunks.__aiter__()
+    return iterator if hasattr(iterator, "__aiter__") else _Iterable(iterator)
+
+
+class _Iterable:
+    """Makes an async iterator of what has `__anext__` alone."""
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+
+    def __aiter__(self) -> Any:
+        return self
+
+    def __anext__(self) -> Any:
+        return self._iterator.__anext__()
+
+    async def aclose(self) -> None:
+        await aclose_all(self._iterator)
 
 
 def _refuse_other_than_chunks(
-    chunks: object, method: str, wanted: str, taker: str, other_method: str, other_taker: str
+    chunks: Any, method: str, wanted: str, taker: str, other_method: str, other_taker: str
 ) -> None:
-    name = _name(chunks)
+    name = type_name(chunks)
     if isinstance(chunks, (bytes, bytearray, memoryview)):
         raise TypeError(f"{name} is one chunk; pass an iterable of chunks: [data]")
     if isinstance(chunks, str):
         raise TypeError("str is not an iterable of bytes; pass [text.encode()]")
     if hasattr(chunks, "headers") or hasattr(chunks, "status_code"):
         raise TypeError(
-            f"{name} is a response; pass it to iter_events or aiter_events of the client's adapter, or pass an iterator over "
-            "its bytes"
+            f"{name} is a response; pass it to iter_events or aiter_events of the client's "
+            "adapter, or pass an iterator over its bytes"
+        )
+    code = getattr(chunks, "gi_code", None) or getattr(chunks, "ag_code", None)
+    if getattr(code, "co_name", "") in ("iter_lines", "aiter_lines"):
+        raise TypeError(
+            f"{taker} takes bytes as they came, not lines, which have lost their ends; pass the "
+            "response to iter_events or aiter_events of its client's adapter, or pass "
+            "response.iter_bytes() (httpx), response.iter_content(None) (requests)"
+        )
+    if hasattr(chunks, "readany") and hasattr(chunks, "iter_any"):  # aiohttp's iterates over lines
+        raise TypeError(
+            f"{name} iterates over lines, not over bytes as they came; pass the response to "
+            f"aiter_events of sse_stream.adapters.aiohttp, or pass {name}.iter_any()"
         )
     if not hasattr(chunks, method):
         if hasattr(chunks, other_method):
@@ -569,15 +859,76 @@ def _refuse_other_than_chunks(
         raise TypeError(f"{taker} takes {wanted} of bytes, not {name}")
 
 
-def _close(resource: Any) -> None:
-    close = getattr(resource, "close", None)
-    if close is not None:
-        close()
+# Releasing.
 
 
-async def _aclose(resource: Any) -> None:
+def close_all(*resources: Any) -> None:
+    """Close each resource that has `close`, in this order, whatever the others raise.
+
+    The first error is raised when all have been closed.
+    """
+    error: BaseException | None = None
+    for resource in resources:
+        try:
+            close = getattr(resource, "close", None)
+            if close is not None:
+                close()
+        except BaseException as fault:
+            error = error or fault
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error
+
+
+async def aclose_all(*resources: Any) -> None:
+    """Close each resource by its `aclose` or `close`, awaited if it can be; as `close_all`."""
+    error: BaseException | None = None
+    for resource in resources:
+        try:
+            closing = _call_close(resource)
+            if closing is not None:
+                await closing
+        except BaseException as fault:
+            error = error or fault
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error
+
+
+def _call_close(resource: Any) -> Any:
+    """Call a resource's `aclose` or `close`, and return what is to be awaited, or None."""
     close = getattr(resource, "aclose", None) or getattr(resource, "close", None)
-    if close is not None:
-        closing = close()
-        if hasattr(closing, "__await__"):
-            await closing
+    closing = None if close is None else close()
+    return closing if hasattr(closing, "__await__") else None
+
+
+def _is_closed_at_once(resource: Any) -> bool:
+    """Close a resource as far as that can be done without waiting; return whether it is closed."""
+    try:
+        closing = _call_close(resource)
+        if closing is not None:
+            closing = closing.__await__()
+            closing.send(None)
+            closing.close()  # it waits for something
+            return False
+    except StopIteration:
+        pass
+    except Exception:  # nobody could be told
+        return False
+    return True
+
+
+def _is_of_a_coroutine(error: GeneratorExit) -> bool:
+    """Return whether a GeneratorExit closes a coroutine, in which nothing can be awaited any more.
+
+    It was raised where the coroutine waited. In an async generator, which may await while it is
+    closed, it was raised at a `yield`.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and not traceback.tb_frame.f_code.co_flags & 0x200

@@ -103,12 +103,10 @@ def completions(stream: bytes) -> list[int]:
 
 @contextmanager
 def small_thresholds(size: int) -> Generator[None, None, None]:
-    """Let the decoder take for long what is short: a piece of a chunk, a chunk, what is held without being measured."""
+    """Let the decoder take for long what is short: a chunk, a line, what is held unmeasured."""
     with (
         patch("sse_stream.decoder._PIECE", 2 * size),
-        patch("sse_stream.decoder._MANY", size),
-        patch("sse_stream.decoder._BLOCKS", size),
-        patch("sse_stream.decoder._SMALL", size // 2),
+        patch("sse_stream.decoder._SHORT", size),
     ):
         yield
 
