@@ -50,7 +50,7 @@ def refuse_client(function: str, wanted: str, client: Any, hint: str = "") -> Ty
     hint:     what to do about it, where that is known; "", the default: what can be seen from
               `client`.
     """
-    got = type_name(client)
+    got = type(client).__name__
     if isinstance(client, type):
         got, hint = f"the class {client.__name__}", f"make one: {client.__name__}()"
     elif not hint and hasattr(client, "__await__"):

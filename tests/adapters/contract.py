@@ -20,9 +20,9 @@ from sse_stream import (
     ServerSentEvent,
     SSEDecoder,
     StatusError,
-    StreamClosedError,
 )
 from sse_stream.handshake import MAX_BODY_SIZE
+from sse_stream.streams import StreamClosedError
 
 from .server import (
     EARLY_FAULTS,

@@ -17,10 +17,10 @@ from sse_stream import (
     ResponseError,
     SSEDecoder,
     StatusError,
-    StreamClosedError,
 )
 from sse_stream.adapters.aiohttp import aconnect, aiter_events
 from sse_stream.handshake import MAX_BODY_SIZE
+from sse_stream.streams import StreamClosedError
 
 from .server import (
     COMPLETE,

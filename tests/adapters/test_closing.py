@@ -20,12 +20,12 @@ import pytest
 import requests
 import urllib3
 
-from sse_stream import StreamClosedError
 from sse_stream.adapters import httpx as of_httpx
 from sse_stream.adapters import pycurl as of_pycurl
 from sse_stream.adapters import requests as of_requests
 from sse_stream.adapters import urllib as of_urllib
 from sse_stream.adapters import urllib3 as of_urllib3
+from sse_stream.streams import StreamClosedError
 
 from .server import EVENT_STREAM, FRAMINGS, GUARD, Connection, Handler, Server, stream
 

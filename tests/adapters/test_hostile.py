@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +115,7 @@ def test_redirects_without_end(server: Server, client: str) -> None:
 
 @pytest.mark.parametrize(
     ("retry", "least", "most"),
-    [("0", 1, 2), ("9" * 30, 3600, threading.TIMEOUT_MAX), ("9" * 5000, 1, 2), ("-1", 1, 2)],
+    [("0", 0.1, 0.2), ("9" * 30, 300, 450), ("9" * 5000, 1, 2), ("-1", 1, 2)],
 )
 def test_the_time_between_connections(
     server: Server, retry: str, least: float, most: float

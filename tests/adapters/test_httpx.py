@@ -22,10 +22,10 @@ from sse_stream import (
     ResponseError,
     SSEDecoder,
     StatusError,
-    StreamClosedError,
 )
 from sse_stream.adapters.httpx import aconnect, aiter_events, connect, iter_events
 from sse_stream.handshake import MAX_BODY_SIZE
+from sse_stream.streams import StreamClosedError
 
 from .server import (
     COMPLETE,

@@ -21,10 +21,10 @@ import pycurl  # type: ignore[import-untyped]
 import pytest
 import trio
 
-from sse_stream import StreamClosedError
 from sse_stream.adapters import aiohttp as of_aiohttp
 from sse_stream.adapters import httpx as of_httpx
 from sse_stream.adapters import pycurl as of_pycurl
+from sse_stream.streams import StreamClosedError
 
 from .server import GUARD, Server, endless, stream
 

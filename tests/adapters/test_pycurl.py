@@ -22,9 +22,9 @@ from sse_stream import (
     ServerSentEvent,
     SSEDecoder,
     StatusError,
-    StreamClosedError,
 )
 from sse_stream.adapters.pycurl import aconnect, aiter_events, connect, iter_events, perform
+from sse_stream.streams import StreamClosedError
 
 from .contract import JSON, NUMBERS, READ_LIMIT, SyncContract, receive
 from .server import (
