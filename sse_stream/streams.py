@@ -173,26 +173,33 @@ class Reading(Generic[Item]):
     def _note_end(self, error: BaseException | None) -> None:
         """Take note that the reading is over: called once. For faces that report it."""
 
-    def _settle(self, error: BaseException | None, is_of_machine: bool) -> None:
+    def _settle(self, error: BaseException | None, is_of_machine: bool) -> BaseException | None:
         """Decide how the reading ended, and take the last items of the machine.
 
         error:         what the source or the machine raised; None at the end of the source.
         is_of_machine: whether the machine raised it: it may have items from before.
+
+        Returns the cancellation or interrupt that nothing may hold up, or None; other errors are
+        raised after the items.
         """
-        self._batch, self._ready = (), _NO_ITEMS
-        if error is not None and not isinstance(error, Exception):  # not held up by anything
+        is_interrupt = error is not None and not isinstance(error, Exception)
+        if self._over:  # somebody closed it meanwhile: it ends quietly
+            self._ready, self._batch = _NO_ITEMS, ()
+            return error if is_interrupt else None
+        self._batch = ()
+        if error is None or (is_of_machine and not is_interrupt):
+            self._batch, fault = _last_items(self._machine)
+            error = error or fault
+        self._ready = iter(self._batch)
+        if error is not None and not isinstance(error, Exception):  # also of the machine's end
             self._over = _INTERRUPTED
         else:
-            if error is None or is_of_machine:
-                try:
-                    self._batch = self._machine.close()
-                    self._machine.close()
-                except Exception as fault:
-                    error = error or fault
-            self._ready = iter(self._batch)
             self._over = _EXHAUSTED if error is None else _FAILED
             self._error_to_raise = error
         self._note_end(error)
+        is_interrupt = self._over == _INTERRUPTED
+        del self  # no cycle of the error and this frame
+        return error if is_interrupt else None
 
     def _settle_release(self, fault: BaseException) -> None:
         """Decide what becomes of what the release raised: it counts if nothing was wrong before."""
@@ -300,24 +307,23 @@ class Reader(Reading[Item], Generic[Item]):
 
     def _end(self, error: BaseException | None, is_of_machine: bool) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
+        interrupt = self._settle(error, is_of_machine)
         try:
-            if not self._over:
-                self._settle(error, is_of_machine)
             try:
                 self._release()
             except BaseException as fault:
                 self._settle_release(fault)
-                if not isinstance(fault, Exception) and isinstance(error, Exception | None):
+                if interrupt is None and not isinstance(fault, Exception):
                     raise
             self._is_reading = False
-            if error is not None and not isinstance(error, Exception):
-                raise error
+            if interrupt is not None:
+                raise interrupt
             for item in self._ready:
                 return item
             raise self._why_nothing()
         finally:
             self._is_reading = False
-            del self, error
+            del self, error, interrupt
 
     def _release(self) -> None:
         """Release what is read from, once, from within a read or when there is none."""
@@ -412,27 +418,26 @@ class AsyncReader(Reading[Item], Generic[Item]):
 
     async def _end(self, error: BaseException | None, is_of_machine: bool) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
+        interrupt = self._settle(error, is_of_machine)
         try:
-            if not self._over:
-                self._settle(error, is_of_machine)
             try:
-                if isinstance(error, GeneratorExit):  # nothing can be awaited
+                if isinstance(interrupt, GeneratorExit):  # nothing can be awaited
                     self._release_at_once()
                 else:
                     await self._arelease()
             except BaseException as fault:
                 self._settle_release(fault)
-                if not isinstance(fault, Exception) and isinstance(error, Exception | None):
+                if interrupt is None and not isinstance(fault, Exception):
                     raise
             self._is_reading = False
-            if error is not None and not isinstance(error, Exception):
-                raise error
+            if interrupt is not None:
+                raise interrupt
             for item in self._ready:
                 return item
             raise self._why_nothing()
         finally:
             self._is_reading = False
-            del self, error
+            del self, error, interrupt
 
     async def _arelease(self) -> None:
         """Release what is read from, once, from within a read or when there is none."""
@@ -859,7 +864,18 @@ def _refuse_other_than_chunks(
         raise TypeError(f"{taker} takes {wanted} of bytes, not {name}")
 
 
-# Releasing.
+# Ending.
+
+
+def _last_items(machine: Machine) -> tuple[list[Any], BaseException | None]:
+    """Return what the end of a machine completes, and the error that comes after it."""
+    items: list[Any] = []
+    try:
+        items = machine.close()
+        machine.close()  # raises what comes after the items
+    except BaseException as error:
+        return items, error
+    return items, None
 
 
 def close_all(*resources: Any) -> None:
@@ -917,8 +933,8 @@ def _is_closed_at_once(resource: Any) -> bool:
             return False
     except StopIteration:
         pass
-    except Exception:  # nobody could be told
-        return False
+    except Exception:  # nobody could be told; an async generator that the exit went through
+        pass
     return True
 
 

@@ -15,7 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
-from sse_stream.streams import AsyncEventStream, AsyncOpening, EventStream, Opening, _AsyncClosing
+from sse_stream.streams import (
+    AsyncEventStream,
+    AsyncOpening,
+    EventStream,
+    Opening,
+    StreamClosedError,
+)
 from tests import reference, test_decoder, vectors
 
 if TYPE_CHECKING:
@@ -443,9 +449,26 @@ def test_ends(
                 events.append(event)
     assert events == expected
     assert (source.closed, response.closed) == (1, 1)
-    assert next(stream, None) is None  # an error is raised once
+    check_that_it_is_over(stream, error)
     stream.close()
+    assert next(stream, None) is None
     assert (source.closed, response.closed) == (1, 1)
+
+
+def check_that_it_is_over(stream: EventStream, error: type[BaseException] | None) -> None:
+    """An error is raised once; a read after it, or after an interrupt, is no quiet end."""
+    if error is None:
+        assert next(stream, None) is None
+        return
+    for _ in range(2):
+        with pytest.raises(StreamClosedError) as info:
+            next(stream)
+        if issubclass(error, Exception):
+            assert type(info.value.__cause__) is error
+            assert "error" in str(info.value)
+        else:
+            assert info.value.__cause__ is None
+            assert "interrupted" in str(info.value)
 
 
 def test_short_and_long_chunks_by_turns() -> None:
@@ -487,8 +510,14 @@ def test_async_ends(
                 await collect(stream, events)
         assert events == expected
         assert (source.closed, response.closed) == (1, 1)
-        assert await collect(stream) == []
+        if error is not None:
+            with pytest.raises(StreamClosedError) as info:
+                await stream.__anext__()
+            assert isinstance(info.value.__cause__, error) is issubclass(error, Exception)
+        else:
+            assert await collect(stream) == []
         await stream.aclose()
+        assert await collect(stream) == []
         assert (source.closed, response.closed) == (1, 1)
 
     run(main) if run is trio.run else run(main())
@@ -504,7 +533,8 @@ def test_a_failing_generator() -> None:
     with pytest.raises(ConnectionResetError, match="gone"):
         next(stream)
     assert stream.decoder.incomplete
-    assert list(stream) == []
+    with pytest.raises(StreamClosedError):
+        next(stream)
 
 
 class Fault(Exception):
@@ -545,8 +575,8 @@ def test_a_comment_callback_that_closes_the_stream_and_fails() -> None:
     stream = EventStream(
         [b"id: 1\ndata: a\n\n: c\n"], decoder=SSEDecoder(on_comment=close_and_fail)
     )
-    assert [event.id for event in stream] == ["1"]
-    assert stream.last_event_id == "1"
+    assert list(stream) == []  # it was closed before the chunk's events were handed out
+    assert stream.last_event_id == ""
 
 
 def test_an_interrupt_in_the_comment_callback_holds_nothing_up_and_loses_nothing() -> None:
@@ -555,11 +585,12 @@ def test_an_interrupt_in_the_comment_callback_holds_nothing_up_and_loses_nothing
 
     source = Chunks(b"data: a\n\n: boom\ndata: b\n\n")
     stream = EventStream(source, decoder=SSEDecoder(on_comment=interrupt))
-    assert next(stream) == A
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     assert source.closed == 1
-    assert list(stream) == []
+    with pytest.raises(StreamClosedError, match="interrupted"):
+        next(stream)
+    assert stream.decoder.close() == [A]
 
 
 def test_an_interrupt_at_the_end_releases() -> None:
@@ -584,8 +615,11 @@ def test_an_interrupt_of_the_release_loses_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         next(stream)
     assert seen == [stream.last_event_id] == ["1"]
-    assert [event.data for event in stream] == ["b"]
+    assert next(stream).data == "b"
     assert stream.last_event_id == "2"
+    with pytest.raises(StreamClosedError, match="interrupted") as info:
+        next(stream)
+    assert info.value.last_event_id == "2"
 
 
 def test_last_event_id_after_an_interrupt_in_the_callback() -> None:
@@ -595,12 +629,9 @@ def test_last_event_id_after_an_interrupt_in_the_callback() -> None:
     decoder = SSEDecoder(on_comment=interrupt, last_event_id="0")
     stream = EventStream([b"id: 1\ndata: a\n\nid: 2\n\n: c\n"], decoder=decoder)
     assert stream.last_event_id == "0"
-    assert next(stream).id == "1"
-    assert stream.last_event_id == "1"
     with pytest.raises(KeyboardInterrupt):
         next(stream)
-    assert list(stream) == []
-    assert stream.last_event_id == "2"
+    assert (stream.last_event_id, stream.decoder.last_event_id) == ("2", "2")
 
 
 # Closing.
@@ -630,9 +661,21 @@ def test_leaving_early() -> None:
                 break
     assert finished == [True]
     assert response.closed == 1
-    assert list(stream) == []
+    for _ in range(2):
+        with pytest.raises(StreamClosedError, match="`with` block was left"):
+            next(stream)
     stream.close()
+    assert list(stream) == []
     assert response.closed == 1
+
+
+def test_reading_after_the_block_of_a_stream_that_was_exhausted() -> None:
+    with EventStream([ABC]) as stream:
+        assert list(stream) == [A, B, C]
+    assert list(stream) == []
+    with EventStream([ABC]) as stream:
+        stream.close()
+    assert list(stream) == []
 
 
 def test_an_error_in_the_consumer() -> None:
@@ -691,7 +734,7 @@ def test_close_from_within(where: str) -> None:
         ids
         == {
             "source": ["1"] * 3,
-            "comment": ["1"] * 3 + ["2", "3"],
+            "comment": ["1"] * 3 + ["2"],  # what its chunk completed before was not handed out
             "comment of the end": ["1"] * 3 + ["2"],
         }[where]
     )
@@ -753,33 +796,6 @@ def test_last_event_id_follows_the_consumer() -> None:
     # After b the whole first chunk is handed out, and its block with an ID alone counts.
     assert seen == ["", "1", "3", "4", "5"]
     assert stream.last_event_id == "5"
-
-
-def test_the_decoder_is_incomplete_only_as_far_as_events_are_handed_out() -> None:
-    heard: list[bool] = []
-    decoder = SSEDecoder(on_comment=lambda _: heard.append(decoder.incomplete))
-    stream = EventStream(
-        [b"data: a\n", b"\ndata: b\n\ndata: c\n\n: c\ndata: d\n: c\n\nid"], decoder=decoder
-    )
-    assert [(event.data, decoder.incomplete) for event in stream] == [
-        ("a", False),
-        ("b", False),
-        ("c", False),
-        ("d", True),
-    ]
-    assert heard == [False, True]
-
-
-def test_the_decoder_of_a_closed_stream_takes_no_more_and_keeps_its_state() -> None:
-    stream = EventStream([b"retry: 5\ndata: a\n\ndata: b"])
-    next(stream)
-    stream.close()
-    assert stream.decoder.incomplete
-    for chunk in (b"", b"x", b"data: x\n\n"):
-        with pytest.raises(ValueError, match="closed"):
-            stream.decoder.feed(chunk)
-    assert (stream.retry, stream.decoder.incomplete) == (5, True)
-    assert stream.decoder.close() == [ServerSentEvent(data="b")]
 
 
 def test_half_a_byte_order_mark_is_not_incomplete_when_the_stream_is_closed() -> None:
@@ -848,7 +864,7 @@ def test_last_event_id_is_frozen_by_close() -> None:
     stream = EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"])
     next(stream)
     stream.close()
-    assert stream.last_event_id == stream.decoder.last_event_id == "1"
+    assert (stream.last_event_id, stream.decoder.last_event_id) == ("1", "2")
     assert list(stream) == []
 
 
@@ -857,7 +873,7 @@ def test_last_event_id_in_the_comment_callback() -> None:
     decoder = SSEDecoder(on_comment=lambda _: seen.append(stream.last_event_id))
     stream = EventStream([b"id: 1\n\n: c\n", b"id: 2\ndata: a\n\n: c\n", b": c\n"], decoder=decoder)
     assert [event.id for event in stream] == ["2"]
-    assert seen == ["1", "2", "2"]
+    assert seen == ["", "1", "2"]  # before the events of its chunk are handed out
 
 
 def test_last_event_id_of_a_decoder_that_was_fed_before() -> None:
@@ -947,32 +963,6 @@ def test_async_last_event_id_follows_the_consumer_in_small_chunks() -> None:
     on_both(main)
 
 
-def test_the_check_of_an_adapter_runs_once_before_the_first_chunk() -> None:
-    async def main() -> None:
-        async def check() -> None:
-            checked.append(stream._waiting)
-
-        checked: list[bool] = []
-        stream = AsyncEventStream(AsyncChunks(b"data: a\n\n", b"data: b\n\n"))
-        stream._check = check
-        assert [event.data async for event in stream] == ["a", "b"]
-        assert checked == [True]
-
-    on_both(main)
-
-
-def test_what_is_left_by_a_coroutine_that_is_collected_has_ended() -> None:
-    class Closing(_AsyncClosing):
-        _ended = False
-
-    async def main() -> None:
-        closing = Closing()
-        await closing.__aexit__(GeneratorExit, None, None)
-        assert closing._ended is True
-
-    on_both(main)
-
-
 def test_async_last_event_id_follows_the_consumer() -> None:
     async def main() -> None:
         stream = AsyncEventStream(
@@ -999,7 +989,8 @@ def test_async_leaving_early() -> None:
                     break
         assert (source.closed, response.closed) == (1, 1)
         assert stream.last_event_id == ""
-        assert await collect(stream) == []
+        with pytest.raises(StreamClosedError, match="`with` block was left"):
+            await stream.__anext__()
         with pytest.raises(Fault):
             async with AsyncEventStream(AsyncChunks(ABC), response=response) as stream:
                 await stream.__anext__()
@@ -1161,12 +1152,12 @@ def test_next_within_the_end_of_the_stream_is_refused() -> None:
     def on_comment(text: str) -> None:
         try:
             next(stream)
-        except ValueError as error:
-            seen.append(str(error))
+        except RuntimeError as error:
+            seen.append(str(error)[:19])
 
     stream = EventStream([b"data: a\n\ndata: b\n: c"], decoder=SSEDecoder(on_comment=on_comment))
     assert [event.data for event in stream] == ["a", "b"]
-    assert seen == ["generator already executing"]
+    assert seen == ["two readers at once"]
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
@@ -1212,7 +1203,8 @@ def test_cancellation_releases_then_goes_on() -> None:
             await reading
         assert (source.closed, source.chunks_closed) == (1, 1)
         assert stream.last_event_id == "1"
-        assert await collect(stream) == []
+        with pytest.raises(StreamClosedError, match="cancelled"):
+            await stream.__anext__()
 
     asyncio.run(main())
 
@@ -1227,7 +1219,8 @@ def test_cancellation_on_trio() -> None:
         assert scope.cancelled_caught
         assert len(events) == 1
         assert (source.closed, source.chunks_closed) == (1, 1)
-        assert await collect(stream) == []  # the cancellation does not come again
+        with pytest.raises(StreamClosedError, match="cancelled"):
+            await stream.__anext__()
 
     trio.run(main)
 
@@ -1265,7 +1258,7 @@ def test_a_timeout_is_terminal() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(stream.__anext__(), 0.01)
         assert source.closed == 1
-        with pytest.raises(StopAsyncIteration):
+        with pytest.raises(StreamClosedError, match="wait with a limit"):
             await stream.__anext__()
 
     asyncio.run(main())
@@ -1293,8 +1286,10 @@ def test_a_timeout_during_the_release_loses_nothing() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(stream.__anext__(), 0.01)
         assert stream.last_event_id == "1"
-        assert [event.data for event in await collect(stream)] == ["b"]
+        assert (await stream.__anext__()).data == "b"
         assert stream.last_event_id == "2"
+        with pytest.raises(StreamClosedError, match="cancelled"):
+            await stream.__anext__()
 
     asyncio.run(main())
 
@@ -1317,7 +1312,8 @@ def test_a_waiting_coroutine_that_is_closed_awaits_nothing_more() -> None:
     assert response.closed == 0
 
     async def after() -> None:
-        assert await collect(stream) == []
+        with pytest.raises(StreamClosedError, match="cancelled"):
+            await stream.__anext__()
         await stream.aclose()
         await stream.aclose()
 
@@ -1340,7 +1336,7 @@ def test_a_waiting_coroutine_that_is_collected() -> None:
     del coroutine
     gc.collect()
     assert response.closed == 0
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(StreamClosedError, match="cancelled"):
         asyncio.run(collect_one(stream))
 
 
@@ -1423,38 +1419,11 @@ def test_async_opening() -> None:
     on_both(main)
 
 
-def test_a_response_that_fails_its_check_is_released() -> None:
-    async def main() -> None:
-        response = AsyncResource()
-
-        async def fail() -> None:
-            raise Fault("no event stream")
-
-        async def open_stream() -> AsyncEventStream:
-            stream = AsyncEventStream(AsyncChunks(ABC), response=response)
-            stream._check = fail  # as adapters do
-            return stream
-
-        with pytest.raises(Fault, match="no event stream"):
-            async with AsyncOpening(open_stream):
-                pytest.fail("was entered")
-        assert response.closed == 1
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("where", ["check", "body"])
-def test_an_opening_in_a_coroutine_that_is_closed_awaits_nothing_more(where: str) -> None:
+def test_an_opening_in_a_coroutine_that_is_closed_awaits_nothing_more() -> None:
     response = AsyncResource()
 
-    async def check() -> None:
-        if where == "check":
-            await Wait()
-
     async def open_stream() -> AsyncEventStream:
-        stream = AsyncEventStream(AsyncChunks(ABC), response=response)
-        stream._check = check
-        return stream
+        return AsyncEventStream(AsyncChunks(ABC), response=response)
 
     async def consume() -> None:
         async with AsyncOpening(open_stream):
