@@ -7,33 +7,148 @@
         for event in stream:
             print(event.event, event.data)
 
-Further modules:
+The modules, whose public names can all be imported from here:
 
-    adapters   connect, iter_events, subscribe for each HTTP client, and async twins
-    handshake  request headers, response check
-    encoder    events in, bytes out
-    payloads   what LLM services put into events
-    relay      pass bytes on, and read the events in them
-    ndjson     one JSON document a line
-    reconnect  connect again, and resume
+    decoder    SSEDecoder, for bytes by hand; this one file can be copied alone
+    streams    EventStream and AsyncEventStream, around any iterable of bytes
+    handshake  the request's headers and the check of the response, for every client
+    encoder    SSEEncoder: events in, bytes out
+    payloads   what LLM services put into events: JSON, marks, errors
+    ndjson     the other streaming framing, one JSON document a line
+    relay      pass bytes on, and read the events in them: for proxies
+    policy     when to connect again, and when to give up
+    reconnect  EventSource and AsyncEventSource: connect again, and resume
+
+and, to be imported from where they are:
+
+    adapters   connect, iter_events, subscribe for each HTTP client, and their async twins
     __main__   the command line
 """
 
-from .decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder, SSEError
+from __future__ import annotations
+
+from .decoder import (
+    EventTooLargeError,
+    IncompleteEventError,
+    ServerSentEvent,
+    SSEDecoder,
+    SSEError,
+)
 from .handshake import ContentTypeError, ResponseError, StatusError
-from .streams import AsyncEventStream, EventStream
+from .streams import AsyncEventStream, EventStream, StreamClosedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .encoder import SSEEncoder
+    from .ndjson import (
+        AsyncDocuments,
+        DocumentError,
+        Documents,
+        aiter_documents,
+        iter_documents,
+    )
+    from .payloads import (
+        AsyncPayloads,
+        PayloadError,
+        Payloads,
+        ServiceError,
+        aiter_payloads,
+        is_service_error,
+        iter_payloads,
+    )
+    from .policy import (
+        TRANSIENT_STATUSES,
+        Reconnection,
+        ReconnectionError,
+        ReconnectionPolicy,
+    )
+    from .reconnect import AsyncEventSource, EventSource
+    from .relay import AsyncTee, Tee, TeeOutcome, atee, tee
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "TRANSIENT_STATUSES",
+    "AsyncDocuments",
+    "AsyncEventSource",
     "AsyncEventStream",
+    "AsyncPayloads",
+    "AsyncTee",
     "ContentTypeError",
+    "DocumentError",
+    "Documents",
+    "EventSource",
     "EventStream",
     "EventTooLargeError",
     "IncompleteEventError",
+    "PayloadError",
+    "Payloads",
+    "Reconnection",
+    "ReconnectionError",
+    "ReconnectionPolicy",
     "ResponseError",
     "SSEDecoder",
+    "SSEEncoder",
     "SSEError",
     "ServerSentEvent",
+    "ServiceError",
     "StatusError",
+    "StreamClosedError",
+    "Tee",
+    "TeeOutcome",
+    "aiter_documents",
+    "aiter_payloads",
+    "atee",
+    "is_service_error",
+    "iter_documents",
+    "iter_payloads",
+    "tee",
 ]
+
+# Where the names are that are loaded when they are first asked for.
+_MODULES = {
+    "encoder": ("SSEEncoder",),
+    "ndjson": (
+        "AsyncDocuments",
+        "DocumentError",
+        "Documents",
+        "aiter_documents",
+        "iter_documents",
+    ),
+    "payloads": (
+        "AsyncPayloads",
+        "PayloadError",
+        "Payloads",
+        "ServiceError",
+        "aiter_payloads",
+        "is_service_error",
+        "iter_payloads",
+    ),
+    "policy": ("TRANSIENT_STATUSES", "Reconnection", "ReconnectionError", "ReconnectionPolicy"),
+    "reconnect": ("AsyncEventSource", "EventSource"),
+    "relay": ("AsyncTee", "Tee", "TeeOutcome", "atee", "tee"),
+}
+_VERBS = ("connect", "aconnect", "subscribe", "asubscribe", "iter_events", "aiter_events")
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            from importlib import import_module
+
+            value = getattr(import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value  # the next time it is found at once
+            return value
+    hint = ""
+    if name in _VERBS:
+        hint = (
+            f"; there is one for each HTTP client: from {__name__}.adapters.httpx import {name} "
+            "(or .aiohttp, .requests, .urllib3, .urllib, .pycurl)"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
