@@ -25,7 +25,7 @@ from collections import namedtuple
 
 TYPE_CHECKING = False  # True for type checkers; importing `typing` costs more than this package
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
     from typing import Any, Literal, NamedTuple, Union
 
     Chunk = Union[bytes, bytearray, memoryview]
@@ -359,8 +359,8 @@ class SSEDecoder:
                 if line == type_line:
                     in_event, event_type, event_value_at = True, type_name, type_value_at
                     continue
-                # "Collect the characters on the line before the first colon", and those after it.
-                # "If value starts with a space, remove it": there nearly always is one.
+                # "Collect the characters on the line before the first colon", and those after it;
+                # "if value starts with a space, remove it": there nearly always is one.
                 name, _, value = line.partition(b": ")
                 if name != b"data" and _COLON in name:
                     name, _, value = line.partition(b":")
@@ -370,8 +370,7 @@ class SSEDecoder:
                         self._in_event = in_event
                         self._call(self._on_comment, value.decode("utf-8", "replace"))
                     continue
-                # "Process the field": names other than these four are ignored.
-                in_event = True
+                in_event = True  # "Process the field": other names than these four are ignored.
                 if name == b"data":
                     if data is None:
                         data = value
@@ -382,8 +381,7 @@ class SSEDecoder:
                     del value  # it may be long
                     event_type = str(memoryview(line)[event_value_at:], "utf-8", "replace")
                     if len(line) < _SHORT:
-                        self._type = line, event_type, event_value_at
-                        type_line, type_name, type_value_at = self._type
+                        type_line, type_name, type_value_at = line, event_type, event_value_at
                 elif name == b"id" and 0 not in value:
                     event_id = value.decode("utf-8", "replace")
                 elif name == b"retry" and (time := _milliseconds(value)) is not None:
@@ -397,7 +395,7 @@ class SSEDecoder:
             raise
         self._in_event, self._event_retry, self._id_buffer = in_event, retry, event_id
         self._event_type, self._event_value_at = event_type, event_value_at
-        self._data = data
+        self._data, self._type = data, (type_line, type_name, type_value_at)
 
     def _ignore_line(self, line: bytes, name: bytes) -> None:
         """Note a field line that has no effect, and keep it if its name is unknown."""

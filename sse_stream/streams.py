@@ -26,12 +26,20 @@ from .decoder import SSEDecoder, SSEError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
     from types import TracebackType
     from typing import Any, Generic, Protocol, TypeVar
 
-    from .decoder import Chunk, ServerSentEvent
+    from .decoder import Chunk
 
     Self = TypeVar("Self")
     Item = TypeVar("Item")
@@ -289,12 +297,13 @@ class Reader(Reading[Item], Generic[Item]):
                     error, is_of_machine = fault, True
                     break
                 if items:
-                    self._batch, self._ready = items, iter(items)
+                    if len(items) > 1:
+                        self._batch, self._ready = items, iter(items)
+                        next(self._ready)
                     self._is_reading = False
-                    if self._over:
-                        break
-                    for item in self._ready:
-                        return item
+                    if self._over and self._final_id == self._id_before:
+                        break  # closed before this answer, to be resumed before it
+                    return items[0]
                 if machine.ended:
                     break
                 self._id_before = machine.last_event_id
@@ -400,12 +409,13 @@ class AsyncReader(Reading[Item], Generic[Item]):
                     error, is_of_machine = fault, True
                     break
                 if items:
-                    self._batch, self._ready = items, iter(items)
+                    if len(items) > 1:
+                        self._batch, self._ready = items, iter(items)
+                        next(self._ready)
                     self._is_reading = False
-                    if self._over:
-                        break
-                    for item in self._ready:
-                        return item
+                    if self._over and self._final_id == self._id_before:
+                        break  # closed before this answer, to be resumed before it
+                    return items[0]
                 if machine.ended:
                     break
                 self._id_before = machine.last_event_id
