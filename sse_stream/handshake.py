@@ -551,12 +551,12 @@ class CheckedChunks:
 
     def __anext__(self) -> Awaitable[bytes]:
         # No coroutine of its own once the check is done: each chunk comes through here.
-        return self._chunks.__anext__() if self._check is None else self._check_first()
+        check = self._check
+        return self._chunks.__anext__() if check is None else self._check_first(check)
 
-    async def _check_first(self) -> bytes:
-        check, self._check = self._check, None
-        if check is not None:
-            await check()
+    async def _check_first(self, check: Callable[[], Awaitable[None]]) -> bytes:
+        self._check = None
+        await check()
         return await self._chunks.__anext__()
 
     async def aclose(self) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from typing import Any
 
-__all__ = ["AsyncChunks", "wake"]
+__all__ = ["AsyncChunks", "Read", "wake"]
 
 _MOST_STEPS = 100
 
@@ -50,7 +50,7 @@ class AsyncChunks:
     async def __anext__(self) -> bytes:
         if self._interrupted:
             raise StopAsyncIteration
-        chunk: bytes = await _Read(self._chunks.__anext__(), self.interrupt)
+        chunk: bytes = await Read(self._chunks.__anext__(), self.interrupt)
         return chunk
 
     def interrupt(self) -> None:
@@ -67,7 +67,7 @@ class _Abandoned(BaseException):
     """Thrown into a read that will not go on."""
 
 
-class _Read:
+class Read:
     """Awaits one read; a coroutine that is closed while it waits here lets go of the connection.
 
     GeneratorExit stops at the first of httpx's nested async generators: they would be closed when
@@ -82,9 +82,6 @@ class _Read:
 
     def __await__(self) -> Any:
         self._steps: Generator[Any, Any, bytes] = self._read.__await__()
-        return self
-
-    def __iter__(self) -> Any:
         return self
 
     def __next__(self) -> Any:

@@ -288,10 +288,7 @@ def _socket_of(response: Any) -> Any:
     """Return the socket beneath a response, or None for a double that has none."""
     part = response
     for _ in range(5):  # an HTTPError holds a response, that a buffered reader, that the socket's
-        beneath = getattr(part, "raw", None) or getattr(part, "fp", None)
-        if beneath is None:
-            break
-        part = beneath
+        part = getattr(part, "raw", None) or getattr(part, "fp", None) or part
     return getattr(part, "_sock", None)
 
 
