@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The recorded streams in tests/data, ways to cut them, and what must come out of each piece.
 
-`python3 -m tests.vectors [MODULE | FILE]` replays them all through a copy of the decoder: whole, byte by byte, in two parts
-everywhere if they are short, and at seeded cuts. It names the copy by its module (`yourtool._vendor.sse_stream.decoder`) or by
-its file, needs nothing but the standard library and this folder, prints how many replays agreed or the first that did not,
-and exits with status 1 if one did not.
+`python3 -m tests.vectors [MODULE | FILE]` replays them all through a copy of the decoder: whole,
+byte by byte, in two parts everywhere if they are short, and at seeded cuts. It names the copy by
+its module (`yourtool._vendor.sse_stream.decoder`) or by its file, needs nothing but the standard
+library and this folder, prints how many replays agreed or the first that did not, and exits with
+status 1 if one did not.
 """
 
 from __future__ import annotations
@@ -78,7 +79,10 @@ def cut(stream: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 
 def cuttings(stream: bytes, *, two_way: int = 64, seeded: int = 4) -> Iterator[list[bytes]]:
-    """The stream whole, byte by byte, in two parts everywhere if it is short, and at random cuts with empty chunks."""
+    """Cut a stream in many ways, with empty chunks.
+
+    Whole, byte by byte, in two parts everywhere if it is short, and at random.
+    """
     yield [stream]
     yield [stream[i : i + 1] for i in range(len(stream))]
     if len(stream) <= two_way:
@@ -102,17 +106,20 @@ def completions(stream: bytes) -> list[int]:
 
 
 @contextmanager
-def small_thresholds(size: int) -> Generator[None, None, None]:
-    """Let the decoder take for long what is short: a chunk, a line, what is held unmeasured."""
-    with (
-        patch("sse_stream.decoder._PIECE", 2 * size),
-        patch("sse_stream.decoder._SHORT", size),
-    ):
+def small_thresholds(size: int, module: str = "sse_stream.decoder") -> Generator[None, None, None]:
+    """Let the decoder take for long what is short: a chunk, a line, what is held unmeasured.
+
+    module: a copy of the decoder that has been imported.
+    """
+    with patch(f"{module}._PIECE", 2 * size), patch(f"{module}._SHORT", size):
         yield
 
 
 def replays(make_decoder: Callable[..., SSEDecoder], case: Case) -> Iterator[str]:
-    """Replay the case in every cutting and mode; yield for each how it differs from what must come out, "" if it does not."""
+    """Replay the case in every cutting and mode.
+
+    Yield for each how it differs from what must come out, "" if it does not.
+    """
     offsets = completions(case.stream)
     for chunks in cuttings(case.stream):
         for mode, expected in (("discard", case.discard), ("dispatch", case.flush)):
