@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import ast
 import copy
-import inspect
+import functools
 import itertools
 import json
 import pickle
@@ -10,7 +11,8 @@ import sys
 import tracemalloc
 import weakref
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 from unittest.mock import patch
 
 import pytest
@@ -26,6 +28,9 @@ from sse_stream.decoder import (
 )
 from sse_stream.streams import EventStream
 from tests import reference, vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 Mode = Literal["dispatch", "discard", "raise"]
 
@@ -74,10 +79,13 @@ def test_the_reference_agrees_with_browsers(case: vectors.Case) -> None:
 # Properties, against the slow transcription of the standard.
 
 TOKENS = [
-    b"data: ", b"data:", b"data", b"data : ", b"DATA: x", b"id: ", b"id:", b"id", b"event: ", b"event", b"retry: ", b"retry:5",
-    b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\n\r\n", b": ", b":", b" ", b"\t", b"\0", b"7", b"abc", b"{}",
-    b"\xef\xbb\xbf", b"\xef", b"\xbb", b"\xe2\x82\xac", b"\xe2\x82", b"\xf0\x9f\x9a\x80", b"\xf0\x9f", b"\xc0\x80",
-    b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b", b"\x0c", b"\x1c", b"\xd9\xa1", "\N{SUPERSCRIPT TWO}".encode(),
+    b"data: ", b"data:", b"data", b"data : ", b"DATA: x", b"id: ", b"id:", b"id", b"event: ",
+    b"event", b"retry: ", b"retry:5", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\n\r\n", b": ",
+    b":", b" ", b"\t", b"\0", b"7", b"abc", b"{}", b"\xef\xbb\xbf", b"\xef", b"\xbb",
+    b"\xe2\x82\xac", b"\xe2\x82", b"\xf0\x9f\x9a\x80", b"\xf0\x9f", b"\xc0\x80",
+    b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b", b"\x0c", b"\x1c", b"\xd9\xa1",
+    "\N{SUPERSCRIPT TWO}".encode(), b"event: x\n", b"event:y\n\n", b"id: \0\n", b"retry: 5x\n",
+    b"foo: bar\n",
 ]  # fmt: skip
 streams = st.one_of(
     st.lists(st.sampled_from(TOKENS), max_size=24).map(b"".join), st.binary(max_size=40)
@@ -91,14 +99,98 @@ class Plain(SSEDecoder):
 
     __slots__ = ()
 
-    def _measure(self) -> int:
-        free = super()._measure()
+    def feed(self, chunk: Any) -> list[ServerSentEvent]:
         self._room = -1
-        return free
+        return super().feed(chunk)
 
-    def _fits(self, chunk: bytes) -> bool:
-        super()._fits(chunk)
-        return False
+    def _feed_piece(self, piece: bytes, events: list[ServerSentEvent]) -> None:
+        for line in piece.splitlines(keepends=True):
+            self._feed_line(line, events)
+
+
+SOURCE = Path(sys.modules["sse_stream.decoder"].__file__ or "").read_text(encoding="utf-8")
+
+
+class Deletion(ast.NodeTransformer):
+    """Delete the functions of section 7, and every statement and branch that calls one."""
+
+    def __init__(self, source: str) -> None:
+        (self.section,) = (
+            number
+            for number, line in enumerate(source.splitlines(), 1)
+            if line.startswith("    # 7. ")
+        )
+        self.deleted: list[str] = []
+        self.calls = 0
+        self.tree = ast.parse(source)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ClassDef) and node.name == "SSEDecoder":
+                last = [part for part in node.body if part.lineno > self.section]
+                node.body = [part for part in node.body if part.lineno < self.section]
+                assert all(isinstance(part, ast.FunctionDef) for part in last)
+                self.deleted = [part.name for part in last if isinstance(part, ast.FunctionDef)]
+        self.visit(self.tree)
+
+    def _is_call(self, node: ast.AST) -> bool:
+        names = (part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute))
+        found = any(name in self.deleted for name in names)
+        self.calls += found
+        return found
+
+    def visit_If(self, node: ast.If) -> Any:
+        if self._is_call(node.test):
+            node.body = []
+        self.generic_visit(node)
+        return node if node.body else node.orelse
+
+    def _visit_simple(self, node: ast.stmt) -> Any:
+        return None if self._is_call(node) else node
+
+    visit_Expr = visit_Assign = visit_AnnAssign = visit_Return = _visit_simple
+
+
+@functools.lru_cache
+def literal_module() -> ModuleType:
+    """Make a module of the decoder whose fast paths are deleted."""
+    module = ModuleType("decoder_without_fast_paths")
+    sys.modules[module.__name__] = module
+    exec(compile(Deletion(SOURCE).tree, module.__name__, "exec"), vars(module))
+    for shared in (ServerSentEvent, EventTooLargeError, IncompleteEventError):
+        setattr(module, shared.__name__, shared)
+    return module
+
+
+Literal_: Any = literal_module().SSEDecoder
+KINDS = [SSEDecoder, Plain, Literal_]
+
+
+class Listening:
+    """A decoder, and what its callbacks are called with, each with the state that it finds."""
+
+    def __init__(
+        self, make: Any = SSEDecoder, *, comments: bool = True, ignored: bool = True, **options: Any
+    ) -> None:
+        self.heard: list[reference.Heard] = []
+        self.decoder: SSEDecoder = make(
+            on_comment=functools.partial(self._hear, "comment") if comments else None,
+            on_ignored=functools.partial(self._hear, "ignored") if ignored else None,
+            **options,
+        )
+
+    def _hear(self, kind: str, text: str) -> None:
+        state = self.decoder
+        self.heard.append(
+            reference.Heard(
+                kind,
+                text,
+                state.incomplete,
+                state.last_event_id,
+                state.retry,
+                state.ignored,
+                state.ignored_text,
+                state.skipped,
+            )
+        )
 
 
 def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) -> reference.Outcome:
@@ -118,6 +210,8 @@ def outcome_of(decoder: SSEDecoder, chunks: list[bytes], comments: list[str]) ->
         decoder.incomplete,
         decoder.skipped,
         too_large,
+        decoder.ignored,
+        decoder.ignored_text,
     )
 
 
@@ -130,25 +224,33 @@ some = st.booleans()
     limits,
     st.sampled_from(["raise", "skip"]),
     some,
-    some,
+    st.sampled_from(KINDS),
     st.integers(1, 30),
     some,
+    some,
 )
-@example(b"\xef\xbb", [1], 1, "raise", True, True, 30, True)
-@example(b": long\ndata: a\n\ndata: b\n\n", [3], 5, "skip", False, True, 30, True)
-@example(b"data: 12\nid: 5678\n\n", [], 8, "skip", False, False, 30, True)
-@example(b"data: 123\r\ndata: 4567\n\n", [], 9, "skip", False, False, 10, True)
-@example(b": 0123456789\ndata\n\ndata: b\n\n", [12, 19], 9, "skip", False, False, 30, False)
-@example(b": 0123456789\n\ndata: b\n\n", [*range(23)], 9, "skip", False, False, 30, False)
+@example(b"\xef\xbb", [1], 1, "raise", True, Plain, 30, True, True)
+@example(b": long\ndata: a\n\ndata: b\n\n", [3], 5, "skip", False, Plain, 30, True, True)
+@example(b"data: 12\nid: 5678\n\n", [], 8, "skip", False, SSEDecoder, 30, True, True)
+@example(b"data: 123\r\ndata: 4567\n\n", [], 9, "skip", False, SSEDecoder, 10, True, True)
+@example(
+    b": 0123456789\ndata\n\ndata: b\n\n", [12, 19], 9, "skip", False, SSEDecoder, 30, False, True
+)
+@example(
+    b": 0123456789\n\ndata: b\n\n", [*range(23)], 9, "skip", False, SSEDecoder, 30, False, True
+)
+@example(b"event: x\ndata: 0123\n\n", [], 9, "skip", True, SSEDecoder, 30, False, True)
+@example(b"data: 0123456\nevent: x", [], 9, "skip", True, SSEDecoder, 30, False, True)
 def test_any_stream_at_any_cut(
     stream: bytes,
     cuts: list[int],
     limit: int | None,
     on_oversize: Any,
     flush: bool,
-    plain: bool,
+    make: Any,
     piece: int,
     heard: bool,
+    listens: bool,
 ) -> None:
     if limit is None:
         expected = reference.decode(stream, flush=flush)
@@ -156,18 +258,24 @@ def test_any_stream_at_any_cut(
         expected = reference.decode_bounded(stream, limit, on_oversize=on_oversize, flush=flush)
     if not heard:
         expected.comments = []
-    comments: list[str] = []
-    with vectors.small_thresholds(piece):
-        decoder = (Plain if plain else SSEDecoder)(
+    chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
+    with (
+        vectors.small_thresholds(piece),
+        vectors.small_thresholds(piece, literal_module().__name__),
+    ):
+        listening = Listening(
+            make,
+            comments=heard,
+            ignored=listens,
             max_event_size=limit,
             on_oversize=on_oversize,
             incomplete="dispatch" if flush else "discard",
-            on_comment=comments.append if heard else None,
         )
-        assert (
-            outcome_of(decoder, vectors.cut(stream, [min(c, len(stream)) for c in cuts]), comments)
-            == expected
-        )
+        outcome = outcome_of(listening.decoder, chunks, [])
+    outcome.comments = [text for kind, text, *_ in listening.heard if kind == "comment"]
+    assert outcome == expected
+    kinds = ["comment"] * heard + ["ignored"] * listens
+    assert listening.heard == [call for call in expected.heard if call.kind in kinds]
 
 
 @given(
@@ -240,15 +348,18 @@ def test_large_events_after_other_lines(start: bytes, size: int, step: int) -> N
 
 
 SHAPES = [
-    b"data: a\n\n", b"data: \n\n", b"data: a\r\n\r\n", b"data: a\rdata: b\n\n", b"data: a\ndata: b\n\n", b"data: a\n\n\n",
-    b"data:a\n\n", b"data: a\nid: 7\n\n", b"data: a\n: c\n\n", b"data: \xff\xe2\n\n", b"data: a", b"data: a\n", b"\n", b"\n\n",
-    b"event: x\ndata: a\n\n", b"event: \ndata: a\n\n", b"event: x\n\n", b"event: x\rdata: y\ndata: a\n\n",
-    b"event: x\nevent: y\ndata: a\n\n", b"event: x\ndata: a\rb\n\n", b"event: x\ndata: a\ndata: b\n\n", b"event: x\ndata:a\n\n",
-    b"event: \xc3\ndata: a\n\n", b"event: x\r\ndata: a\r\n\r\n", b"id: 7\n\n", b"id: 8\ndata: a\n\n", b"retry: 5\ndata: a\n\n",
-    b": c\n\n", b"data: " + b"x" * 40 + b"\n\n", b"event: x", b"data: a\n\ndata: b\n\n", b"\xef\xbb\xbfdata: a\n\n",
-    b"data: a\r\n\r\ndata: b\r\n\r\n", b"data: a\r\r\n\r\n", b"data: a\r\n\n", b"\r\n", b"event: x\n\ndata: a\n\n",
-    b"event: y\ndata: b\n\n", b"event: y\r\ndata: b\r\n\r\n", b"event: y\ndata: b\r\n\r\n",
-    b"event: y\ndata: b\n\nevent: x\n\n",
+    b"data: a\n\n", b"data: \n\n", b"data: a\r\n\r\n", b"data: a\rdata: b\n\n",
+    b"data: a\ndata: b\n\n", b"data: a\n\n\n", b"data:a\n\n", b"data: a\nid: 7\n\n",
+    b"data: a\n: c\n\n", b"data: \xff\xe2\n\n", b"data: a", b"data: a\n", b"\n", b"\n\n",
+    b"event: x\ndata: a\n\n", b"event: \ndata: a\n\n", b"event: x\n\n",
+    b"event: x\rdata: y\ndata: a\n\n", b"event: x\nevent: y\ndata: a\n\n",
+    b"event: x\ndata: a\rb\n\n", b"event: x\ndata: a\ndata: b\n\n", b"event: x\ndata:a\n\n",
+    b"event: \xc3\ndata: a\n\n", b"event: x\r\ndata: a\r\n\r\n", b"id: 7\n\n",
+    b"id: 8\ndata: a\n\n", b"retry: 5\ndata: a\n\n", b": c\n\n", b"data: " + b"x" * 40 + b"\n\n",
+    b"event: x", b"data: a\n\ndata: b\n\n", b"\xef\xbb\xbfdata: a\n\n",
+    b"data: a\r\n\r\ndata: b\r\n\r\n", b"data: a\r\r\n\r\n", b"data: a\r\n\n", b"\r\n",
+    b"event: x\n\ndata: a\n\n", b"event: y\ndata: b\n\n", b"event: y\r\ndata: b\r\n\r\n",
+    b"event: y\ndata: b\r\n\r\n", b"event: y\ndata: b\n\nevent: x\n\n",
     b"event: y\nid: 9\ndata: b\n\n", b"event:y\ndata: b\n\n", b": c\r\n\r\n", b": c\rdata: a\n\n",
     b": c\ndata: a\n\n", b":\n\n",
 ]  # fmt: skip
@@ -294,79 +405,165 @@ def test_fast_and_plain_paths_agree(
     assert [tuple(event) for event in pulled] == plain.events
 
 
-FAST_PATHS = {  # chunks of the shape, what precedes them, a chunk of another shape
-    "one line of data": ([b"data: a\n\n"], b"", b"data:a\n\n"),
-    "one line of data, CRLF": ([b"data: a\r\n\r\n"], b"", b"data: a\r\r"),
-    "a type and a line of data": ([b"event: x\ndata: a\n\n"], b"", b"event: x\ndata:a\n\n"),
+# The inside: one loop, and fast paths that can be deleted.
+
+
+def test_the_fast_paths_can_be_deleted() -> None:
+    deletion = Deletion(SOURCE)
+    assert 1 <= len(deletion.deleted) <= 2
+    assert deletion.calls >= len(deletion.deleted)
+    left = ast.unparse(deletion.tree)
+    for name in deletion.deleted:
+        assert hasattr(SSEDecoder, name)
+        assert not hasattr(Literal_, name)
+        assert name not in left
+    for case in [*NAMED, *BROWSER]:
+        for difference in vectors.replays(Literal_, case):
+            assert not difference, difference
+
+
+FAST_PATHS = {  # the chunks before, those of the shape, and those of another shape
+    "one line of data": (
+        [b"data: a\n\n"],
+        [b"data: b\n\n", b"data: \n\n", b"data:  \xff\n\n"],
+        [b"data: a\r\n\r\n", b"data:b\n\n", b"data: a\rb\n\n", b"data: a\n\ndata: b\n\n"],
+    ),
+    "one line of data, CRLF": (
+        [b"data: a\r\n\r\n"],
+        [b"data: b\r\n\r\n", b"data: \r\n\r\n"],
+        [b"data: a\r\r", b"data: b\n\n", b"data: b\nc\r\n\r\n", b"data: b\r\n\r"],
+    ),
+    "one line of data without a space": (
+        [b"data:{1\n\n"],
+        [b"data:{2\n\n"],
+        [b"data: {\n\n", b"data:[2\n\n"],
+    ),
+    "a type and a line of data": (
+        [b"event: x\ndata: a\n\n"],
+        [b"event: x\ndata: b\n\n"],
+        [b"event: x\ndata:a\n\n", b"event: y\ndata: a\n\n", b"event: x\ndata: a\ndata: b\n\n"],
+    ),
     "a type and a line of data, CRLF": (
         [b"event: x\r\ndata: a\r\n\r\n"],
-        b"",
-        b"event: x\r\ndata:a\r\n\r\n",
+        [b"event: x\r\ndata: b\r\n\r\n"],
+        [b"event: x\r\ndata:a\r\n\r\n", b"event: x\ndata: b\r\n\r\n"],
     ),
-    "a comment that nobody hears": ([b": c\n\n"], b"", b": c\n"),
-    "a comment that nobody hears, CRLF": ([b": c\r\n\r\n"], b"", b": c\r\r"),
-    "blocks of data": (
-        [b"data: a\n\n" * 200 + b"data: a", b"b\n\n" + b"data: a\n\n" * 200 + b"data: a"],
-        b"data: ",
-        b"data: a\nid: 1\n\n" * 200,
+    "a comment that nobody hears": (
+        [b"\n"],
+        [b": c\n\n", b":\n\n"],
+        [b": c\n", b": c\ndata: a\n\n", b": c\r\r", b": c\rd\n\n"],
     ),
-    "blocks of data, CRLF": (
-        [b"data: a\r\n\r\n" * 200 + b"data: b"],
-        b"data: ",
-        b"data: a\r\r" * 200,
+    "a comment that nobody hears, CRLF": (
+        [b"data: a\r\n\r\n"],
+        [b": c\r\n\r\n", b":\r\n\r\n"],
+        [b": c\r\n", b": c\ndata: a\r\n\r\n", b": c\r\r"],
     ),
-}
+}  # fmt: skip
 
 
-def interpreted_lines(decoder: SSEDecoder, chunks: list[bytes], by_feed: bool) -> int:
-    """Count the lines that the decoder interprets one by one."""
-    start = sys.modules[SSEDecoder.__module__].__file__
-    source, first = inspect.getsourcelines(SSEDecoder._decode)
-    number = first + next(n for n, line in enumerate(source) if "if not line:" in line)
-    count = 0
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal count
-        if frame.f_code.co_filename != start:
-            return None
-        count += event == "line" and frame.f_lineno == number
-        return trace
-
-    sys.settrace(trace)
-    try:
-        [decoder.feed(chunk) for chunk in chunks] if by_feed else [*decoder._decode(chunks)]
-    finally:
-        sys.settrace(None)
-    return count
+def interpreted(decoder: SSEDecoder, chunk: bytes) -> int:
+    """Feed a chunk, and count the calls of what splits and interprets lines one by one."""
+    with (
+        patch.object(SSEDecoder, "_split", autospec=True, side_effect=SSEDecoder._split) as split,
+        patch.object(
+            SSEDecoder, "_interpret", autospec=True, side_effect=SSEDecoder._interpret
+        ) as interpret,
+    ):
+        decoder.feed(chunk)
+    return split.call_count + interpret.call_count
 
 
-@pytest.mark.parametrize(("shape", "before", "other"), FAST_PATHS.values(), ids=FAST_PATHS.keys())
-@pytest.mark.parametrize("by_feed", [True, False], ids=["feed", "pull"])
+@pytest.mark.parametrize("limit", [None, 200])
+@pytest.mark.parametrize(("before", "shape", "others"), FAST_PATHS.values(), ids=FAST_PATHS.keys())
 def test_each_fast_path_is_taken_on_its_shape(
-    shape: list[bytes], before: bytes, other: bytes, by_feed: bool
+    before: list[bytes], shape: list[bytes], others: list[bytes], limit: int | None
 ) -> None:
-    traced = sys.gettrace()
-    for chunks, taken in ((shape, True), ([other], False)):
-        decoder = SSEDecoder()
-        decoder.feed(b"data: first\n\n")  # past the start of the stream
-        decoder.feed(before)
-        assert (interpreted_lines(decoder, chunks, by_feed) == 0) is taken
-    sys.settrace(traced)
+    def made(*chunks: bytes) -> SSEDecoder:
+        decoder = SSEDecoder(max_event_size=limit)
+        for chunk in [b"\n", *before, *chunks]:
+            decoder.feed(chunk)
+        return decoder
+
+    decoder = made()
+    assert [interpreted(decoder, chunk) for chunk in 3 * shape] == [0] * 3 * len(shape)
+    for chunk in others:
+        assert interpreted(made(), chunk)
+    for begun in (b"data: a\n", b"x", b"event: x\n", b": c", b"id: 1\r"):
+        assert interpreted(made(begun), shape[0])
+    assert interpreted(SSEDecoder(), shape[0])  # it may begin with a byte order mark
 
 
-def test_feed_makes_no_generator_for_a_whole_event() -> None:
-    def refuse(*_: Any) -> None:
-        raise AssertionError
+def test_no_fast_path_is_taken_if_somebody_listens() -> None:
+    decoder = SSEDecoder(on_comment=len)
+    decoder.feed(b"data: a\n\n")
+    assert interpreted(decoder, b": c\n\n")
+    assert not interpreted(decoder, b"data: a\n\n")
 
+
+def test_no_fast_path_is_taken_beyond_the_bound() -> None:
+    decoder = SSEDecoder(max_event_size=40, on_oversize="skip")
+    decoder.feed(b"\n")
+    decoder.feed(b"data: a\n\n")
+    assert not interpreted(decoder, b"data: b\n\n")
+    assert interpreted(decoder, b"data: " + b"b" * 34 + b"\n\n")
+    assert decoder.skipped == 0
+    assert interpreted(decoder, b"data: " + b"b" * 35 + b"\n\n")
+    assert decoder.skipped == 1
+
+
+def test_a_long_type_is_not_remembered() -> None:
     decoder = SSEDecoder()
     decoder.feed(b"\n")
-    decoder._engine = None
-    with patch.object(SSEDecoder, "_decode", refuse):
-        assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a")]
-        assert decoder.feed(b"event: x\ndata: a\n\n") == [ServerSentEvent("x", "a")]
-        assert decoder.feed(b"data") == []
-        with pytest.raises(AssertionError):
-            decoder.feed(b": a\n\n")
+    for chunk in [b"event: " + b"x" * 5000 + b"\ndata: a\n\n"] * 3:
+        assert interpreted(decoder, chunk)
+    assert sum(map(len, (decoder._type[0], decoder._frame[1]))) < 5000
+
+
+def code_lines(node: ast.AST) -> set[int]:
+    """Return the lines of the node that are neither docstrings nor comments nor blank."""
+    lines = SOURCE.splitlines()
+    first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", len(lines))
+    code = {
+        number
+        for number in range(first, last + 1)
+        if lines[number - 1].strip() and not lines[number - 1].strip().startswith("#")
+    }
+    for part in ast.walk(node):
+        if isinstance(part, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
+            part
+        ):
+            text = part.body[0]
+            code -= {*range(text.lineno, (text.end_lineno or 0) + 1)}
+    return code
+
+
+def test_the_file_is_small() -> None:
+    tree = ast.parse(SOURCE)
+    assert len(code_lines(tree)) <= 420
+    lengths: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            lengths[node.name] = (node.end_lineno or 0) - node.lineno + 1
+            if ast.get_docstring(node):
+                text = node.body[0]
+                lengths[node.name] -= (text.end_lineno or 0) - text.lineno + 1
+    assert lengths.pop("_interpret") <= 62
+    assert {name: length for name, length in lengths.items() if length > 40} == {}
+
+
+def test_there_is_one_path() -> None:
+    tree = ast.parse(SOURCE)
+    kinds = {type(node) for node in ast.walk(tree)}
+    assert not kinds & {ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFunctionDef}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not names & {"implementation", "python_implementation", "version_info"}
+    assert "pragma" not in SOURCE
+    sections = [line.strip() for line in SOURCE.splitlines() if line.strip()[:4] in SECTIONS]
+    assert [line[:4] for line in sections] == SECTIONS
+
+
+SECTIONS = [f"# {number}." for number in range(1, 8)]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -391,27 +588,8 @@ def test_blocks_of_data_and_then_others(value: str, end: str) -> None:
         )
 
 
-def test_feed_keeps_its_generator() -> None:
-    decoder = SSEDecoder()
-    with patch.object(
-        SSEDecoder, "_decode", autospec=True, side_effect=SSEDecoder._decode
-    ) as decode:
-        for _ in range(20):
-            assert decoder.feed(b"id: 1\ndata: a\n") == []
-            assert decoder.feed(b"\ndata: b\n\n: c\n") == [
-                ServerSentEvent(data="a", id="1"),
-                ServerSentEvent(data="b", id="1"),
-            ]
-        assert decode.call_count == 1
-        large = b"data: c\n" + b": c\n" * 400
-        assert decoder.feed(b"data: b\n") + decoder.feed(large) + decoder.feed(b"\n") == [
-            ServerSentEvent(data="b\nc", id="1")
-        ]
-        assert decode.call_count == 3  # one for what is large, and a new one after it
-
-
 @pytest.mark.parametrize("start", [b"data: ", b"event: ", b"x: ", b"x", b"retry: ", b": "])
-def test_a_generator_that_waits_holds_no_long_line(start: bytes) -> None:
+def test_a_decoder_that_waits_holds_no_long_line(start: bytes) -> None:
     decoder = SSEDecoder(on_comment=lambda _: None)
     decoder.feed(b"\n" + start)
     tracemalloc.start()
@@ -454,26 +632,6 @@ def test_a_type_that_comes_again_begins_a_block() -> None:
     assert decoder.feed(b"data: b\n\n") == [ServerSentEvent("x", "b", "1")]
 
 
-@pytest.mark.parametrize("by_feed", [True, False], ids=["feed", "pull"])
-def test_typed_events_of_another_form_are_tried_once(by_feed: bool) -> None:
-    decoder = SSEDecoder()
-    decoder.feed(b"\n")
-    chunks = [b"event: x\nid: 1\ndata: a\n\n"] * 5
-    with patch.object(
-        SSEDecoder, "_typed_event", autospec=True, side_effect=SSEDecoder._typed_event
-    ) as tried:
-        assert [decoder.feed(chunk) for chunk in chunks] if by_feed else [*decoder._decode(chunks)]
-    assert tried.call_count == 1
-
-
-def test_a_stream_closed_by_a_comment_that_was_fed_to_its_decoder() -> None:
-    decoder = SSEDecoder(on_comment=lambda _: stream.close())
-    stream = EventStream([b"data: a\n\n"], decoder=decoder)
-    assert decoder.feed(b"data: b\n\n: c\ndata: d\n\n") == [ServerSentEvent(data="b")]
-    with pytest.raises(ValueError, match="closed"):
-        decoder.feed(b"\n")
-
-
 MEASURED = {  # options, chunks, how many of their lines are measured by themselves
     "a long chunk": ({}, [b"\n" + b"data: a\n\n" * 30_000], 0),
     "a piece of the size of the bound": (
@@ -494,6 +652,7 @@ MEASURED = {  # options, chunks, how many of their lines are measured by themsel
         [b"data:6789\n\n", b"data:6789\n\n"],
         4,
     ),
+    "a comment that nobody hears": ({"max_event_size": 9}, [b":2", b"3456789\ndata: a\n\n"], 3),
 }
 
 
@@ -503,23 +662,22 @@ def test_no_line_is_measured_that_need_not(
 ) -> None:
     decoder = SSEDecoder(**options)
     with patch.object(
-        SSEDecoder, "_decode_line", autospec=True, side_effect=SSEDecoder._decode_line
-    ) as decode_line:
+        SSEDecoder, "_feed_line", autospec=True, side_effect=SSEDecoder._feed_line
+    ) as feed_line:
         assert [event for chunk in chunks for event in decoder.feed(chunk)]
-    assert decode_line.call_count == lines
+    assert feed_line.call_count == lines
 
 
 def test_a_chunk_that_ends_with_cr_does_not_make_the_next_be_measured() -> None:
     decoder = SSEDecoder()
     decoder.feed(b"\n")
-    with patch.object(
-        SSEDecoder, "_measure", autospec=True, side_effect=SSEDecoder._measure
-    ) as measure:
-        assert [*decoder._decode([b"data: a\r", b"\n\r", b"\ndata: b\r", b"\r"])] == [
+    chunks = [b"data: a\r", b"\n\r", b"\ndata: b\r", b"\r"]
+    with patch.object(SSEDecoder, "_feed_line") as feed_line:
+        assert [event for chunk in chunks for event in decoder.feed(chunk)] == [
             ServerSentEvent(data="a"),
             ServerSentEvent(data="b"),
         ]
-    assert measure.call_count == 0
+    assert feed_line.call_count == 0
 
 
 @pytest.mark.parametrize("size", [100, 8191, 8192, 8193, 9000, 200_000])
@@ -534,16 +692,6 @@ def test_an_lf_after_a_long_chunk_that_ended_with_cr(size: int) -> None:
             == [*EventStream(chunks)]
             == events
         )
-
-
-def test_a_halted_decoder_ends_with_its_chunk() -> None:
-    def chunks() -> Any:
-        yield b"data: a\n\n"
-        decoder._halt()
-        yield b"data: b\n\n"
-
-    decoder = SSEDecoder()
-    assert [event.data for event in decoder._decode(chunks())] == ["a"]
 
 
 @given(streams, cut_points)
@@ -651,7 +799,7 @@ def test_what_is_not_bytes_is_refused(wrong: Any) -> None:
 
 def test_text_is_told_to_be_encoded() -> None:
     with pytest.raises(TypeError, match=r"text\.encode\(\)"):
-        SSEDecoder().feed("data: a\n\n")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        SSEDecoder().feed("data: a\n\n")  # type: ignore  # pyright: ignore
 
 
 # Fields.
@@ -863,6 +1011,509 @@ def test_the_callback_sees_the_state_at_its_line(step: int) -> None:
     assert seen == [(False, "", None), (True, "", None), (True, "", 5), (False, "7", 5)]
 
 
+# Lines without effect.
+
+
+def ignored_by(stream: bytes, **options: Any) -> tuple[list[str], str]:
+    """Return what is heard, and what is kept, at whatever cuts."""
+    made: list[tuple[list[str], str]] = []
+    for chunks in vectors.cuttings(stream, two_way=20):
+        heard: list[str] = []
+        decoder = SSEDecoder(on_ignored=heard.append, **options)
+        deaf = SSEDecoder(**options)
+        for each in (decoder, deaf):
+            for chunk in chunks:
+                each.feed(chunk)
+            try:
+                each.close()
+            except IncompleteEventError:
+                pass
+            assert each.ignored == len(heard)
+        assert decoder.ignored_text == deaf.ignored_text
+        made.append((heard, deaf.ignored_text))
+    assert all(each == made[0] for each in made)
+    return made[0]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"",
+        b": c\n\n",
+        b"data\n\n",
+        b"data: a\nevent: x\n\n",
+        b"event: x\nevent: y\ndata: a\n\n",
+        b"event: x\ndata\n\n",
+        b"id\n\n",
+        b"id: 1\n\n",
+        b"retry: 0\n\n",
+        b"\xef\xbb\xbfdata: a\n\n",
+        b"\n\r\n\r",
+    ],
+)
+def test_what_has_an_effect_is_not_ignored(stream: bytes) -> None:
+    assert ignored_by(stream) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("stream", "heard", "kept"),
+    [
+        (b"foo: bar\n", ["foo: bar"], "foo: bar"),
+        (b"foo\r\n", ["foo"], "foo"),
+        (b"Data: a\rdata : b\r data: c\r", ["Data: a", "data : b", " data: c"], None),
+        (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n", ["\ufeffdata: a"], None),
+        (b"foo: \xff\xe2\x82\n", ["foo: \ufffd\ufffd"], None),
+        (b"\0\n", ["\0"], None),
+        (b"retry\n", ["retry"], ""),
+        (b"retry:\n", ["retry:"], ""),
+        (b"retry: -1\n", ["retry: -1"], ""),
+        (b"retry: 1.5\nretry:  5\nretry: 5 \n", ["retry: 1.5", "retry:  5", "retry: 5 "], ""),
+        (b"retry: \xd9\xa1\n", ["retry: \u0661"], ""),
+        (b"retry: " + b"9" * 4301 + b"\n", ["retry: " + "9" * 4301], ""),
+        (b"id: a\0b\n", ["id: a\0b"], ""),
+        (b"id\0\n", ["id\0"], "id\0"),
+        (b"event: ping\n\n", ["event: ping"], ""),
+        (b"event:ping\n\n", ["event:ping"], ""),
+        (b"event:  ping\n\n", ["event:  ping"], ""),
+        (b"event: \n\n", ["event: "], ""),
+        (b"event:\n\n", ["event:"], ""),
+        (b"event\n\n", ["event"], ""),
+        (b"event: \xff\n\n", ["event: \ufffd"], ""),
+        (b"event: x: y\n\n", ["event: x: y"], ""),
+        (b"event: x\nevent:y\n\n", ["event:y"], ""),
+        (b"event: x\nid: 1\n: c\n\n", ["event: x"], ""),
+        (b"event: x\n\nevent: x\ndata\n\nevent: x\n\n", ["event: x", "event: x"], ""),
+        (b"event: x\nfoo\n\n", ["foo", "event: x"], "foo"),
+    ],
+)
+def test_lines_without_effect(stream: bytes, heard: list[str], kept: str | None) -> None:
+    assert ignored_by(stream) == (heard, "\n".join(heard) if kept is None else kept)
+
+
+ERROR_DOCUMENT = """{
+  "error": {
+    "message": "The model 'gpt-5' does not exist: \u00fc\u20ac",
+    "data": null,
+    "code": 404
+  }
+}"""
+
+
+@pytest.mark.parametrize("mode", ["dispatch", "discard", "raise"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        ERROR_DOCUMENT,
+        '{"error": {"message": "overloaded"}}',
+        'error: {"message": "no quota"}',
+        "<html>\n<head><title>502 Bad Gateway</title></head>\n<!-- data: -->\n</html>",
+        "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+    ],
+    ids=["pretty-printed", "JSON", "error field", "HTML", "text"],
+)
+def test_a_document_in_place_of_a_stream(document: str, end: str, mode: Mode) -> None:
+    stream = (document + end).encode()
+    assert ignored_by(stream, incomplete=mode) == (document.split("\n"), document)
+
+
+def test_a_service_whose_fields_have_other_names() -> None:
+    decoder = SSEDecoder()
+    assert decoder.feed(b"event: chunk\nbody: a\n\nevent: chunk\nbody: b\n\n") == []
+    assert (decoder.ignored, decoder.ignored_text) == (4, "body: a\nbody: b")
+
+
+def test_a_heartbeat_without_data_in_a_large_chunk() -> None:
+    heard: list[str] = []
+    stream = (b"data: a\n\n" * 20_000 + b"event: ping\n\n") * 3
+    for decoder in (SSEDecoder(), SSEDecoder(on_ignored=heard.append)):
+        assert len(decoder.feed(stream)) == 60_000
+        assert (decoder.ignored, decoder.ignored_text) == (3, "")
+    assert heard == ["event: ping"] * 3
+
+
+@pytest.mark.parametrize("mode", ["dispatch", "discard", "raise"])
+@pytest.mark.parametrize(
+    ("last", "texts"),
+    [
+        (b"foo", {"dispatch": ["foo"], "discard": ["foo"], "raise": ["foo"]}),
+        (b"id: \0", {"dispatch": ["id: \0"], "discard": ["id: \0"], "raise": ["id: \0"]}),
+        (b"retry: x", {"dispatch": ["retry: x"], "discard": ["retry: x"], "raise": ["retry: x"]}),
+        (b"event: x", {"dispatch": ["event: x"], "discard": [], "raise": []}),
+        (b"event: x\n", {"dispatch": ["event: x"], "discard": [], "raise": []}),
+        (b": c", {"dispatch": [], "discard": [], "raise": []}),
+        (b"\xef\xbb", {"dispatch": ["\ufffd"], "discard": ["\ufffd"], "raise": ["\ufffd"]}),
+    ],
+)
+def test_an_unfinished_last_line_without_effect(
+    last: bytes, texts: dict[str, list[str]], mode: Mode
+) -> None:
+    assert ignored_by(last, incomplete=mode)[0] == texts[mode]
+
+
+def test_an_unfinished_last_line_without_effect_counts_once_it_is_closed() -> None:
+    decoder = SSEDecoder(incomplete="discard")
+    decoder.feed(b"data: a\nfoo")
+    assert (decoder.ignored, decoder.ignored_text) == (0, "")
+    assert decoder.close() == []
+    assert (decoder.ignored, decoder.ignored_text) == (1, "foo")
+    assert decoder.close() == []
+    assert decoder.ignored == 1
+    assert decoder.incomplete
+
+
+def test_lines_without_effect_of_an_event_that_is_skipped() -> None:
+    heard: list[str] = []
+    decoder = SSEDecoder(max_event_size=10, on_oversize="skip", on_ignored=heard.append)
+    decoder.feed(b"event: x\nfoo\ndata: 0123456789\nevent: y\nbar\nlong: 56789\n\nevent: z\n\n")
+    assert heard == ["foo", "bar", "event: z"]
+    assert (decoder.skipped, decoder.ignored, decoder.ignored_text) == (1, 3, "foo\nbar")
+
+
+KEPT = {  # the stream, and what is kept of it
+    "a line of just so many bytes": (b"x" * 8192 + b"\ny\n", "x" * 8192),
+    "a line of fewer": (b"x" * 8191 + b"\ny\n", "x" * 8191 + "\n"),
+    "room for one more": (b"x" * 8190 + b"\ny\nz\n", "x" * 8190 + "\ny"),
+    "a long line": (b"x" * 200_000 + b"\n", "x" * 8192),
+    "half a character": (b"x" + "\u00fc".encode() * 5000 + b"\n", "x" + "\u00fc" * 4095),
+    "half a long one": (b"xyz" + "\U0001f600".encode() * 5000, "xyz" + "\U0001f600" * 2047),
+    "many lines": (b"0123456789\n" * 5000, ("0123456789\n" * 5000)[:8192]),
+    "what is no UTF-8": (b"\xff" * 5000 + b"\n\xff\n", "\ufffd" * 5000 + "\n\ufffd"),
+}
+
+
+@pytest.mark.parametrize(("stream", "kept"), KEPT.values(), ids=KEPT.keys())
+@pytest.mark.parametrize("step", [100, 1 << 30])
+def test_the_first_8_kib_are_kept(stream: bytes, kept: str, step: int) -> None:
+    decoder = SSEDecoder()
+    for i in range(0, len(stream), step):
+        decoder.feed(stream[i : i + step])
+    decoder.close()
+    assert decoder.ignored_text == kept
+    assert decoder.ignored == len(stream.split())
+
+
+@given(st.lists(st.binary(max_size=12)), cut_points, st.integers(1, 40))
+def test_what_is_kept_is_the_start_of_it_all(
+    lines: list[bytes], cuts: list[int], size: int
+) -> None:
+    lines = [b"x" + line.replace(b"\r", b"").replace(b"\n", b"") for line in lines]
+    stream = b"\n".join(lines)
+    decoder = SSEDecoder()
+    with patch("sse_stream.decoder._IGNORED_TEXT", size):
+        for chunk in vectors.cut(stream, [min(c, len(stream)) for c in cuts]):
+            decoder.feed(chunk)
+        decoder.close()
+        kept = decoder.ignored_text
+    assert stream.decode("utf-8", "replace").startswith(kept)
+    cut_off = stream[:size].decode("utf-8", "replace").removeprefix(kept)
+    assert len(cut_off) <= 1
+    assert decoder.ignored == len(lines)
+
+
+@given(streams, cut_points, limits, st.sampled_from(["dispatch", "discard", "raise"]))
+def test_lines_without_effect_at_every_end(
+    stream: bytes, cuts: list[int], limit: int | None, mode: Any
+) -> None:
+    flush = mode == "dispatch"
+    if limit is None:
+        expected = reference.decode(stream, flush=flush)
+    else:
+        expected = reference.decode_bounded(stream, limit, on_oversize="skip", flush=flush)
+    listening = Listening(max_event_size=limit, on_oversize="skip", incomplete=mode)
+    decoder = listening.decoder
+    for chunk in vectors.cut(stream, [min(c, len(stream)) for c in cuts]):
+        decoder.feed(chunk)
+    try:
+        decoder.close()
+    except IncompleteEventError:
+        assert mode == "raise"
+    assert listening.heard == expected.heard
+    assert (decoder.ignored, decoder.ignored_text) == (expected.ignored, expected.ignored_text)
+
+
+@given(streams, cut_points, limits)
+def test_listening_to_what_is_ignored_changes_nothing_else(
+    stream: bytes, cuts: list[int], limit: int | None
+) -> None:
+    chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
+    options: dict[str, Any] = {"max_event_size": limit, "on_oversize": "skip"}
+    deaf = outcome_of(SSEDecoder(**options), chunks, [])
+    assert outcome_of(SSEDecoder(on_ignored=lambda _: None, **options), chunks, []) == deaf
+
+
+@pytest.mark.parametrize("line", [b"boom\n", b"retry: boom\n", b"id: \0boom\n", b"event: boom\n\n"])
+@pytest.mark.parametrize("limit", [None, 14], ids=["fast", "measured"])
+def test_an_exception_of_on_ignored_ends_the_decoder_and_loses_nothing(
+    limit: int | None, line: bytes
+) -> None:
+    decoder = SSEDecoder(on_ignored=fail, max_event_size=limit)
+    with pytest.raises(Fault, match="boom"):
+        decoder.feed(b"id: 1\ndata: a\n\n" + line + b"data: b\n\n")
+    assert decoder.ended
+    with pytest.raises(ValueError, match="make a new one"):
+        decoder.feed(b"data: c\n\n")
+    assert (decoder.last_event_id, decoder.ignored) == ("1", 1)
+    assert decoder.incomplete == (not line.startswith(b"event"))
+    assert decoder.close() == [ServerSentEvent(data="a", id="1")]
+    assert decoder.close() == []
+
+
+@pytest.mark.parametrize("mode", ["dispatch", "discard", "raise"])
+def test_an_exception_of_on_ignored_in_close(mode: Mode) -> None:
+    decoder = SSEDecoder(on_ignored=fail, incomplete=mode)
+    decoder.feed(b"id: 1\ndata: a\nretry: 5\n: c\nboom")
+    with pytest.raises(Fault, match="boom"):
+        decoder.close()
+    assert decoder.close() == []
+    assert (decoder.last_event_id, decoder.retry, decoder.ignored) == ("", 5, 1)
+    assert decoder.incomplete
+
+
+def test_an_exception_at_the_blank_line_leaves_its_id_in_force() -> None:
+    decoder = SSEDecoder(on_ignored=fail)
+    with pytest.raises(Fault):
+        decoder.feed(b"event: x\nid: 1\n\n")
+    assert (decoder.last_event_id, decoder.incomplete) == ("1", False)
+
+
+@pytest.mark.parametrize("call", ["feed", "close"])
+def test_the_decoder_cannot_be_used_from_within_on_ignored(call: str) -> None:
+    def reenter(text: str) -> None:
+        with pytest.raises(RuntimeError, match="on_ignored"):
+            decoder.feed(b"data: x\n\n") if call == "feed" else decoder.close()
+
+    decoder = SSEDecoder(on_ignored=reenter)
+    assert decoder.feed(b"foo\r") == []
+    assert decoder.feed(b"\ndata: a\n\nevent: x\n\nbar\ndata: c\n\nlast") == [
+        ServerSentEvent(data="a"),
+        ServerSentEvent(data="c"),
+    ]
+    assert decoder.close() == []
+    assert decoder.ignored == 4
+
+
+@pytest.mark.parametrize("step", [1, 4, 100])
+def test_on_ignored_sees_the_state_at_its_line(step: int) -> None:
+    stream = b"event: x\nid: 7\nfoo\nretry: 5\nretry: 6x\n\n\nbar\n: c\n"
+    listening = Listening()
+    for i in range(0, len(stream), step):
+        listening.decoder.feed(stream[i : i + step])
+    assert [tuple(call) for call in listening.heard] == [
+        ("ignored", "foo", True, "", None, 1, "foo", 0),
+        ("ignored", "retry: 6x", True, "", 5, 2, "foo", 0),
+        ("ignored", "event: x", False, "7", 5, 3, "foo", 0),
+        ("ignored", "bar", True, "7", 5, 4, "foo\nbar", 0),
+        ("comment", "c", True, "7", 5, 4, "foo\nbar", 0),
+    ]
+
+
+# Copies.
+
+
+def by_pickle(protocol: int, decoder: SSEDecoder) -> SSEDecoder:
+    again: SSEDecoder = pickle.loads(pickle.dumps(decoder, protocol))
+    return again
+
+
+COPIERS: dict[str, Callable[[SSEDecoder], SSEDecoder]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{
+        f"pickle {protocol}": functools.partial(by_pickle, protocol)
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
+    },
+}
+HEARD: list[str] = []  # by functions, which are copied and pickled as they are
+
+
+def hear(text: str) -> None:
+    HEARD.append(text)
+    if text == "boom":
+        raise Fault(text)
+
+
+def log_of(decoder: SSEDecoder, chunks: Iterable[bytes]) -> list[Any]:
+    """Return what a decoder answers to each of these chunks and to its end, and what it tells."""
+
+    def answer(call: Callable[[], list[ServerSentEvent]]) -> None:
+        HEARD.clear()
+        try:
+            log.append(call())
+        except (SSEError, Fault, ValueError) as error:
+            log.append((type(error), error.args, getattr(error, "event", None)))
+        state = decoder.last_event_id, decoder.retry, decoder.incomplete, decoder.ended
+        counts = decoder.skipped, decoder.ignored, decoder.ignored_text
+        log.append((HEARD.copy(), state, counts, repr(decoder)))
+
+    log: list[Any] = []
+    for chunk in chunks:
+        answer(functools.partial(decoder.feed, chunk))
+    answer(decoder.close)
+    answer(decoder.close)
+    return log
+
+
+def check_copies(
+    make: Callable[[], SSEDecoder], before: list[bytes], after: list[bytes], copier: Any
+) -> None:
+    """Copy a decoder between two calls; all go on as one that was never copied would."""
+
+    def fed(decoder: SSEDecoder) -> SSEDecoder:
+        for chunk in before:
+            try:
+                decoder.feed(chunk)
+            except (SSEError, Fault, ValueError):  # noqa: PERF203  the next call raises it again
+                pass
+        return decoder
+
+    expected = log_of(fed(make()), after)
+    original = fed(make())
+    first, second = copier(original), copier(original)
+    assert type(first) is type(original)
+    third = copier(second)
+    other = [b"\n: other\nid: 9\ndata: other\n" * 3, b"other", *after]
+    log_of(first, other)
+    assert log_of(original, after) == expected
+    assert log_of(second, after) == expected
+    assert log_of(third, after) == expected
+
+
+@given(
+    streams | st.lists(st.sampled_from([*SHAPES, b": boom\n"]), max_size=8).map(b"".join),
+    cut_points,
+    st.integers(0, 6),
+    limits,
+    st.sampled_from(["raise", "skip"]),
+    st.sampled_from(["dispatch", "discard", "raise"]),
+    st.integers(1, 30),
+    st.sampled_from([*COPIERS.values()]),
+    some,
+)
+def test_a_decoder_can_be_copied_between_any_two_calls(
+    stream: bytes,
+    cuts: list[int],
+    calls: int,
+    limit: int | None,
+    on_oversize: Any,
+    incomplete: Any,
+    size: int,
+    copier: Any,
+    heard: bool,
+) -> None:
+    def make() -> SSEDecoder:
+        return SSEDecoder(
+            max_event_size=limit,
+            on_oversize=on_oversize,
+            incomplete=incomplete,
+            on_comment=hear if heard else None,
+            on_ignored=hear if heard else None,
+        )
+
+    chunks = vectors.cut(stream, [min(c, len(stream)) for c in cuts])
+    with vectors.small_thresholds(size):
+        check_copies(make, chunks[:calls], chunks[calls:], copier)
+
+
+PLACES: dict[str, tuple[dict[str, Any], list[bytes], bytes]] = {
+    "new": ({}, [], b"\xef\xbb\xbfdata: a\n\n"),
+    "half a byte order mark": ({}, [b"\xef\xbb"], b"\xbfdata: a\n\n"),
+    "a line": ({}, [b"\n", b"da"], b"ta: a\n\n"),
+    "after CR": ({}, [b"data: a\r"], b"\n\n"),
+    "after a CR that dispatched": ({}, [b"data: a\r\r"], b"\ndata: b\n\n"),
+    "a long line": ({}, [b"data: " + b"x" * 70_000] * 3, b"x\n\n"),
+    "long data": ({}, [b"data: " + b"x" * 70_000 + b"\n", b"data: x\n" * 20_000], b"\n"),
+    "many values": ({}, [b"event: x\ndata: x\n", b"data: y\nid: 1\nretry: 5\n"], b"\n"),
+    "a long comment that nobody hears": ({}, [b": " + b"x" * 70_000] * 2, b"\ndata: a\n\n"),
+    "skipping": (
+        {"max_event_size": 10, "on_oversize": "skip"},
+        [b"data: 0123456789\nid: 1\n"],
+        b"data: x\n\ndata: a\n\n",
+    ),
+    "discarding": (
+        {"max_event_size": 10, "on_oversize": "skip"},
+        [b"data: 0123456789"],
+        b"x\n\ndata: a\n\n",
+    ),
+    "too large, and due": ({"max_event_size": 9}, [b"data: a\n\ndata: 0123456789"], b"\n"),
+    "too large": ({"max_event_size": 9}, [b"data: 0123456789"], b"\n"),
+    "broken": ({"on_comment": hear}, [b"data: a\n\n:boom\n"], b"data: b\n\n"),
+    "a type known": ({}, [b"\n", b"event: x\ndata: a\n\n"], b"event: x\ndata: b\n\n"),
+    "ignored lines": ({}, [b"foo\nbar\n"], b"baz\n"),
+}
+
+
+@pytest.mark.parametrize("copier", COPIERS.values(), ids=COPIERS.keys())
+@pytest.mark.parametrize(("options", "before", "rest"), PLACES.values(), ids=PLACES.keys())
+def test_a_decoder_can_be_copied_wherever_it_stands(
+    options: dict[str, Any], before: list[bytes], rest: bytes, copier: Any
+) -> None:
+    check_copies(lambda: SSEDecoder(**options), before, [rest], copier)
+    every_byte = [rest[i : i + 1] for i in range(len(rest))]
+    check_copies(lambda: SSEDecoder(**options), before, every_byte, copier)
+
+
+@pytest.mark.parametrize("copier", COPIERS.values(), ids=COPIERS.keys())
+@pytest.mark.parametrize("mode", ["dispatch", "raise"])
+def test_a_closed_decoder_can_be_copied(copier: Any, mode: Mode) -> None:
+    decoder = SSEDecoder(incomplete=mode)
+    decoder.feed(b"id: 1\nretry: 5\ndata: a")
+    try:
+        decoder.close()
+    except IncompleteEventError:
+        pass
+    again = copier(decoder)
+    assert again.incomplete
+    assert repr(again) == repr(decoder)
+    assert log_of(again, [b""]) == log_of(decoder, [b""])
+
+
+class Noting(SSEDecoder):
+    """A decoder with attributes of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen: list[str] = []
+
+
+class Slotted(SSEDecoder):
+    """A decoder with slots of its own, of which one is empty."""
+
+    __slots__ = ("never_set", "seen")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen: list[str] = []
+
+
+@pytest.mark.parametrize("copier", COPIERS.values(), ids=COPIERS.keys())
+@pytest.mark.parametrize("make", [Noting, Slotted])
+def test_a_subclass_is_copied_with_its_attributes(make: Any, copier: Any) -> None:
+    decoder = make()
+    decoder.feed(b"\n" + b"data: " + b"x" * 70_000)
+    decoder.feed(b"x")
+    decoder.seen.append("a")
+    again = copier(decoder)
+    assert type(again) is make
+    assert again.seen == ["a"]
+    assert (again.seen is decoder.seen) is (copier is copy.copy)
+    assert not hasattr(again, "never_set")
+    assert again.feed(b"\n\n") == decoder.feed(b"\n\n") != []
+    check_copies(make, [b"data: x"], [b"\n\n"], copier)
+
+
+def test_a_copy_holds_no_buffer_of_the_original() -> None:
+    decoder = SSEDecoder()
+    for _ in range(3):
+        decoder.feed(b"data: " + b"x" * 70_000 + b"\n" + b"data: " + b"y" * 70_000)
+    again = copy.copy(decoder)
+    assert again._data is not decoder._data
+    assert again._line is not decoder._line
+    assert again._more_data is not decoder._more_data
+    buffers = [part for part in again._line if type(part) is bytearray]
+    assert all(part is not other for part in buffers for other in decoder._line)
+
+
 # The bound.
 
 
@@ -971,19 +1622,38 @@ def test_an_id_that_fits_exactly_counts_in_a_skipped_block() -> None:
 
 def test_what_is_large_is_held_in_place() -> None:
     decoder = SSEDecoder()
-    decoder.feed(b"data: ")
-    decoder.feed(b"x" * 10_000)
-    decoder.feed(b"x" * 10_000)
-    buffer = decoder._pieces[0]
+    decoder.feed(b"\ndata: ")
+    for _ in range(2):
+        decoder.feed(b"x" * 70_000)
+    line = decoder._line[0]
+    assert type(line) is bytearray
     for _ in range(4):
-        decoder.feed(b"x" * 10_000)
-    assert decoder._pieces[0] is buffer
+        decoder.feed(b"x" * 70_000)
+    assert decoder._line[0] is line
+    del line
     decoder.feed(b"\n")
-    assert decoder._data is buffer
+    for _ in range(2):
+        decoder.feed(b"data: x\n" * 10_000)
+    data = decoder._data
+    assert type(data) is bytearray
     for _ in range(3):
-        decoder.feed(b"data: x\n" * 1200)
-    assert decoder._data is buffer
-    assert decoder.feed(b"\n") == [ServerSentEvent(data="x" * 60_000 + "\nx" * 3600)]
+        decoder.feed(b"data: x\n" * 10_000)
+    assert decoder._data is data
+    assert decoder.feed(b"\n") == [ServerSentEvent(data="x" * 420_000 + "\nx" * 50_000)]
+    assert decoder._data is None
+    assert decoder._line == decoder._more_data == []
+
+
+def test_what_came_in_small_chunks_is_joined() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"\ndata: ")
+    for _ in range(30_000):
+        decoder.feed(b"x" * 16)
+    assert len(decoder._line) < 10_000
+    decoder.feed(b"\n")
+    for _ in range(30_000):
+        decoder.feed(b"data: x\n")
+    assert len(decoder._more_data) < 10_000
 
 
 def test_comments_do_not_add_up() -> None:
@@ -1119,6 +1789,7 @@ def test_half_a_byte_order_mark_is_a_line(stream: bytes) -> None:
         ({"incomplete": "flush"}, ValueError),
         ({"incomplete": True}, ValueError),
         ({"on_comment": "print"}, TypeError),
+        ({"on_ignored": "print"}, TypeError),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
@@ -1146,7 +1817,7 @@ def test_an_event_is_a_named_tuple() -> None:
     with pytest.raises(AttributeError):
         event.data = ""  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(AttributeError):
-        event.other = ""  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        event.other = ""  # type: ignore  # pyright: ignore
     match event:
         case ServerSentEvent("delta", data=data, id="7"):
             assert data == '{"a": 1}'
@@ -1185,12 +1856,13 @@ def test_errors_are_picklable(error: SSEError) -> None:
 
 def test_errors_say_what_to_do() -> None:
     assert str(EventTooLargeError(5)) == (
-        "the stream sent an event larger than max_event_size=5 bytes; to accept it, raise max_event_size (None: no bound), or "
-        'pass on_oversize="skip" to drop such events and read on'
+        "the stream sent an event larger than max_event_size=5 bytes; to accept it, raise "
+        'max_event_size (None: no bound), or pass on_oversize="skip" to drop such events and '
+        "read on"
     )
     assert str(IncompleteEventError()) == (
-        "the stream ended inside an event, before its blank line: the server or the connection broke off; what came of the "
-        "event is in .event"
+        "the stream ended inside an event, before its blank line: the server or the connection "
+        "broke off; what came of the event is in .event"
     )
     assert str(IncompleteEventError(None, "no mark")) == "no mark"
 
