@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What decoding costs: time in proportion to the bytes, and memory in proportion to the event that is held.
+"""What decoding costs: time in proportion to the bytes, memory in proportion to the event held.
 
-No figure here is a speed. Time is judged by its growth, fourfold work against the time of the single one, with a margin
-that lets a noisy machine pass and nothing quadratic (which would take sixteen times as long). Memory is what
-tracemalloc counts.
+No figure here is a speed. Time is judged by its growth, fourfold work against the time of the
+single one, with a margin that lets a noisy machine pass and nothing quadratic (which would take
+sixteen times as long). Memory is what tracemalloc counts.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ def one_comment(size: int) -> bytes:
     return b":" + b"x" * size
 
 
+def unknown_lines(number: int) -> bytes:
+    return b'  "name": "value",\n' * number
+
+
 def skipped_lines(number: int) -> bytes:
     return b"data: " + b"x" * 2000 + b"\n" + b"y" * 1000 * number + b"\n\n"
 
@@ -87,6 +91,7 @@ def invalid_utf8(size: int) -> bytes:
         (events, 12_000),
         (blank_lines, 50_000),
         (crs, 12_000),
+        (unknown_lines, 12_000),
         (skipped_lines, 500),
     ],
 )
@@ -116,7 +121,7 @@ def test_time_grows_with_the_bytes(
 
 
 def memory(stream: bytes, chunk_size: int, size: int) -> tuple[float, float]:
-    """Return what is held between calls and the peak, at the most, as multiples of the event's data."""
+    """Return the most that is held between calls, and the peak, in multiples of the data."""
     chunks = pieces(stream, chunk_size)
     decoder = SSEDecoder(max_event_size=None)
     held = 0
@@ -149,7 +154,8 @@ def long_type(size: int) -> bytes:
 
 
 SHAPES: list[tuple[Callable[[int], bytes], int]] = [
-    (one_event, 1), (data_lines, 11), (long_lines, 1), (longer_lines, 1), (event_with_an_id, 1), (long_type, 1),
+    (one_event, 1), (data_lines, 11), (long_lines, 1), (longer_lines, 1), (event_with_an_id, 1),
+    (long_type, 1),
 ]  # fmt: skip
 
 
@@ -173,6 +179,13 @@ def test_a_comment_that_nobody_hears_is_not_held() -> None:
     held, peak = memory(one_comment(16 * MIB), 65536, 16 * MIB)
     assert held < 0.2
     assert peak < 0.3
+
+
+@pytest.mark.parametrize("chunk_size", [16, 1024, 65536])
+def test_of_lines_that_are_ignored_the_start_is_held(chunk_size: int) -> None:
+    held, peak = memory(unknown_lines(200_000), chunk_size, MIB)
+    assert held < 0.25
+    assert peak < 1
 
 
 def test_nothing_is_held_after_an_event() -> None:
