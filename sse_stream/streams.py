@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Generic, Protocol, TypeVar
 
-    from .decoder import Chunk
+    from .decoder import Chunk, ServerSentEvent
 
     Self = TypeVar("Self")
     Item = TypeVar("Item")
