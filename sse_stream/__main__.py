@@ -12,57 +12,56 @@ import threading
 import time
 import unicodedata
 from http.client import HTTPException, InvalidURL
-from socketserver import StreamRequestHandler, TCPServer
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from . import __version__
+from ._demo import EVENT_COUNT, PIECE_SIZE, STREAM, DemoServer
 from .adapters.urllib import connect, subscribe
-from .decoder import ServerSentEvent, SSEDecoder, SSEError
+from .decoder import ServerSentEvent, SSEDecoder, SSEError, excerpt
 from .handshake import Headers, header_value, shown_url
 from .streams import EventStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from .decoder import Chunk
     from .reconnect import EventSource
 
 _CLOSED_PIPE = errno.EINVAL if os.name == "nt" else errno.EPIPE  # nobody reads
+
+_START_SIZE = 1024  # how much of the input, or of its lines without effect, is kept to be shown
 
 _EPILOG = """\
 examples:
   sse-stream https://example.org/v1/chat -H 'Authorization: Bearer KEY' --body @request.json --data
   curl -sN https://example.org/events | sse-stream
 
-A terminal shows events for reading; a pipe or a file gets one JSON object a line, with the keys event, data, id and retry.
+A terminal shows events for reading; a pipe or a file gets one JSON object a line, with the keys
+event, data, id and retry. Lines that have no effect are told of on standard error.
 Exit status: 1 after an error, 2 for a wrong command line, 130 after Ctrl-C.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit status."""
+    """Run the command line.
+
+    arguments: what follows the command's name; None, the default: those of this process.
+
+    Returns the exit status: 0, 1 after an error, 130 after Ctrl-C. A wrong command line raises
+    SystemExit with status 2, as argparse does, `--help` and `--version` with status 0.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        if options.demo:
-            return _demo()
-        if options.source in (None, "-") and (
-            sys.stdin is None or (options.source is None and sys.stdin.isatty())
-        ):
-            parser.error("nothing to read: name a URL or a file, pipe a stream in, or try --demo")
-        if sys.stdout is None:
-            raise OSError("standard output is closed")
-        with _open(parser, options) as stream:
-            _write(stream, options)
-        return 0
+        return _demo() if options.demo else _read(parser, options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), 1
-        )  # lest the rest of the buffer raise again at exit
+        # Lest the rest of the buffer raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
         message = _message(error)
@@ -70,6 +69,87 @@ def main(arguments: Sequence[str] | None = None) -> int:
             message = f"not a URL: {shown_url(str(options.source))}"
         _complain(message)
         return 1
+
+
+def _read(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if options.source in (None, "-") and (
+        sys.stdin is None or (options.source is None and sys.stdin.isatty())
+    ):
+        parser.error("nothing to read: name a URL or a file, pipe a stream in, or try --demo")
+    if sys.stdout is None:
+        raise OSError("standard output is closed")
+    account = _Account()
+    try:
+        with _open(parser, options, account) as stream:
+            _write(stream, options)
+    except BrokenPipeError:
+        raise
+    except Exception:
+        account.tell_of_ignored()
+        raise
+    account.tell()
+    return 0
+
+
+class _Account:
+    """What became of the input, over all its connections; told of once, in one line."""
+
+    def __init__(self) -> None:
+        self.start = b""  # how the input begins
+        self.event_count = 0
+        self._ignored_count = 0
+        self._ignored = ""  # the first lines that had no effect
+        self._was_told = False
+
+    def hear(self, line: str) -> None:
+        """Take note of a line that had no effect."""
+        if len(self._ignored) < _START_SIZE:
+            self._ignored += line[:_START_SIZE] + "\n"
+        self._ignored_count += 1
+
+    def tell(self) -> None:
+        """Say that the input had no event, or lines without effect, and show the first."""
+        if not self.start or self.event_count or self._was_told:
+            self.tell_of_ignored()
+            return
+        self._was_told = True
+        shown = excerpt(self._ignored or self.start.decode("utf-8", "replace"))
+        _complain(f"the input had no event, but this: {shown or 'blank lines'}")
+
+    def tell_of_ignored(self) -> None:
+        """Say how many lines had no effect, if there were any, and show the first."""
+        count = self._ignored_count
+        if count and not self._was_told:
+            self._was_told = True
+            first = excerpt(self._ignored.partition("\n")[0])
+            lines = "1 line had no effect" if count == 1 else f"{count} lines had no effect, first"
+            _complain(f"{lines}: {first}")
+
+
+class _Decoder(SSEDecoder):
+    """A decoder that keeps an account."""
+
+    def __init__(self, account: _Account, options: argparse.Namespace, last_event_id: str) -> None:
+        super().__init__(
+            last_event_id=last_event_id,
+            max_event_size=options.max_event_size,
+            incomplete=options.incomplete or ("discard" if options.reconnect else "dispatch"),
+            on_ignored=account.hear,
+        )
+        self._account = account
+
+    def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
+        account = self._account
+        if len(account.start) < _START_SIZE:
+            account.start += bytes(chunk[:_START_SIZE])
+        events = super().feed(chunk)
+        account.event_count += len(events)
+        return events
+
+    def close(self) -> list[ServerSentEvent]:
+        events = super().close()
+        self._account.event_count += len(events)
+        return events
 
 
 def _message(error: Exception) -> str:
@@ -81,13 +161,6 @@ def _complain(message: str) -> None:
         print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
-def _tell_of_wait(error: Exception | None, delay: float | None) -> None:
-    if delay is not None:
-        _complain(
-            f"{_message(error) if error else 'the stream ended'}; connecting again in {delay:.1f} s"
-        )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sse-stream",
@@ -95,31 +168,38 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "source",
         nargs="?",
         help="an http or https URL, a file, or - for standard input (the default)",
     )
-    parser.add_argument("--demo", action="store_true", help="read from a local server")
-    parser.add_argument("--version", action="version", version=f"sse_stream {__version__}")
+    add("--demo", action="store_true", help="read from a local server")
+    add("--version", action="version", version=f"sse_stream {__version__}")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--data", action="store_true", help="write only the data, and a line feed")
     shape.add_argument("--json", action="store_true", help="write JSON at a terminal, too")
-    parser.add_argument(
+    add(
         "--incomplete",
         choices=("dispatch", "discard", "raise"),
-        help="what becomes of an event that the end cuts off (default: dispatch, with --reconnect discard)",
+        help="what becomes of an event that the end cuts off "
+        "(default: dispatch, with --reconnect discard)",
     )
-    parser.add_argument(
+    add(
         "--max-event-size",
         type=int,
         default=64 << 20,
         metavar="BYTES",
         help="bound on one event (default: 64 MiB)",
     )
-    parser.add_argument("--last-event-id", default="", metavar="ID", help="resume after this event")
-    request = parser.add_argument_group("request (with a URL)")
-    request.add_argument(
+    add("--last-event-id", default="", metavar="ID", help="resume after this event")
+    _add_request_options(parser)
+    return parser
+
+
+def _add_request_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("request (with a URL)").add_argument
+    add(
         "-H",
         "--header",
         action="append",
@@ -127,24 +207,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="'NAME: VALUE'",
         help="may be repeated",
     )
-    request.add_argument("-X", "--method", help="default: GET, or POST with --body")
-    request.add_argument(
+    add("-X", "--method", help="default: GET, or POST with --body")
+    add(
         "--body",
         metavar="TEXT|@FILE",
         help="sent as JSON, unless a header says otherwise; @-: standard input",
     )
-    request.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte"
-    )
-    request.add_argument(
+    add("--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte")
+    add(
         "--reconnect",
         action="store_true",
         help="connect again, and resume, when the connection breaks",
     )
-    request.add_argument(
-        "--no-check", action="store_true", help="accept any status and Content-Type"
-    )
-    return parser
+    add("--no-check", action="store_true", help="accept any status and Content-Type")
 
 
 def _seconds(text: str) -> float:
@@ -158,31 +233,23 @@ def _seconds(text: str) -> float:
 
 
 def _open(
-    parser: argparse.ArgumentParser, options: argparse.Namespace
+    parser: argparse.ArgumentParser, options: argparse.Namespace, account: _Account
 ) -> EventStream | EventSource:
-    incomplete: Any = options.incomplete or ("discard" if options.reconnect else "dispatch")
-
-    def make_decoder(last_event_id: str) -> SSEDecoder:
-        return SSEDecoder(
-            last_event_id=last_event_id,
-            max_event_size=options.max_event_size,
-            incomplete=incomplete,
-        )
-
     source: str = options.source or "-"
     if source.partition("://")[0].lower() in ("http", "https"):
-        return _open_url(source, options, make_decoder)
-    decoder = make_decoder(options.last_event_id)
+        return _open_url(source, options, account)
+    decoder = _Decoder(account, options, options.last_event_id)
     request = (options.header, options.method, options.timeout, options.reconnect, options.no_check)
     if any(request) or options.body is not None:
         parser.error("the options of a request need a URL that begins with http:// or https://")
-    file: Any = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115  the stream closes it
+    # The stream closes it.
+    file: Any = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115
     chunks = iter(lambda: file.read1(65536), b"")  # what is there, without waiting for more
     return EventStream(chunks, decoder=decoder, response=file)
 
 
 def _open_url(
-    url: str, options: argparse.Namespace, make_decoder: Callable[[str], SSEDecoder]
+    url: str, options: argparse.Namespace, account: _Account
 ) -> EventStream | EventSource:
     last_event_id: str = options.last_event_id
     if last_event_id and header_value(last_event_id) is None:
@@ -202,16 +269,27 @@ def _open_url(
         if "Content-Type" not in fields:
             headers["Content-Type"] = b"application/json"
     if options.reconnect:
+
+        def make_decoder(last_event_id: str) -> SSEDecoder:
+            return _Decoder(account, options, last_event_id)
+
+        def tell_of_loss(error: Exception | None, delay: float | None) -> None:
+            if delay is not None:
+                account.tell_of_ignored()
+                cause = _message(error) if error else "the stream ended"
+                _complain(f"{cause}; connecting again in {delay:.1f} s")
+
         return subscribe(
             None,
             method,
             url,
             make_decoder=make_decoder,
             last_event_id=last_event_id,
-            on_disconnect=_tell_of_wait,
+            on_disconnect=tell_of_loss,
             **request,
         )
-    return connect(None, method, url, decoder=make_decoder(last_event_id), **request).__enter__()
+    decoder = _Decoder(account, options, last_event_id)
+    return connect(None, method, url, decoder=decoder, **request).__enter__()
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -267,68 +345,38 @@ def _readable(event: ServerSentEvent) -> str:
 
 
 def _visible(text: str) -> str:
-    return "".join(map(_shown, text))
+    return "".join(map(_visible_character, text))
 
 
-def _shown(c: str) -> str:
+def _visible_character(c: str) -> str:
     # All that a terminal obeys or does not show, but LF, TAB and joiners.
-    obeyed = (
-        unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t\u200c\u200d"
-    )
-    return c.encode("unicode_escape").decode() if obeyed else c
-
-
-_DEMO_EVENTS = 6
-_DEMO_STREAM = (
-    '\ufeffevent: start\r\nid: 1\r\nretry: 2000\r\ndata: {"model": "demo"}\r\n\r\n'
-    'id: 2\ndata: {"text": "Bytes in, "}\n\n'
-    ": a comment\n\n"
-    'id: 3\rdata: {"text": "events out: "}\r\r'
-    'id: 4\r\ndata: {"text": "na\u00efve caf\u00e9, \u65e5\u672c\u8a9e, \U0001f680 "}\r\n\r\n'
-    'id: 5\ndata: {"text":\ndata:  "in two data lines."}\n\n'
-    "event: end\nid: 6\ndata: no blank line follows"
-).encode()
-
-
-class _DemoHandler(StreamRequestHandler):
-    def handle(self) -> None:
-        while self.rfile.readline().strip():  # the request
-            pass
-        self.wfile.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
-        for start in range(
-            0, len(_DEMO_STREAM), 3
-        ):  # cuts between CR and LF, and within characters
-            piece = _DEMO_STREAM[start : start + 3]
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            time.sleep(0.015)
-        self.wfile.write(b"0\r\n\r\n")
+    is_obeyed = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    if not is_obeyed or c in "\n\t\u200c\u200d":
+        return c
+    return c.encode("unicode_escape").decode()
 
 
 def _demo() -> int:
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(errors="backslashreplace")  # for a terminal without Unicode
-    print(
-        f"A local server sends {len(_DEMO_STREAM)} bytes in pieces of 3. As they arrive:\n",
-        flush=True,
-    )
-    # HTTPServer would look up the machine's name, which may take seconds.
-    with TCPServer(("127.0.0.1", 0), _DemoHandler) as server:
+    intro = f"A local server sends {len(STREAM)} bytes in pieces of {PIECE_SIZE}."
+    print(f"{intro} As they arrive:\n", flush=True)
+    with DemoServer() as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}/"
         begin, count, text = time.monotonic(), 0, ""
-        with connect(build_opener(ProxyHandler({})), "GET", url, timeout=10) as stream:
+        opener = build_opener(ProxyHandler({}))  # no proxy
+        with connect(opener, "GET", server.url, timeout=10) as stream:
             for event in stream:
                 count += 1
                 print(f"{time.monotonic() - begin:5.2f} s  {_json_line(event)}", flush=True)
                 text += event.json()["text"] if event.event == "message" else ""
     print(f"\n{count} events. The text of the reply: {text}")
     print(
-        f"The last event came without its blank line; to resume, send Last-Event-ID: {stream.last_event_id}"
+        "The last event came without its blank line; "
+        f"to resume, send Last-Event-ID: {stream.last_event_id}"
     )
-    return 0 if count == _DEMO_EVENTS else 1
+    return 0 if count == EVENT_COUNT else 1
 
 
 if __name__ == "__main__":

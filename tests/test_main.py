@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import inspect
 import io
 import json
 import os
@@ -22,7 +23,7 @@ import pytest
 
 import sse_stream
 from sse_stream.__main__ import main
-from sse_stream.reconnect import ReconnectionPolicy
+from sse_stream.policy import ReconnectionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,6 +200,75 @@ def test_a_terminal_gets_a_readable_form_without_control_characters() -> None:
     as_json = on_terminal("--json", stdin=HOSTILE)
     assert json.loads(as_json)["event"] == "\x1b]0;title\x07"
     assert as_json.isascii()
+
+
+# What had no effect.
+
+
+@pytest.mark.parametrize(
+    ("stdin", "told"),
+    [
+        (b'{"error": "\x1b key"}', 'the input had no event, but this: {"error": "\ufffd key"}'),
+        (b'{\n  "error": 1\n}\n', 'the input had no event, but this: { "error": 1 }'),
+        (b"<html>" + 300 * b"a", f"the input had no event, but this: <html>{194 * 'a'} ..."),
+        (b": \xe9\n\n", "the input had no event, but this: : \ufffd"),
+        (b"id: 1\n\n", "the input had no event, but this: id: 1"),
+        (b": hello\n\nretry: soon\n\n", "the input had no event, but this: retry: soon"),
+        (b"\r\n\n", "the input had no event, but this: blank lines"),
+        (b"data: a\n\nevent: ping\n\n", "1 line had no effect: event: ping"),
+        (b"x: 1\ny: 2\ndata: a\n\n", "2 lines had no effect, first: x: 1"),
+        (20_000 * b"x: 1\n" + b"data: a", "20000 lines had no effect, first: x: 1"),
+        (b": hello\nid: 1\nretry: 1\n\ndata: a", None),
+        (b"", None),
+    ],
+)  # fmt: skip
+def test_what_had_no_effect_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    server: Server,
+    stdin: bytes,
+    told: str | None,
+) -> None:
+    file = tmp_path / "recorded"
+    file.write_bytes(stdin)
+    server.answers["/odd"] = (200, "text/event-stream", stdin)
+    for source in ("-", str(file), server.url("/odd")):
+        Standard(monkeypatch, stdin, False)
+        assert main([source]) == 0
+        assert capsys.readouterr().err == (f"sse-stream: {told}\n" if told else "")
+
+
+def test_what_had_no_effect_is_told_before_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Standard(monkeypatch, b"detail: no key\n", False)
+    assert main(["--incomplete", "raise"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "sse-stream: 1 line had no effect: detail: no key"
+    assert second.startswith("sse-stream: the stream ended inside an event")
+
+
+def test_what_had_no_effect_is_told_once_of_many_connections(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: Server
+) -> None:
+    answer: Any = Answers(
+        [(200, "text/event-stream", b"odd: 1\n\n"), (200, "text/event-stream", b"odd: 2\n\n")]
+    )
+    server.answers["/again"] = answer
+    wait_for_nothing(monkeypatch)
+    Standard(monkeypatch, b"", False)
+    assert main([server.url("/again"), "--reconnect"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "sse-stream: 1 line had no effect: odd: 1",
+        *(2 * ["sse-stream: the stream ended; connecting again in 0.0 s"]),
+    ]
+
+
+def test_what_had_no_effect_is_told_by_a_process() -> None:
+    code, out, err = run("--data", stdin=b'{\n  "error": "no key"\n}\n')
+    assert (code, out) == (0, "")
+    assert err == 'sse-stream: the input had no event, but this: { "error": "no key" }\n'
 
 
 # A URL.
@@ -383,7 +453,7 @@ def test_the_demo() -> None:
 
 
 def test_the_demo_fails_if_an_event_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sse_stream.__main__._DEMO_EVENTS", 7)
+    monkeypatch.setattr("sse_stream.__main__.EVENT_COUNT", 7)
     monkeypatch.delattr("socket.getfqdn")  # it may take seconds, and the demo needs no name
     for stdout in (io.StringIO(), io.TextIOWrapper(io.BytesIO(), "ascii")):
         with contextlib.redirect_stdout(stdout):
@@ -410,6 +480,24 @@ class Standard:
             file = io.TextIOWrapper(buffer, "utf-8")
             file.isatty = lambda: terminal  # type: ignore[method-assign]
             monkeypatch.setattr(sys, name, file)
+
+
+def wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the policies without options connect again at once."""
+    parameters = inspect.signature(ReconnectionPolicy).parameters
+    values = {name: parameter.default for name, parameter in parameters.items()}
+    defaults = tuple({**values, "initial": 0, "minimum": 0}.values())
+    monkeypatch.setattr(ReconnectionPolicy.__init__, "__defaults__", defaults)
+
+
+class Answers:
+    """One answer after the other, and then 204."""
+
+    def __init__(self, answers: list[tuple[int, str, bytes]]) -> None:
+        self.answers = iter(answers)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(next(self.answers, (204, "text/plain", b"")))
 
 
 @pytest.mark.parametrize(
@@ -463,23 +551,14 @@ def test_reconnect_in_process(
     options: list[str],
     expected: str,
 ) -> None:
-    answers: Any = iter(
+    answer: Any = Answers(
         [
             (200, "text/event-stream", b"id: 1\ndata: a\n\ndata: cut off"),
             (503, "text/plain", b"later"),
             (200, "text/event-stream", b"id: 2\ndata: b\n\n"),
-            (204, "text/plain", b""),
         ]
     )
-
-    class Next:
-        def __iter__(self) -> Any:
-            return iter(next(answers))
-
-    defaults: Any = ReconnectionPolicy.__new__.__defaults__
-    # Wait for nothing.
-    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, 2, 0, *defaults[3:]))
-    answer: Any = Next()
+    wait_for_nothing(monkeypatch)
     server.answers["/again"] = answer
     standard = Standard(monkeypatch, b"", False)
     assert (
