@@ -207,9 +207,10 @@ class _PayloadMachine:
             return []
         payload, refusal = self._parse(data)
         self._raise_error(event, payload, refusal)
-        if self.mark.is_met(event, payload):
+        is_mark = self.mark.is_met(event, payload)
+        if is_mark:
             self._reach_mark()
-        if self._is_passed_over(event, payload):
+        if self._is_passed_over(event, payload) or (is_mark and refusal is not None):
             return []
         if refusal is not None:
             raise self._refusal(event, refusal)
@@ -257,9 +258,11 @@ class _PayloadMachine:
         """Return the error for data that is not JSON."""
         reason = str(cause) or type_name(cause)
         if getattr(self._events, "was_cut", False):  # only the unfinished event comes at the end
-            if self.mark.is_required:
-                return IncompleteEventError(event)
             reason += "; the stream ended inside this event"
+            if self.mark.is_required:
+                error: SSEError = IncompleteEventError(event)
+                error.__cause__ = cause
+                return error
         error = PayloadError(event, self._number, reason)
         error.__cause__ = cause
         return error

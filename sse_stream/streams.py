@@ -181,9 +181,12 @@ class Reading(Generic[Item]):
     def _note_end(self, error: BaseException | None) -> None:
         """Take note that the reading is over: called once. For faces that report it."""
 
-    def _settle(self, error: BaseException | None, is_of_machine: bool) -> BaseException | None:
+    def _settle(
+        self, items: list[Any], error: BaseException | None, is_of_machine: bool
+    ) -> BaseException | None:
         """Decide how the reading ended, and take the last items of the machine.
 
+        items:         the machine's last answer, if that ended the reading.
         error:         what the source or the machine raised; None at the end of the source.
         is_of_machine: whether the machine raised it: it may have items from before.
 
@@ -194,9 +197,10 @@ class Reading(Generic[Item]):
         if self._over:  # somebody closed it meanwhile: it ends quietly
             self._ready, self._batch = _NO_ITEMS, ()
             return error if is_interrupt else None
-        self._batch = ()
+        self._batch = items
         if error is None or (is_of_machine and not is_interrupt):
-            self._batch, fault = _last_items(self._machine)
+            last_items, fault = _last_items(self._machine)
+            self._batch = items + last_items
             error = error or fault
         self._ready = iter(self._batch)
         if error is not None and not isinstance(error, Exception):  # also of the machine's end
@@ -283,18 +287,20 @@ class Reader(Reading[Item], Generic[Item]):
             return item
         if self._over or self._is_reading:
             raise self._why_nothing()
-        machine = self._machine
+        machine, items = self._machine, []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
         try:
-            for fed in self._source if not machine.ended else ():
+            for fed in self._source:
                 if self._over:
                     break
                 try:
                     items = machine.feed(fed)
                 except BaseException as fault:
                     error, is_of_machine = fault, True
+                    break
+                if machine.ended:
                     break
                 if items:
                     if len(items) > 1:
@@ -304,19 +310,17 @@ class Reader(Reading[Item], Generic[Item]):
                     if self._over and self._final_id == self._id_before:
                         break  # closed before this answer, to be resumed before it
                     return items[0]
-                if machine.ended:
-                    break
                 self._id_before = machine.last_event_id
         except BaseException as fault:
             error = fault
         try:
-            return self._end(error, is_of_machine)
+            return self._end(items, error, is_of_machine)
         finally:
             del self, error  # no cycle of the error and this frame
 
-    def _end(self, error: BaseException | None, is_of_machine: bool) -> Item:
+    def _end(self, items: list[Any], error: BaseException | None, is_of_machine: bool) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
-        interrupt = self._settle(error, is_of_machine)
+        interrupt = self._settle(items, error, is_of_machine)
         try:
             try:
                 self._release()
@@ -364,19 +368,6 @@ class Reader(Reading[Item], Generic[Item]):
         self._close(_LEFT)
 
 
-class _Nothing:
-    """An async iterable over nothing."""
-
-    def __aiter__(self) -> Any:
-        return self
-
-    async def __anext__(self) -> Any:
-        raise StopAsyncIteration
-
-
-_NOTHING = _Nothing()
-
-
 class AsyncReader(Reading[Item], Generic[Item]):
     """The async loop: an async iterator, and an async context manager that closes it.
 
@@ -395,18 +386,20 @@ class AsyncReader(Reading[Item], Generic[Item]):
             return item
         if self._over or self._is_reading:
             raise self._why_nothing()
-        machine = self._machine
+        machine, items = self._machine, []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
         try:
-            async for fed in self._source if not machine.ended else _NOTHING:
+            async for fed in self._source:
                 if self._over:
                     break
                 try:
                     items = machine.feed(fed)
                 except BaseException as fault:
                     error, is_of_machine = fault, True
+                    break
+                if machine.ended:
                     break
                 if items:
                     if len(items) > 1:
@@ -416,23 +409,23 @@ class AsyncReader(Reading[Item], Generic[Item]):
                     if self._over and self._final_id == self._id_before:
                         break  # closed before this answer, to be resumed before it
                     return items[0]
-                if machine.ended:
-                    break
                 self._id_before = machine.last_event_id
         except BaseException as fault:
             error = fault
         try:
-            return await self._end(error, is_of_machine)
+            return await self._end(items, error, is_of_machine)
         finally:
             del self, error
 
-    async def _end(self, error: BaseException | None, is_of_machine: bool) -> Item:
+    async def _end(
+        self, items: list[Any], error: BaseException | None, is_of_machine: bool
+    ) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
-        interrupt = self._settle(error, is_of_machine)
+        interrupt = self._settle(items, error, is_of_machine)
         try:
             try:
                 if isinstance(interrupt, GeneratorExit):  # nothing can be awaited
-                    self._release_at_once()
+                    self.release_at_once()
                 else:
                     await self._arelease()
             except BaseException as fault:
@@ -453,7 +446,7 @@ class AsyncReader(Reading[Item], Generic[Item]):
         """Release what is read from, once, from within a read or when there is none."""
         await aclose_all(*self._take_resources())
 
-    def _release_at_once(self) -> None:
+    def release_at_once(self) -> None:
         """Release what can be without waiting; the rest is left to a later `aclose`."""
         if not self._interrupt():
             for resource in self._take_resources():
@@ -486,7 +479,7 @@ class AsyncReader(Reading[Item], Generic[Item]):
     ) -> None:
         if isinstance(exc, GeneratorExit) and _is_of_a_coroutine(exc):
             self._end_by(_LEFT)
-            self._release_at_once()
+            self.release_at_once()
         else:
             await self._aclose(_LEFT)
 
@@ -913,6 +906,9 @@ async def aclose_all(*resources: Any) -> None:
     error: BaseException | None = None
     for resource in resources:
         try:
+            if isinstance(error, GeneratorExit):  # nothing more can be awaited
+                _is_closed_at_once(resource)
+                continue
             closing = _call_close(resource)
             if closing is not None:
                 await closing
@@ -934,6 +930,10 @@ def _call_close(resource: Any) -> Any:
 
 def _is_closed_at_once(resource: Any) -> bool:
     """Close a resource as far as that can be done without waiting; return whether it is closed."""
+    release_at_once = getattr(resource, "release_at_once", None)
+    if release_at_once is not None:  # a stream of ours
+        release_at_once()
+        return False
     try:
         closing = _call_close(resource)
         if closing is not None:
