@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import unicodedata
+from functools import partial
 from http.client import parse_headers
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +21,7 @@ from sse_stream.__main__ import _json_line, _readable, _visible
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
 from sse_stream.encoder import SSEEncoder
 from sse_stream.ndjson import DocumentError, aiter_documents, iter_documents
-from sse_stream.reconnect import ReconnectionPolicy, _retry_after
+from sse_stream.policy import ReconnectionPolicy, retry_after
 from sse_stream.streams import AsyncEventStream, EventStream
 from tests import reference, vectors
 
@@ -119,33 +120,40 @@ class Plan(NamedTuple):
     limit: int | None
     on_oversize: Any
     incomplete: Any
-    hears: bool
-    faulty_comment: int  # which comment's callback raises, 0 for none
+    kinds: list[str]  # of lines that somebody listens to: "comment", "ignored"
+    faulty_call: int  # which call of a callback raises, 0 for none
 
-    def decoder(self, comments: list[str]) -> SSEDecoder:
-        def note(text: str) -> None:
-            comments.append(text)
-            if len(comments) == self.faulty_comment:
+    def decoder(self, heard: list[reference.Heard]) -> SSEDecoder:
+        def note(kind: str, text: str) -> None:
+            state = made.incomplete, made.last_event_id, made.retry
+            counts = made.ignored, made.ignored_text, made.skipped
+            heard.append(reference.Heard(kind, text, *state, *counts))
+            if len(heard) == self.faulty_call:
                 raise Refused
 
-        return SSEDecoder(
+        made = SSEDecoder(
             last_event_id=self.last_event_id,
             max_event_size=self.limit,
             on_oversize=self.on_oversize,
             incomplete=self.incomplete,
-            on_comment=note if self.hears else None,
+            on_comment=partial(note, "comment") if "comment" in self.kinds else None,
+            on_ignored=partial(note, "ignored") if "ignored" in self.kinds else None,
         )
+        return made
 
-    def expected(self, stream: bytes, flush: bool) -> reference.Outcome:
+    def expected(self, stream: bytes, flush: bool, closed: bool = True) -> reference.Outcome:
+        options: dict[str, Any] = {
+            "last_event_id": self.last_event_id,
+            "flush": flush,
+            "closed": closed,
+        }
         if self.limit is None:
-            return reference.decode(stream, last_event_id=self.last_event_id, flush=flush)
-        return reference.decode_bounded(
-            stream,
-            self.limit,
-            on_oversize=self.on_oversize,
-            last_event_id=self.last_event_id,
-            flush=flush,
-        )
+            return reference.decode(stream, **options)
+        return reference.decode_bounded(stream, self.limit, on_oversize=self.on_oversize, **options)
+
+    def heard(self, outcome: reference.Outcome) -> list[reference.Heard]:
+        """Return what those hear who listen."""
+        return [call for call in outcome.heard if call.kind in self.kinds]
 
 
 class Refused(Exception):
@@ -169,7 +177,7 @@ def decoder(data: bytes) -> None:
         take.pick([None, take.number(1, 60)]),
         take.pick(["raise", "skip"]),
         take.pick(["dispatch", "discard", "raise"]),
-        take.pick([False, True]),
+        take.pick([[], ["comment"], ["ignored"], ["comment", "ignored"]]),
         take.pick([0, 0, 0, 1, 2, 3]),
     )
     broken = take.pick([False, False, True])
@@ -177,7 +185,7 @@ def decoder(data: bytes) -> None:
     stream = take.rest()
     plan = Plan(stream, vectors.cut(stream, [cut % (len(stream) + 1) for cut in cuts]), *options)
     with vectors.small_thresholds(size):
-        if plan.hears and plan.faulty_comment:
+        if plan.kinds and plan.faulty_call:
             _check_faulty_callback(plan)
             return
         _check_feed(plan)
@@ -190,8 +198,8 @@ def _fields(events: Iterable[ServerSentEvent]) -> list[Fields]:
 
 
 def _check_feed(plan: Plan) -> None:
-    comments: list[str] = []
-    made = plan.decoder(comments)
+    heard: list[reference.Heard] = []
+    made = plan.decoder(heard)
     events: list[ServerSentEvent] = []
     error = None
     fed = b""
@@ -207,7 +215,7 @@ def _check_feed(plan: Plan) -> None:
         events += made.close()
     except (EventTooLargeError, IncompleteEventError) as raised:
         error = raised
-    _compare(plan, made, comments, _fields(events), error)
+    _compare(plan, made, heard, _fields(events), error)
     if isinstance(error, EventTooLargeError):
         assert _is_too_large(lambda: made.feed(b"data: late\n\n"))
         assert _is_too_large(made.close)
@@ -226,12 +234,13 @@ def _is_too_large(call: Callable[[], object]) -> bool:
 def _compare(
     plan: Plan,
     made: SSEDecoder,
-    comments: list[str],
+    heard: list[reference.Heard],
     events: list[Fields],
     error: Exception | None,
     broken: bool = False,
 ) -> None:
-    expected = plan.expected(plan.stream, plan.incomplete == "dispatch" and not broken)
+    flush = plan.incomplete == "dispatch" and not broken
+    expected = plan.expected(plan.stream, flush, closed=not broken)
     cut_off = (
         plan.incomplete == "raise" and expected.incomplete and not expected.too_large and not broken
     )
@@ -239,13 +248,19 @@ def _compare(
     if isinstance(error, IncompleteEventError):
         came = [] if error.event is None else _fields([error.event])
         assert came == plan.expected(plan.stream, True).events[len(expected.events) :]
-    if not plan.hears:
-        expected.comments = []
-    too_large = isinstance(error, EventTooLargeError)
     outcome = reference.Outcome(
-        events, comments, made.last_event_id, made.retry, made.incomplete, made.skipped, too_large
+        events,
+        expected.comments,
+        made.last_event_id,
+        made.retry,
+        made.incomplete,
+        made.skipped,
+        isinstance(error, EventTooLargeError),
+        made.ignored,
+        made.ignored_text,
     )
     assert outcome == expected, f"{plan}\n got      {outcome}\n expected {expected}"
+    assert heard == plan.heard(expected), f"{plan}\n {heard}, not\n {plan.heard(expected)}"
 
 
 def _check_stream(plan: Plan, wrap: Any, broken: bool) -> None:
@@ -253,8 +268,8 @@ def _check_stream(plan: Plan, wrap: Any, broken: bool) -> None:
 
     And events come before the error that follows them.
     """
-    comments: list[str] = []
-    made = plan.decoder(comments)
+    heard: list[reference.Heard] = []
+    made = plan.decoder(heard)
     source = Source(map(plan.kind, plan.chunks), Broken() if broken else None)
     stream = wrap(source, decoder=made)
     events: list[ServerSentEvent] = []
@@ -269,7 +284,7 @@ def _check_stream(plan: Plan, wrap: Any, broken: bool) -> None:
             )
     except (EventTooLargeError, IncompleteEventError, Broken) as raised:
         error = raised
-    _compare(plan, made, comments, _fields(events), error, broken)
+    _compare(plan, made, heard, _fields(events), error, broken)
     assert stream.last_event_id == made.last_event_id
     assert isinstance(error, (Broken, EventTooLargeError)) or not broken
 
@@ -289,8 +304,8 @@ def _resumable(plan: Plan) -> list[set[str]]:
 
 
 def _check_faulty_callback(plan: Plan) -> None:
-    comments: list[str] = []
-    made = plan.decoder(comments)
+    heard: list[reference.Heard] = []
+    made = plan.decoder(heard)
     events: list[ServerSentEvent] = []
     refused = False
     try:
@@ -301,13 +316,14 @@ def _check_faulty_callback(plan: Plan) -> None:
         events += made.close()
     except EventTooLargeError:
         pass
-    expected = plan.expected(plan.stream, False)
+    expected = plan.expected(plan.stream, False, closed=False)
     for length in range(len(plan.stream) + 1):
-        before = plan.expected(plan.stream[:length], False)
-        if len(before.comments) == plan.faulty_comment:
+        before = plan.expected(plan.stream[:length], False, closed=False)
+        if len(plan.heard(before)) == plan.faulty_call:
             expected = before
             break
-    assert refused == (len(expected.comments) >= plan.faulty_comment), plan
+    assert refused == (len(plan.heard(expected)) >= plan.faulty_call), plan
+    assert heard == plan.heard(expected), f"{plan}\n {heard}, not\n {plan.heard(expected)}"
     assert _fields(events) == expected.events, (
         f"{plan}\n got      {events}\n expected {expected.events}"
     )
@@ -484,30 +500,59 @@ def _check_id(last_event_id: str) -> None:
 
 
 def _check_media_type(status: int, content_type: str) -> None:
-    essence = ""
-    for character in content_type:
-        if character == ";":
-            break
-        essence += character
-    while essence[:1] in {" ", "\t", "\r", "\n"}:
-        essence = essence[1:]
-    while essence[-1:] in {" ", "\t", "\r", "\n"}:
-        essence = essence[:-1]
-    folded = "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in essence)
-    expected = status == 204 or (status in (200, 201) and folded == "text/event-stream")
+    expected = status == 204 or (
+        status in (200, 201) and _extracted(content_type) == "text/event-stream"
+    )
     assert handshake.is_event_stream(status, content_type) == expected, (status, content_type)
 
 
-def _check_retry_after(retry_after: str, date: str) -> None:
-    fields = [("Retry-After", retry_after)] + [("Date", date)] * bool(date)
-    error = handshake.StatusError("", 503, handshake.Headers(fields), "")
-    seconds = _retry_after(error)
+def _extracted(content_type: str) -> str:
+    """Return the essence of the last MIME type, step by step (WHATWG Fetch and MIME Sniffing)."""
+    values, value, i = [], "", 0
+    while i < len(content_type):  # "get, decode, and split"
+        if content_type[i] == ",":
+            values.append(value)
+            value = ""
+        elif content_type[i] == '"':  # "collect an HTTP quoted string"
+            value, i = value + '"', i + 1
+            while i < len(content_type) and content_type[i] != '"':
+                if content_type[i] == "\\":
+                    value, i = value + "\\", i + 1
+                value, i = value + content_type[i : i + 1], i + 1
+            value += content_type[i : i + 1]
+        else:
+            value += content_type[i]
+        i += 1
+    essence = ""
+    for each in [*values, value]:  # "parse a MIME type"
+        stripped = each.strip(" \t\r\n")
+        if "/" not in stripped:
+            continue
+        kind, subtype = stripped.split("/", 1)
+        subtype = subtype.split(";", 1)[0]
+        while subtype[-1:] in {" ", "\t", "\r", "\n"}:
+            subtype = subtype[:-1]
+        if kind == "" or subtype == "" or any(c not in _TOKEN for c in kind + subtype):
+            continue
+        if (kind, subtype) != ("*", "*"):
+            essence = "".join(chr(ord(c) + 32 * ("A" <= c <= "Z")) for c in f"{kind}/{subtype}")
+    return essence
+
+
+_TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def _check_retry_after(value: str, date: str) -> None:
+    fields = [("Retry-After", value)] + [("Date", date)] * bool(date)
+    seconds = retry_after(handshake.Headers(fields))
     assert seconds is None or seconds >= 0, f"{fields}: {seconds}"
-    text = retry_after.strip()
+    text = value.strip()
     if text and set(text) <= set("0123456789"):
         assert seconds == float(text)
-    delay = ReconnectionPolicy().start().failed(retry_after=seconds)
-    assert delay == "stop" or 0 <= delay <= 600, f"{fields}: {delay}"
+    policy = ReconnectionPolicy()
+    most = policy.max_retry_after * (1 + policy.jitter)
+    delay = policy.start().failed(retry_after=seconds)
+    assert delay == "stop" or 0 <= delay <= most, f"{fields}: {delay}"
 
 
 def _check_url(status: int, user: str, path: str, content_type: str, body: str) -> None:
@@ -567,14 +612,14 @@ TOKENS = [
     b"retry: ", b"retry:5", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b": ", b":", b" ", b"\t",
     b"\0", b"7", b"abc", b"\xef\xbb\xbf", b"\xef", b"\xbb", b"\xe2\x82\xac", b"\xe2\x82",
     b"\xf0\x9f\x9a\x80", b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0b",
-    b"\x1c", b"\xff",
+    b"\x1c", b"\xff", b"event: x\n", b"event:y\n\n", b"id: \0\n", b"retry: 5x\n", b"foo: bar\n",
 ]  # fmt: skip
 _JSON = [
     b'{"a": 1}', b"[1, 2]", b'"', b"\\ud800", b"NaN", b"1e5", b"null", b"\n", b"\r\n", b" ",
     b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"[", b"]", b"{", b"}", b"9" * 30, b"\xff",
 ]  # fmt: skip
 _HEADERS = [
-    b"text/event-stream", b"; charset=utf-8", b"120",
+    b"text/event-stream", b"; charset=utf-8", b"120", b"*/*", b'"', b"text/", b"EVENT-stream",
     b"Sat, 21 Nov 2026 05:00:00 GMT", b"Saturday, 21-Nov-26 05:00:00 GMT",
     b"Sat Nov 21 05:00:00 2026", b"+9999", b"-0000", b"9999", b"0000", b",", b"(", b"\r\n", b"@",
     b":", b"\\", b"//", b"\xff", b"\x1b[31m", b"\xe2\x80\xae", b"\xc2\x9b", b"gzip", b"\t", b" ",

@@ -58,14 +58,22 @@ def test_what_was_found(case: dict[str, str]) -> None:
 
 
 FAULTS: list[tuple[str, Any, str, Any]] = [
-    ("decoder", SSEDecoder, "_salvage", lambda self: []),
-    ("decoder", SSEDecoder, "last_event_id", property(lambda self: self._id_buffer)),
-    ("decoder", SSEDecoder, "skipped", 0),
+    ("decoder", SSEDecoder, "_completed", property(lambda self: [], lambda self, events: None)),
+    ("decoder", SSEDecoder, "_drop_event", lambda self: None),
     (
         "decoder",
-        streams._Stream,
+        SSEDecoder,
         "last_event_id",
-        property(lambda self: self._decoder.last_event_id),
+        property(lambda self: self._id_buffer, lambda self, value: None),
+    ),
+    ("decoder", SSEDecoder, "skipped", property(lambda self: 0, lambda self, value: None)),
+    ("decoder", SSEDecoder, "ignored", property(lambda self: 0, lambda self, value: None)),
+    ("decoder", SSEDecoder, "ignored_text", ""),
+    (
+        "decoder",
+        streams.Reading,
+        "_position",
+        lambda self: self._machine.last_event_id,
     ),
     (
         "encoder",
@@ -74,11 +82,11 @@ FAULTS: list[tuple[str, Any, str, Any]] = [
         lambda prefix, text: "".join(f"{prefix}{line}\n" for line in text.splitlines()),
     ),
     ("encoder", encoder, "_refuse_all_but_text", lambda name, text, forbidden: None),
-    ("ndjson", ndjson, "_BOM", b""),
-    ("ndjson", ndjson.Documents, "_measure", lambda self, line: None),
+    ("ndjson", ndjson, "BOM", b""),
+    ("ndjson", ndjson._DocumentMachine, "_measure", lambda self, line: None),
     ("headers", handshake, "header_value", lambda text: text.encode("utf-8", "replace")),
     ("headers", handshake, "shown_url", lambda url: url.partition("?")[0]),
-    ("headers", handshake, "_printable", str),
+    ("headers", handshake, "excerpt", lambda text, limit=200: text),
     ("terminal", __main__, "_ESCAPES", {}),
     ("terminal", fuzz_targets, "_readable", lambda event: event.data),
 ]
@@ -93,8 +101,9 @@ def test_a_fault_is_found(
     monkeypatch: pytest.MonkeyPatch, name: str, owner: Any, attribute: str, fault: Any
 ) -> None:
     monkeypatch.setattr(owner, attribute, fault)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError) as raised:
         run(name)
+    assert type(raised.value.__cause__) is AssertionError  # and no mistake of the fault itself
 
 
 # The command.
@@ -107,7 +116,7 @@ def test_replay(
     finding.write_bytes(b"1" * 40 + bytes([0, 0, 5, 1]))
     assert fuzz.main(["--replay", str(finding)]) == 0
     assert capsys.readouterr().out == "ndjson: no failure\n"
-    monkeypatch.setattr(ndjson.Documents, "_measure", lambda self, line: None)
+    monkeypatch.setattr(ndjson._DocumentMachine, "_measure", lambda self, line: None)
     with pytest.raises(AssertionError):
         fuzz.main(["--replay", str(finding)])
 
