@@ -39,8 +39,6 @@ from .streams import AsyncEventStream, EventStream, StreamClosedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from .encoder import SSEEncoder
     from .ndjson import (
         AsyncDocuments,
@@ -133,21 +131,23 @@ _MODULES = {
 _VERBS = ("connect", "aconnect", "subscribe", "asubscribe", "iter_events", "aiter_events")
 
 
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            from importlib import import_module
+if not TYPE_CHECKING:  # to whom this would say that there is any name
 
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value  # the next time it is found at once
-            return value
-    hint = ""
-    if name in _VERBS:
-        hint = (
-            f"; there is one for each HTTP client: from {__name__}.adapters.httpx import {name} "
-            "(or .aiohttp, .requests, .urllib3, .urllib, .pycurl)"
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    def __getattr__(name: str) -> object:
+        for module, names in _MODULES.items():
+            if name in names:
+                from importlib import import_module
+
+                value = getattr(import_module(f"{__name__}.{module}"), name)
+                globals()[name] = value  # the next time it is found at once
+                return value
+        hint = ""
+        if name in _VERBS:
+            hint = (
+                f"; there is one for each HTTP client: from {__name__}.adapters.httpx import "
+                f"{name} (or .aiohttp, .requests, .urllib3, .urllib, .pycurl)"
+            )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:
