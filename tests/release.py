@@ -4,11 +4,11 @@
 It builds sdist and wheel from two copies of the checkout at different paths and times, which must
 give the same bytes (SOURCE_DATE_EPOCH dates them), has `twine` and `check-wheel-contents` look at
 them, compares what they hold with what the checkout holds, and vendors the wheel into a package
-with `vendoring`, configured as pip configures it: the recorded streams must pass through that copy.
-FOLDER gets the two files.
+with `vendoring`, configured as pip configures it: the recorded streams must pass through that copy,
+and pyright in its strict mode must have nothing to say of it. FOLDER gets the two files.
 
-It needs .ci/requirements.txt and a package index, from which `build` takes the build backend. The
-exit status is 0 if all is well.
+It needs .ci/requirements.txt, for pyright the clients of tests/requirements.txt, and a package
+index, from which `build` takes the build backend. The exit status is 0 if all is well.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ PACKED = (
     "benchmarks",
     ".ci",
 )
-WHEEL_LIMIT = 60 << 10  # bytes
 DISTINFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
 
 VENDORING = """
@@ -52,6 +51,11 @@ protected-files = ["__init__.py", "vendor.txt"]
 
 [tool.vendoring.transformations]
 drop = ["bin/", "*.dist-info"]
+"""
+
+# Of someone who checks all of his project, what he vendors too, and has the clients installed.
+PYRIGHT = """
+{"include": ["yourtool/_vendor"], "typeCheckingMode": "strict", "pythonVersion": "3.10"}
 """
 
 
@@ -128,15 +132,14 @@ def check_wheel(wheel: Path, checkout: Path) -> list[str]:
         )
         metadata = HeaderParser().parsestr(archive.read(f"{name}.dist-info/METADATA").decode())
         entry_points = archive.read(f"{name}.dist-info/entry_points.txt").decode().split()
+    description: object = metadata.get_payload()
+    if str(description).strip() != (ROOT / "README.md").read_text(encoding="utf-8").strip():
+        faults.append("the description is not README.md")
     if entry_points != ["[console_scripts]", "sse-stream=sse_stream.__main__:main"]:
         faults.append(f"entry points: {entry_points}")
     faults += [
         f"needs {need}" for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need
     ]
-    if wheel.stat().st_size >= WHEEL_LIMIT:
-        faults.append(
-            f"{wheel.name} has {wheel.stat().st_size:,} bytes, {WHEEL_LIMIT:,} are too many"
-        )
     return faults
 
 
@@ -151,6 +154,8 @@ def vendor(wheel: Path, project: Path) -> str:
     run(sys.executable, "-m", "vendoring", "sync", cwd=project)
     program = "import yourtool._vendor.sse_stream.__main__ as main; main.main()"
     run(sys.executable, "-c", program, "--version", cwd=project)
+    (project / "pyrightconfig.json").write_text(PYRIGHT)
+    run(sys.executable, "-m", "pyright", "--pythonpath", sys.executable, cwd=project)
     return run(
         sys.executable,
         "-m",
