@@ -75,7 +75,9 @@ class ServerSentEvent(_Fields):
         ValueError, for data that is no JSON).
         """
         if loads is None:
-            from json import loads  # here: who never parses JSON does not load the parser
+            import json  # here: who never parses JSON does not load the parser
+
+            loads = json.loads
         return loads(self.data)
 
 
@@ -530,7 +532,7 @@ class SSEDecoder:
         if self._at_end != "dispatch":  # nothing of the unfinished event counts
             self.last_event_id, self.retry = kept
         if self._at_end == "raise" and inside:
-            raise IncompleteEventError(*events)
+            raise IncompleteEventError(events[0] if events else None)
 
     def _shut(self, state: int) -> None:
         """Take nothing more, and hold nothing."""
@@ -583,7 +585,7 @@ class SSEDecoder:
 
 
 # A named tuple's own constructor takes twice the time.
-_new_event: Any = tuple.__new__
+_new_event: Any = vars(tuple)["__new__"]
 
 
 def _join(first: bytes | bytearray, more: list[bytes], separator: bytes) -> bytearray:

@@ -93,14 +93,13 @@ def is_service_error(event: ServerSentEvent | None, payload: Any) -> bool:
     if event is not None and event.event in _ERRORS:
         return True
     if isinstance(payload, list):
-        parts: list[Any] = payload
-        return len(parts) == 1 and isinstance(parts[0], dict) and is_service_error(None, parts[0])
+        only = _only_item(payload)
+        return isinstance(only, dict) and is_service_error(None, only)
     if _get(payload, "type") in _ERRORS or _get(payload, "object") == "error":
         return True
     if _get(payload, "error"):
         return True
-    errors = _get(payload, "errors")
-    return (isinstance(errors, list) and bool(errors)) or _has_only_detail(payload)
+    return bool(_first_item(_get(payload, "errors"))) or _has_only_detail(payload)
 
 
 def iter_payloads(
@@ -325,7 +324,7 @@ class _Payloads(Reading["Any"]):
     __slots__ = ()
 
     def _start(self, events: Any, iterator: Any, machine: _PayloadMachine) -> None:
-        Reading.__init__(self, iterator, machine, None if iterator is events else iterator, events)
+        super().__init__(iterator, machine, None if iterator is events else iterator, events)
 
     @property
     def event(self) -> ServerSentEvent | None:
@@ -382,19 +381,33 @@ def _get(payload: Any, key: str) -> Any:
 
 
 def _has_only_detail(payload: Any) -> bool:
-    return isinstance(payload, dict) and len(payload) == 1 and bool(_get(payload, "detail"))
+    fields = payload
+    return isinstance(payload, dict) and len(fields) == 1 and bool(fields.get("detail"))
+
+
+def _first_item(value: Any) -> Any:
+    items = value
+    return items[0] if isinstance(value, list) and items else None
+
+
+def _only_item(value: Any) -> Any:
+    items = value
+    return items[0] if isinstance(value, list) and len(items) == 1 else None
 
 
 def _find_message(payload: Any) -> str:
     if isinstance(payload, list):
-        parts: list[Any] = payload
-        payload = parts[0] if len(parts) == 1 else None
-    errors = _get(payload, "errors")
-    first: Any = errors[0] if isinstance(errors, list) and errors else None
+        payload = _only_item(payload)
     # OpenAI's Responses API has it in "response".
-    nested = _get(_get(payload, "response"), "error")
-    for error in (_get(payload, "error"), nested, first, _get(payload, "detail"), payload):
-        message = error if isinstance(error, str) else _get(error, "message")
+    places = (
+        _get(payload, "error"),
+        _get(_get(payload, "response"), "error"),
+        _first_item(_get(payload, "errors")),
+        _get(payload, "detail"),
+        payload,
+    )
+    for place in places:
+        message = place if isinstance(place, str) else _get(place, "message")
         if message and isinstance(message, str):
             return message
     return ""

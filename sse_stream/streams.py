@@ -221,8 +221,11 @@ class Reading(Generic[Item]):
             else:
                 self._over = _INTERRUPTED
 
-    def _end_by(self, how: int) -> bool:
-        """End the reading from outside; return whether somebody is in it, who has to release."""
+    def _end_by(self, how: int) -> tuple[bool, bool]:
+        """End the reading from outside.
+
+        Returns whether somebody reads, who then has to release, and whether it ends only now.
+        """
         with self._lock:
             is_reading, was_over = self._is_reading, self._over
             is_unread = length_hint(self._ready) > 0 or self._error_to_raise is not None
@@ -231,9 +234,7 @@ class Reading(Generic[Item]):
                     self._final_id = self._id_before if is_reading else self._position()
                 self._over, self._error_to_raise = how, None
                 self._ready, self._batch = _NO_ITEMS, ()
-        if not was_over:
-            self._note_end(None)
-        return is_reading
+        return is_reading, not was_over
 
     def _why_nothing(self) -> BaseException:
         """Return what a read raises that finds nothing to read."""
@@ -287,7 +288,8 @@ class Reader(Reading[Item], Generic[Item]):
             return item
         if self._over or self._is_reading:
             raise self._why_nothing()
-        machine, items = self._machine, []
+        machine = self._machine
+        items: list[Item] = []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
@@ -351,10 +353,15 @@ class Reader(Reading[Item], Generic[Item]):
         self._close(_CLOSED)
 
     def _close(self, how: int) -> None:
-        if not self._end_by(how):
-            self._release()
-        elif not self._interrupt():
-            close_all(*self._take_resources(but=Generator))  # one that runs cannot be closed
+        is_reading, ends_now = self._end_by(how)
+        try:
+            if ends_now:
+                self._note_end(None)
+        finally:
+            if not is_reading:
+                self._release()
+            elif not self._interrupt():
+                close_all(*self._take_resources(but=Generator))  # one that runs cannot be closed
 
     def __enter__(self: Self) -> Self:
         return self
@@ -386,7 +393,8 @@ class AsyncReader(Reading[Item], Generic[Item]):
             return item
         if self._over or self._is_reading:
             raise self._why_nothing()
-        machine, items = self._machine, []
+        machine = self._machine
+        items: list[Item] = []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
@@ -463,10 +471,15 @@ class AsyncReader(Reading[Item], Generic[Item]):
         await self._aclose(_CLOSED)
 
     async def _aclose(self, how: int) -> None:
-        if not self._end_by(how):
-            await self._arelease()
-        elif not self._interrupt():
-            await aclose_all(*self._take_resources(but=AsyncGenerator))
+        is_reading, ends_now = self._end_by(how)
+        try:
+            if ends_now:
+                self._note_end(None)
+        finally:
+            if not is_reading:
+                await self._arelease()
+            elif not self._interrupt():
+                await aclose_all(*self._take_resources(but=AsyncGenerator))
 
     async def __aenter__(self: Self) -> Self:
         return self
@@ -478,8 +491,12 @@ class AsyncReader(Reading[Item], Generic[Item]):
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(exc, GeneratorExit) and _is_of_a_coroutine(exc):
-            self._end_by(_LEFT)
-            self.release_at_once()
+            _, ends_now = self._end_by(_LEFT)
+            try:
+                if ends_now:
+                    self._note_end(None)
+            finally:
+                self.release_at_once()
         else:
             await self._aclose(_LEFT)
 
@@ -490,7 +507,7 @@ class _Events(Reading["ServerSentEvent"]):
     __slots__ = ("_response",)
 
     def _start(self, chunks: Any, decoder: SSEDecoder | None, response: Any) -> None:
-        Reading.__init__(self, chunks, check_decoder(decoder), chunks, response)
+        super().__init__(chunks, check_decoder(decoder), chunks, response)
         self._response = response
 
     @property

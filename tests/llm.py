@@ -141,7 +141,7 @@ ANTHROPIC = Protocol(
     error=_event(
         {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"
     ),
-    options={"require_done": True, "done": lambda event: event.event == "message_stop"},
+    options={"require_done": True, "done": lambda event, payload: event.event == "message_stop"},
 )
 PROTOCOLS = {protocol.path: protocol for protocol in (OPENAI, ANTHROPIC)}
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from sse_stream.decoder import SSEError
 from sse_stream.ndjson import AsyncDocuments, DocumentError, aiter_documents, iter_documents
+from sse_stream.streams import StreamClosedError
 from tests import vectors
 from tests.test_streams import AsyncChunks, Chunks, generate
 
@@ -143,7 +144,8 @@ def test_what_is_no_document(line: bytes, hint: str, end: bytes) -> None:
     assert raised.value.start == line[:200].decode("utf-8", "replace")
     assert raised.value.__cause__ is not None
     assert source.closed == 1
-    assert list(documents) == []
+    with pytest.raises(StreamClosedError):
+        next(documents)
 
 
 def test_the_error_can_be_pickled() -> None:
@@ -223,7 +225,8 @@ def test_the_cost_is_linear() -> None:
             return super().__iadd__(chunk)
 
     documents = iter_documents(b"1" for _ in range(4000))
-    documents._line = Counting()
+    machine: Any = documents._machine
+    machine._rest = Counting()
     assert list(documents) == [int("1" * 4000)]
     assert Counting.appended == 4000
 
@@ -265,7 +268,8 @@ def test_an_error_of_the_chunks() -> None:
     with pytest.raises(OSError, match="reset"):
         next(documents)
     assert source.closed == 1
-    assert list(documents) == []
+    with pytest.raises(StreamClosedError):
+        next(documents)
 
 
 def test_an_error_of_the_chunks_async() -> None:
@@ -276,7 +280,8 @@ def test_an_error_of_the_chunks_async() -> None:
         with pytest.raises(OSError, match="reset"):
             await documents.__anext__()
         assert source.closed == 1
-        assert await collect(documents) == []
+        with pytest.raises(StreamClosedError):
+            await documents.__anext__()
 
     asyncio.run(main())
 
@@ -320,14 +325,16 @@ def test_leaving() -> None:
     with iter_documents(source) as documents:
         assert next(documents) == 1
     assert source.closed == 1
-    assert list(documents) == []
+    with pytest.raises(StreamClosedError, match="block was left"):
+        next(documents)
 
     async def main() -> None:
         source = AsyncChunks(b"1\n2\n3\n")
         async with aiter_documents(source) as documents:
             assert await documents.__anext__() == 1
         assert source.closed == 1
-        assert await collect(documents) == []
+        with pytest.raises(StreamClosedError, match="block was left"):
+            await documents.__anext__()
 
     asyncio.run(main())
 
@@ -408,11 +415,8 @@ def test_a_coroutine_that_is_closed_awaits_nothing() -> None:
     loop.call_soon(waiting.close)
     loop.call_soon(loop.stop)
     loop.run_forever()
-    assert source.closed == 0
-    with pytest.raises(StopIteration):
-        documents.__aexit__(GeneratorExit, GeneratorExit(), None).send(None)
-    assert source.closed == 0
-    assert loop.run_until_complete(collect(documents)) == []
+    with pytest.raises(StreamClosedError, match="cancelled"):
+        loop.run_until_complete(anext(documents))
     loop.run_until_complete(documents.aclose())
     loop.close()
     assert source.closed == 1

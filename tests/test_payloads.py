@@ -257,7 +257,7 @@ def test_a_mark_of_ones_own() -> None:
     assert read_both(ONE, Event(data="END"), TWO, done="END", require_done=True) == ([1], None)
     assert read_both(ONE, Event(data="END"), TWO, done=" END ") == ([1], None)
     assert read_both(
-        ONE, TWO, Event(data="3"), done=lambda event: event.data == "2", require_done=True
+        ONE, TWO, Event(data="3"), done=lambda event, payload: payload == 2, require_done=True
     ) == ([1, 2], None)
     got, error = read_both(ONE, DONE, done="END")
     assert got == [1]
@@ -448,6 +448,7 @@ def test_the_message_of_an_error(data: str) -> None:
     assert got == [1]
     assert isinstance(error, ServiceError)
     assert error.payload == json.loads(data)
+    assert error.event is not None
     assert error.event.data == data
     assert error.message == MESSAGES[data]
     assert str(error).startswith(f"the service sent an error: {MESSAGES[data]}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""README and PyPI description keep their word.
+"""README.md, the package's page in the registry too, keeps its word.
 
 Code runs, commands are the ones that CI runs, and what is named exists.
 """
@@ -22,10 +22,13 @@ import urllib3
 from markdown_it import MarkdownIt
 
 import sse_stream
-from sse_stream import adapters, ndjson, payloads
-from sse_stream.decoder import ServerSentEvent
-from sse_stream.encoder import SSEEncoder
-from sse_stream.reconnect import TRANSIENT_STATUSES, ReconnectionPolicy
+from sse_stream import (
+    TRANSIENT_STATUSES,
+    ReconnectionPolicy,
+    ServerSentEvent,
+    SSEEncoder,
+    adapters,
+)
 from tests import llm
 
 if TYPE_CHECKING:
@@ -37,7 +40,13 @@ BLOCKS = [token for token in MarkdownIt().parse(README) if token.type == "fence"
 PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python"]
 # Where there is no tomllib, pytest needs tomli, too.
 tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-DESCRIPTION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["readme"]["text"]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+POLICY = {
+    name: parameter.default
+    for name, parameter in inspect.signature(ReconnectionPolicy).parameters.items()
+}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -104,9 +113,8 @@ def test_every_python_block_runs(
 ) -> None:
     (code,) = [token.content for token in BLOCKS if token.map and token.map[0] + 1 == line]
     monkeypatch.chdir(tmp_path)
-    defaults: Any = ReconnectionPolicy.__new__.__defaults__
-    # Connect again at once.
-    monkeypatch.setattr(ReconnectionPolicy.__new__, "__defaults__", (0, *defaults[1:]))
+    values = {**POLICY, "initial": 0, "minimum": 0}  # connect again at once
+    monkeypatch.setattr(ReconnectionPolicy.__init__, "__defaults__", tuple(values.values()))
     (tmp_path / "recorded.txt").write_bytes(b"data: recorded\n\n")
     run_as_pasted("\n" * line + code, url)
     assert "print(" not in code or capsys.readouterr().out
@@ -120,26 +128,16 @@ def run_as_pasted(code: str, url: str) -> None:
     )
 
 
-def test_the_description_on_pypi(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its code runs, its commands exist, its promise is the README's.
-
-    And it is short, for every wheel carries it.
-    """
-    (block,) = [token for token in MarkdownIt().parse(DESCRIPTION) if token.type == "fence"]
-    run_as_pasted(block.content, url)
-    assert capsys.readouterr().out.count("message {") == 3
-    for module in re.findall(r"\.(\w+)", block.content.partition("#")[2].partition("\n")[0]):
-        assert importlib.import_module(f"sse_stream.adapters.{module}").__all__, module
-    promise, *_ = [
+def test_the_page_in_the_registry() -> None:
+    """It is README.md, whose promise is the one line that lists show."""
+    assert PROJECT["readme"] == "README.md"
+    promise = next(
         token.content
         for token in MarkdownIt().parse(README)
         if token.type == "inline" and ":" in token.content
-    ]
-    assert promise in DESCRIPTION
+    )
+    assert promise.replace("`", "").replace(" in Python", "") == PROJECT["description"]
     assert "`pip install sse-stream`" in README
-    assert "python3 -m sse_stream --demo" in README
-    assert "python -m sse_stream --demo" in DESCRIPTION
-    assert len(DESCRIPTION) < 1200
 
 
 @pytest.mark.parametrize(
@@ -217,9 +215,8 @@ def test_the_table_of_the_adapters() -> None:
         module.strip("`").rpartition(".")[2]: (sync, asynchronous)
         for _, sync, asynchronous, module in rows("client")
     }
-    assert shown.keys() == {file.stem for file in Path(adapters.__file__).parent.glob("*.py")} - {
-        "__init__"
-    }
+    files = Path(adapters.__file__).parent.glob("[!_]*.py")
+    assert shown.keys() == {file.stem for file in files}
     for name, cells in shown.items():
         public = set(importlib.import_module(f"{adapters.__name__}.{name}").__all__)
         for cell, verbs in zip(cells, (SYNC, {f"a{verb}" for verb in SYNC}), strict=True):
@@ -240,25 +237,32 @@ def default(value: object) -> str:
     return f"{value >> 20} MiB" if isinstance(value, int) else repr(value).replace("'", '"')
 
 
-def test_the_numbers_of_the_policy() -> None:
-    section = README.partition("## Connections that last")[2].partition("\n## ")[0]
-    shown = dict(re.findall(r"`(\w+)` \((\d+)(?: s)?\)", section))
-    policy = ReconnectionPolicy()
-    assert shown == {name: f"{getattr(policy, name):g}" for name in shown}
-    assert shown.keys() == {"initial", "factor", "maximum", "max_attempts", "max_retry_after"}
-    assert policy.jitter == 0.5  # "up to half of it"
-    retried = next(row[0] for row in rows("what happens") if row[0][0].isdigit())
-    assert retried == ", ".join(map(str, sorted(TRANSIENT_STATUSES)))
+def test_the_fields_of_the_policy() -> None:
+    shown = {field.strip("`"): default.strip("`") for field, default, _ in rows("field")}
+    expected = {name: shown_value(value) for name, value in POLICY.items()}
+    statuses = shown.pop("statuses")
+    expected.pop("statuses")
+    assert shown == expected
+    assert statuses == runs(sorted(TRANSIENT_STATUSES))
+    assert ReconnectionPolicy().statuses == TRANSIENT_STATUSES
+
+
+def shown_value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def runs(numbers: list[int]) -> str:
+    """Write numbers with what lies between 520 and 525 left out."""
+    text = ", ".join(map(str, numbers))
+    return text.replace("520, 521, 522, 523, 524, 525", "520 to 525")
 
 
 def test_the_table_of_the_errors() -> None:
-    modules = [sse_stream, ndjson, payloads]
     shown = {name.strip("`") for name, *_ in rows("error")}
     assert shown == {
         name
-        for module in modules
-        for name in module.__all__
-        if name.endswith("Error") and issubclass(getattr(module, name), sse_stream.SSEError)
+        for name in sse_stream.__all__
+        if name.endswith("Error") and issubclass(getattr(sse_stream, name), sse_stream.SSEError)
     } - {"SSEError"}
 
 

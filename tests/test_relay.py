@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
 from sse_stream.relay import AsyncTee, Tee, TeeOutcome, atee, tee
+from sse_stream.streams import StreamClosedError
 from tests import vectors
 from tests.test_streams import AsyncChunks, AsyncResource, Chunks, Resource, generate
 
@@ -77,13 +78,13 @@ def test_chunks_go_on_as_they_are(parts: list[bytes], cuts: list[int]) -> None:
     decoder = SSEDecoder()
     expected = decoder.feed(stream)
     expected += decoder.close()
-    state = "truncated" if decoder.incomplete else "complete"
+    state: Any = "truncated" if decoder.incomplete else "complete"
     for log, handed_on in sync_and_async(chunks):
         assert [*map(id, handed_on)] == [*map(id, chunks)]
         assert log.seen == [
             *expected,
             TeeOutcome(state, None, len(stream), len(expected), decoder.last_event_id),
-        ]  # type: ignore[arg-type]
+        ]
 
 
 def test_each_chunk_goes_on_before_it_is_read_and_the_events_come_before_the_next_wait() -> None:
@@ -239,7 +240,8 @@ def test_leaving_async() -> None:
             assert await chunks.__anext__() == ONE
         assert log.outcome == ("closed", None, len(ONE), 1, "1")
         assert (source.closed, response.closed) == (1, 1)
-        assert await collect(chunks) == []
+        with pytest.raises(StreamClosedError, match="block was left"):
+            await chunks.__anext__()
         assert len(log.outcomes) == 1
 
     asyncio.run(main())
@@ -334,9 +336,18 @@ def test_a_coroutine_that_is_closed_awaits_nothing() -> None:
 def test_a_body_that_is_closed_awaits_nothing() -> None:
     log, response = Log(), AsyncResource()
     chunks = log.atee(AsyncChunks(ONE), response=response)
-    leaving = chunks.__aexit__(GeneratorExit, GeneratorExit(), None)
-    with pytest.raises(StopIteration):
-        leaving.send(None)
+
+    async def body() -> None:
+        async with chunks:
+            await asyncio.Event().wait()
+
+    loop = asyncio.new_event_loop()
+    coroutine = body()
+    loop.call_soon(lambda: coroutine.send(None))
+    loop.call_soon(coroutine.close)  # a RuntimeError if it awaited
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
     assert log.outcome.state == "closed"
     assert response.closed == 0
 
