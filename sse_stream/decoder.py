@@ -255,12 +255,10 @@ class SSEDecoder:
         return utf_8_decode(self._ignored_text, "replace", is_whole)[0]  # no half character
 
     def __repr__(self) -> str:
-        states = "open", "open", "open", "in a callback", "too large", "broken", "closed"
-        inside = ", inside an event" if self.incomplete else ""
-        return (
-            f"<{type(self).__name__} {states[self._state]}{inside}, "
-            f"last_event_id={self.last_event_id!r}>"
-        )
+        state = "ended" if self.ended else "open"
+        inside = " inside an event" if self.incomplete else ""
+        position = f"last_event_id={self.last_event_id!r}"
+        return f"<{type(self).__name__} {state}{inside}, {position}>"
 
     def __getstate__(self) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """Return the state for copying and pickling, which shares no buffer with this decoder."""
@@ -576,11 +574,12 @@ class SSEDecoder:
                 return
         lines = self._split(chunk)
         self._interpret(lines, events)
-        if 1 < len(lines) < 4 and lines[-2][:5] == b"data:" and not lines[-1] and chunk[-1] == _LF:
-            if (len(lines) == 2 or lines[0][:6] == b"event:") and len(lines[0]) < _SHORT:
-                before, line, tail = chunk.rpartition(lines[-2])
-                size = len(before) + len("data:") + 1
-                start = size if line[5:6] == b" " else size - 1
+        is_one = 1 < len(lines) < 4 and not lines[-1] and chunk[-1] == _LF
+        if is_one and lines[-2][:5] == b"data:" and (len(lines) == 2 or lines[0][:6] == b"event:"):
+            before, line, tail = chunk.rpartition(lines[-2])
+            size = len(before) + len("data:") + 1
+            start = size if line[5:6] == b" " else size - 1
+            if size < _SHORT:
                 self._frame = size, chunk[:size], start, -len(tail), tail, events[0].event
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Encode events: decoding gives the same again.
 
-That holds for what a decoder gives: `event` is not empty and has no CR or LF, `id` no CR, LF or NUL, `data` no CR, `retry` is
-None or not negative. CR and CRLF in data are taken for LF, an empty type for "message". Cost: linear.
+That holds for what a decoder gives: `event` is not empty and has no CR or LF, `id` no CR, LF or
+NUL, `data` no CR, `retry` is None or not negative. CR and CRLF in data are taken for LF, an empty
+type for "message". Cost: linear.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ __all__ = ["SSEEncoder"]
 class SSEEncoder:
     """Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
 
-    last_event_id: the ID that the reader starts from, its request's `Last-Event-ID`.
+    last_event_id: the ID that the reader starts from, a str: its request's `Last-Event-ID`; "" for
+        none.
 
     An event's `id` is the last event ID in force: repeat it to keep the one before; "" resets it.
+    Raises TypeError or ValueError for an ID that could not be one.
     """
 
     __slots__ = ("_last_event_id",)
@@ -27,9 +30,13 @@ class SSEEncoder:
         self._last_event_id = last_event_id
 
     def encode(self, event: ServerSentEvent) -> bytes:
-        """Return the event's block with its blank line; `id` is written unless in force.
+        """Return the block of an event, with its blank line, as bytes.
 
-        TypeError and ValueError for what could not arrive as it is; the encoder stays as before.
+        event: a ServerSentEvent. Its `id` is written unless it is in force: one made without an id
+            resets the reader's.
+
+        Raises TypeError and ValueError for what could not arrive as it is; the encoder stays as it
+        was.
         """
         if not isinstance(event, ServerSentEvent):
             raise TypeError(f"encode() takes a ServerSentEvent, not {type(event).__name__}")
@@ -43,7 +50,8 @@ class SSEEncoder:
                 raise TypeError(f"retry must be an int or None, not {type(retry).__name__}")
             if retry < 0:
                 raise ValueError("retry must not be negative")
-            block += f"retry: {retry:d}\n"  # True is "1"; a ValueError beyond 4,300 digits, which no decoder takes
+            # True is "1"; a ValueError beyond 4,300 digits, which no decoder takes.
+            block += f"retry: {retry:d}\n"
         if event_id != self._last_event_id:
             block += f"id: {event_id}\n"
         if event_type not in ("message", ""):
@@ -53,9 +61,11 @@ class SSEEncoder:
         return encoded
 
     def comment(self, text: str = "") -> bytes:
-        """Return a comment for each line of the text, to keep a connection alive.
+        """Return a comment for each line of a text, as bytes: it keeps a connection alive.
 
-        No blank line follows: some readers would see an event.
+        text: any str; "" for an empty comment.
+
+        No blank line follows: some readers would see an event. Raises TypeError for another type.
         """
         _refuse_all_but_text("a comment", text, "")
         return _prefixed(": ", text).encode()

@@ -22,7 +22,7 @@ from _thread import RLock
 from collections.abc import AsyncGenerator, Generator
 from operator import length_hint
 
-from .decoder import SSEDecoder, SSEError
+from .decoder import ServerSentEvent, SSEDecoder, SSEError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Generic, Protocol, TypeVar
 
-    from .decoder import Chunk, ServerSentEvent
+    from .decoder import Chunk
 
     Self = TypeVar("Self")
     Item = TypeVar("Item")
@@ -501,7 +501,7 @@ class AsyncReader(Reading[Item], Generic[Item]):
             await self._aclose(_LEFT)
 
 
-class _Events(Reading["ServerSentEvent"]):
+class _Events(Reading[ServerSentEvent]):
     """What both event streams show. See EventStream."""
 
     __slots__ = ("_response",)
@@ -550,7 +550,7 @@ class _Events(Reading["ServerSentEvent"]):
         return f", last_event_id={self.last_event_id!r}"
 
 
-class EventStream(_Events, Reader["ServerSentEvent"]):
+class EventStream(_Events, Reader[ServerSentEvent]):
     """Iterate over the events in an iterable of bytes. An iterator and a context manager.
 
     chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass
@@ -602,7 +602,7 @@ class EventStream(_Events, Reader["ServerSentEvent"]):
             self._is_reading = False
 
 
-class AsyncEventStream(_Events, AsyncReader["ServerSentEvent"]):
+class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
     """Iterate over the events in an async iterable of bytes, on asyncio, trio or anything else.
 
     An async iterator and an async context manager; all else is as for EventStream, with `aclose`
@@ -909,7 +909,7 @@ def close_all(*resources: Any) -> None:
             close = getattr(resource, "close", None)
             if close is not None:
                 close()
-        except BaseException as fault:
+        except BaseException as fault:  # noqa: PERF203  the others are closed all the same
             error = error or fault
     try:
         if error is not None:

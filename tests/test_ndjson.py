@@ -215,7 +215,7 @@ def test_an_endless_line_is_refused_as_soon_as_it_is_too_long() -> None:
 
 
 def test_the_cost_is_linear() -> None:
-    """Count the bytes touched by the buffer, not seconds: each is appended once and taken out once."""
+    """Count the bytes that the buffer touches, not seconds: each is appended once."""
 
     class Counting(bytearray):
         appended = 0

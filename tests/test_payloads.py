@@ -48,7 +48,7 @@ ONE, TWO, DONE = Event(data="1"), Event(data="2"), Event(data="[DONE]")
 
 
 class Source:
-    """Events or chunks, on both sides, and the exceptions among them; it counts how often it was closed."""
+    """Events or chunks, and the exceptions among them; it counts how often it was closed."""
 
     def __init__(self, *items: Any) -> None:
         self.items = iter(items)
@@ -133,7 +133,10 @@ def read_both(
     decoder: Callable[[], SSEDecoder] = SSEDecoder,
     **options: Any,
 ) -> Outcome:
-    """Read events, or chunks by way of the streams, on both sides: they must agree, and close what they read from."""
+    """Read events, or chunks by way of the streams, on both sides.
+
+    They must agree, and close what they read from.
+    """
     source, asource = Source(*items), AsyncSource(*items)
     events: Any = EventStream(source, decoder=decoder()) if chunks else source
     aevents: Any = AsyncEventStream(asource, decoder=decoder()) if chunks else asource
@@ -430,15 +433,28 @@ def test_null_is_a_payload() -> None:
 
 
 MESSAGES = {
-    '{"error": {"message": "Overloaded", "type": "x"}}': "Overloaded",  # OpenAI, Anthropic
-    '{"error": "Overloaded"}': "Overloaded",  # TGI, Ollama
+    # OpenAI, Anthropic
+    '{"error": {"message": "Overloaded", "type": "x"}}': "Overloaded",
+    # TGI, Ollama
+    '{"error": "Overloaded"}': "Overloaded",
     '{"error": true, "message": "Overloaded"}': "Overloaded",
-    '{"error": {"code": 502, "message": "Overloaded"}, "choices": [{"finish_reason": "error"}]}': "Overloaded",  # OpenRouter
-    '{"type": "error", "code": "E", "message": "Overloaded", "param": null}': "Overloaded",  # the Responses API
-    '{"type": "response.failed", "response": {"error": {"code": "E", "message": "Overloaded"}}}': "Overloaded",
-    '{"type": "response.failed", "response": null}': '{"type": "response.failed", "response": null}',
-    '{"error": {"message": {"no": "text"}, "code": 1}}': '{"error": {"message": {"no": "text"}, "code": 1}}',
-    '{"error": ["a"]}': '{"error": ["a"]}',
+    # OpenRouter
+    '{"error": {"code": 502, "message": "Overloaded"}, "choices": [{"finish_reason": "error"}]}': (
+        "Overloaded"
+    ),
+    # the Responses API
+    '{"type": "error", "code": "E", "message": "Overloaded", "param": null}': "Overloaded",
+    '{"type": "response.failed", "response": {"error": {"code": "E", "message": "Overloaded"}}}': (
+        "Overloaded"
+    ),
+}
+MESSAGES |= {  # no message: the data
+    data: data
+    for data in (
+        '{"type": "response.failed", "response": null}',
+        '{"error": {"message": {"no": "text"}, "code": 1}}',
+        '{"error": ["a"]}',
+    )
 }
 
 

@@ -58,7 +58,7 @@ async def collect(chunks: AsyncTee[Any]) -> list[Any]:
 
 
 def sync_and_async(chunks: list[Any], **decoder_options: Any) -> Iterator[tuple[Log, list[Any]]]:
-    """Run both kinds over chunks that end well, and give what was reported and what was handed on."""
+    """Run both kinds over chunks that end well; give what was reported and what was handed on."""
     log = Log()
     yield log, list(log.tee(Chunks(*chunks), decoder=SSEDecoder(**decoder_options)))
     log = Log()

@@ -239,7 +239,8 @@ def test_an_async_stream_is_as_a_sync_one(
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"], ids=["LF", "CR", "CRLF"])
 @pytest.mark.parametrize("heard", [False, True], ids=["", "comments"])
 def test_an_async_stream_in_chunks_of_any_size(end: str, heard: bool) -> None:
-    text = ": a\n\ndata: b\n\nid: 1\ndata: c\ndata: d\n\n: e\nevent: f\ndata: g\n\n: h\n\ndata: i\n\ndata: j\n\n: k\n\n"
+    text = ": a\n\ndata: b\n\nid: 1\ndata: c\ndata: d\n\n: e\nevent: f\ndata: g\n\n"
+    text += ": h\n\ndata: i\n\ndata: j\n\n: k\n\n"
     wire = (text * 3).replace("\n", end).encode()
     expected = [tuple(event) for event in reference.decode(wire).events]
     for size in range(1, len(wire) + 1):
