@@ -262,7 +262,9 @@ class SSEDecoder:
 
     def __getstate__(self) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """Return the state for copying and pickling, which shares no buffer with this decoder."""
-        slots = {name: getattr(self, name) for name in SSEDecoder.__slots__}
+        kinds = [kind for kind in type(self).__mro__ if "__slots__" in vars(kind)]
+        names = [name for kind in kinds for name in kind.__slots__ if hasattr(self, name)]
+        slots = {name: getattr(self, name) for name in names}
         for name, value in slots.items():
             if isinstance(value, (bytearray, list)):
                 slots[name] = value[:]
@@ -627,14 +629,11 @@ def _check_options(
         )
     if max_event_size is not None:
         if not isinstance(max_event_size, int):
-            raise TypeError(
-                f"max_event_size must be an int or None, not {type(max_event_size).__name__}"
-            )
+            name = type(max_event_size).__name__
+            raise TypeError(f"max_event_size must be an int or None, not {name}")
         if max_event_size < 1:
-            raise ValueError(
-                "max_event_size must be at least 1 byte, or None for no bound, "
-                f"not {max_event_size}"
-            )
+            wanted = "at least 1 byte, or None for no bound"
+            raise ValueError(f"max_event_size must be {wanted}, not {max_event_size}")
     if on_oversize not in ("raise", "skip"):
         raise ValueError(f'on_oversize must be "raise" or "skip", not {on_oversize!r}')
     if incomplete not in ("dispatch", "discard", "raise"):
