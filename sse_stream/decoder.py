@@ -262,12 +262,11 @@ class SSEDecoder:
 
     def __getstate__(self) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """Return the state for copying and pickling, which shares no buffer with this decoder."""
-        kinds = [kind for kind in type(self).__mro__ if "__slots__" in vars(kind)]
+        kinds: list[Any] = [kind for kind in type(self).__mro__ if "__slots__" in vars(kind)]
         names = [name for kind in kinds for name in kind.__slots__ if hasattr(self, name)]
         slots = {name: getattr(self, name) for name in names}
-        for name, value in slots.items():
-            if isinstance(value, (bytearray, list)):
-                slots[name] = value[:]
+        for name in ("_data", "_more_data", "_completed"):
+            slots[name] = slots[name] and slots[name][:]
         slots["_line"] = [piece[:] for piece in self._line]
         return getattr(self, "__dict__", None), slots
 

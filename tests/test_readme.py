@@ -41,8 +41,6 @@ PYTHON = [(token.map or [0])[0] + 1 for token in BLOCKS if token.info == "python
 # Where there is no tomllib, pytest needs tomli, too.
 tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
 POLICY = {
     name: parameter.default
     for name, parameter in inspect.signature(ReconnectionPolicy).parameters.items()
@@ -52,7 +50,7 @@ POLICY = {
 class Handler(BaseHTTPRequestHandler):
     """Three events at every path, whatever the method.
 
-    At the paths of LLM services what these answer; JSON lines at /api/chat.
+    At the paths of LLM services what these answer; JSON lines at /api/chat, JSON at /mcp-in-json.
     """
 
     def do_GET(self) -> None:
@@ -69,6 +67,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(401)
             return
         self.send_response(200)
+        if self.path == "/mcp-in-json":
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"jsonrpc": "2.0", "id": 1, "result": "one document"}')
+            return
         lines = self.path == "/api/chat"
         self.send_header("Content-Type", "application/x-ndjson" if lines else "text/event-stream")
         self.end_headers()
@@ -164,6 +167,15 @@ def test_progress(
     )
     shown = [line for line in lines if not line.endswith(" bytes more")]
     assert len(lines) > len(shown) == events
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/mcp", "a"), ("/mcp-in-json", "one document")])
+def test_one_request_two_kinds_of_answer(
+    path: str, shown: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = [token.content for token in BLOCKS if "/mcp" in token.content]
+    run_as_pasted(code.replace("/mcp", path), url)
+    assert f"'{shown}'" in capsys.readouterr().out
 
 
 def test_code_comes_early() -> None:
