@@ -266,7 +266,7 @@ class SSEDecoder:
         names = [name for kind in kinds for name in kind.__slots__ if hasattr(self, name)]
         slots = {name: getattr(self, name) for name in names}
         for name in ("_data", "_more_data", "_completed"):
-            slots[name] = slots[name] and slots[name][:]
+            slots[name] = None if slots[name] is None else slots[name][:]
         slots["_line"] = [piece[:] for piece in self._line]
         return getattr(self, "__dict__", None), slots
 
