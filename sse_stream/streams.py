@@ -209,9 +209,9 @@ class Reading(Generic[Item]):
             self._over = _EXHAUSTED if error is None else _FAILED
             self._error_to_raise = error
         self._note_end(error)
-        is_interrupt = self._over == _INTERRUPTED
+        interrupt = error if self._over == _INTERRUPTED else None
         del self  # no cycle of the error and this frame
-        return error if is_interrupt else None
+        return interrupt
 
     def _settle_release(self, fault: BaseException) -> None:
         """Decide what becomes of what the release raised: it counts if nothing was wrong before."""
