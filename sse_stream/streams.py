@@ -667,8 +667,12 @@ async def _run_with_limit(
 
 # What connect returns.
 
-_SYNC_LINES = "with connect(...) as stream: for event in stream: ..."
-_ASYNC_LINES = "async with aconnect(...) as stream: async for event in stream: ..."
+_SYNC_LINES = """
+    with connect(...) as stream:
+        for event in stream: ..."""
+_ASYNC_LINES = """
+    async with aconnect(...) as stream:
+        async for event in stream: ..."""
 
 
 class _Misused:
@@ -677,7 +681,7 @@ class _Misused:
     _lines = _SYNC_LINES
 
     def _refuse(self, *_: Any) -> Any:
-        raise TypeError(f"this is a connection yet to be opened; write: {self._lines}")
+        raise TypeError(f"this is a connection yet to be opened; write:{self._lines}")
 
     __iter__ = __next__ = __aiter__ = __anext__ = __await__ = _refuse
 

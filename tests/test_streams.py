@@ -5,6 +5,7 @@ import asyncio
 import gc
 import inspect
 import io
+import pickle
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -1446,3 +1447,171 @@ def test_a_subclass_may_change_each_event() -> None:
     stream = Shouting([b"data: a\n\n"])
     assert next(stream).data == "A"
     assert next(stream, None) is None
+
+
+MISUSES: dict[str, Callable[[Any], Any]] = {
+    "iterated": iter,
+    "asked for the next": next,
+    "iterated asynchronously": lambda opening: opening.__aiter__(),
+    "asked for the next asynchronously": lambda opening: opening.__anext__(),
+    "awaited": lambda opening: opening.__await__(),
+}
+
+
+@pytest.mark.parametrize("misuse", MISUSES.values(), ids=MISUSES.keys())
+def test_an_opening_that_is_used_wrongly_shows_the_right_lines(
+    misuse: Callable[[Any], Any],
+) -> None:
+    async def open_stream() -> AsyncEventStream:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match=r"\n    with connect\(\.\.\.\) as stream:\n        for "):
+        misuse(Opening(lambda: EventStream([])))
+    with pytest.raises(TypeError, match=r"\n    async with aconnect\(\.\.\.\) as stream:\n   "):
+        misuse(AsyncOpening(open_stream))
+
+
+def test_an_opening_that_is_entered_by_the_wrong_with_shows_the_right_lines() -> None:
+    async def open_stream() -> AsyncEventStream:
+        raise AssertionError
+
+    opening: Any = AsyncOpening(open_stream)
+    with pytest.raises(TypeError, match="async with aconnect"), opening:
+        pass
+    assert repr(opening) == "<AsyncOpening not entered>"
+
+    async def main() -> None:
+        opening: Any = Opening(lambda: EventStream([]))
+        with pytest.raises(TypeError, match=r"\n    with connect"):
+            async with opening:
+                pass
+        assert repr(opening) == "<Opening not entered>"
+
+    asyncio.run(main())
+
+
+def test_lines_that_have_lost_their_ends_are_refused() -> None:
+    class Response:
+        def iter_lines(self) -> Iterator[bytes]:
+            yield b"data: a"
+
+        async def aiter_lines(self) -> AsyncIterator[bytes]:
+            yield b"data: a"
+
+    with pytest.raises(TypeError, match=r"not lines.*iter_events"):
+        EventStream(Response().iter_lines())
+    with pytest.raises(TypeError, match=r"not lines.*iter_events"):
+        AsyncEventStream(Response().aiter_lines())
+
+
+def test_a_stream_closed_error_can_be_pickled() -> None:
+    error = StreamClosedError("closed", "7")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.last_event_id) == (StreamClosedError, "closed", "7")
+
+
+def test_a_stream_that_is_left_says_where_to_resume() -> None:
+    with EventStream([b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n"]) as stream:
+        next(stream)
+    with pytest.raises(StreamClosedError, match="the ID to resume from is '1'") as info:
+        next(stream)
+    assert info.value.last_event_id == "1"
+    assert repr(stream) == "<EventStream closed, last_event_id='1'>"
+
+
+# What is read on after a mark.
+
+
+class Interruptible(Chunks):
+    interrupted = 0
+
+    def interrupt(self) -> None:
+        self.interrupted += 1
+
+
+def test_draining() -> None:
+    source = Interruptible(b"data: a\n\n", b"x" * 100, b"y" * 100)
+    stream = EventStream(source)
+    assert next(stream) == A
+    stream.drain(200, 1)
+    assert list(stream) == []
+    assert list(source) == []
+    stream.drain(200, 1)
+
+
+@pytest.mark.parametrize("chunks", [[b"x" * 100, b"y" * 101], [OSError("reset")]])
+def test_draining_that_does_not_reach_the_end(chunks: list[Any]) -> None:
+    stream = EventStream(Interruptible(b"data: a\n\n", *chunks))
+    assert next(stream) == A
+    stream.drain(200, 1)
+    stream.close()
+    assert list(stream) == []
+
+
+def test_draining_takes_no_longer_than_it_may() -> None:
+    class Waits(Interruptible):
+        def __init__(self) -> None:
+            super().__init__(b"data: a\n\n")
+            self.woken = threading.Event()
+
+        def interrupt(self) -> None:
+            super().interrupt()
+            self.woken.set()
+
+        def __next__(self) -> bytes:
+            try:
+                return super().__next__()
+            except StopIteration:
+                assert self.woken.wait(10)
+                raise
+
+    source = Waits()
+    stream = EventStream(source)
+    assert next(stream) == A
+    stream.drain(200, 0.01)
+    assert source.interrupted == 1
+
+
+def test_what_cannot_be_interrupted_is_not_drained() -> None:
+    source = Chunks(b"data: a\n\n", AssertionError("read on"))
+    stream = EventStream(source)
+    assert next(stream) == A
+    stream.drain(200, 1)
+    stream.close()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "left"), [([b"x" * 100, b"y" * 100], 0), ([b"x" * 201, b"y"], 1), ([OSError()], 0)]
+)
+def test_draining_async(chunks: list[Any], left: int) -> None:
+    class Source(AsyncChunks, Interruptible):
+        pass
+
+    async def main() -> None:
+        source = Source(b"data: a\n\n", *chunks)
+        stream = AsyncEventStream(source)
+        assert await anext(stream) == A
+        await stream.drain(200, 1)
+        await stream.drain(0, 1) if not left else None
+        assert len(list(source.chunks)) == left
+        await stream.aclose()
+
+    on_both(main)
+
+
+def test_draining_async_takes_no_longer_than_it_may() -> None:
+    class Source(AsyncChunks, Interruptible):
+        async def __anext__(self) -> bytes:
+            try:
+                return await super().__anext__()
+            except StopAsyncIteration:
+                await (trio.sleep_forever() if in_trio() else asyncio.Event().wait())
+                raise
+
+    async def main() -> None:
+        stream = AsyncEventStream(Source(b"data: a\n\n"))
+        assert await anext(stream) == A
+        await stream.drain(200, 0.01)
+        await stream.aclose()
+
+    on_both(main)
