@@ -1502,6 +1502,50 @@ def test_a_subclass_is_copied_with_its_attributes(make: Any, copier: Any) -> Non
     check_copies(make, [b"data: x"], [b"\n\n"], copier)
 
 
+class OneSlot(SSEDecoder):
+    """The name of a single slot may stand by itself."""
+
+    __slots__ = "seen"
+
+
+class PrivateSlot(SSEDecoder):
+    """A slot whose name is mangled."""
+
+    __slots__ = ("__seen",)
+
+    @property
+    def seen(self) -> Any:
+        return self.__seen
+
+    @seen.setter
+    def seen(self, value: Any) -> None:
+        self.__seen = value
+
+
+class Referable(SSEDecoder):
+    """A slot that cannot be written to, beside one that can."""
+
+    __slots__ = ("__weakref__", "seen")
+
+
+class Open(SSEDecoder):
+    """A slot for all other attributes."""
+
+    __slots__ = ("__dict__",)
+
+
+@pytest.mark.parametrize("copier", COPIERS.values(), ids=COPIERS.keys())
+@pytest.mark.parametrize("make", [OneSlot, PrivateSlot, Referable, Open])
+def test_slots_of_every_kind_are_copied(make: Any, copier: Any) -> None:
+    decoder = make()
+    decoder.seen = "a"
+    again = copier(decoder)
+    assert again.seen == "a"
+    again.seen = "b"
+    assert decoder.seen == "a"
+    check_copies(make, [b"data: x"], [b"\n\n"], copier)
+
+
 def test_a_copy_holds_no_buffer_of_the_original() -> None:
     decoder = SSEDecoder()
     for _ in range(3):
