@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: MIT
+"""What the two read loops promise, held for every face of them, over generators and classes.
+
+A face is an EventStream, Payloads, Documents, a Tee, or its async twin. Each reads from a source
+that counts how often it was closed; each promise is that of `streams.Reading`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from sse_stream.decoder import ServerSentEvent
+from sse_stream.ndjson import aiter_documents, iter_documents
+from sse_stream.payloads import aiter_payloads, iter_payloads
+from sse_stream.relay import atee, tee
+from sse_stream.streams import AsyncEventStream, EventStream, StreamClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+CHUNK = b"data: 1\n\n"
+# By name: how it is made, sync and async; what it is fed; what it answers with.
+FACES: dict[str, tuple[Any, Any, Any, Any]] = {
+    "stream": (EventStream, AsyncEventStream, CHUNK, ServerSentEvent(data="1")),
+    "payloads": (iter_payloads, aiter_payloads, ServerSentEvent(data="1"), 1),
+    "documents": (iter_documents, aiter_documents, b"1\n", 1),
+    "tee": (tee, atee, CHUNK, CHUNK),
+}
+faces = pytest.mark.parametrize("face", FACES.values(), ids=FACES.keys())
+kinds = pytest.mark.parametrize("kind", ["generator", "class"])
+loops = pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
+
+
+class Source:
+    """Items and errors, as a class or as a generator; counts how often it is closed."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = iter(items)
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        item = next(self.items)
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def generate(self) -> Iterator[Any]:
+        try:
+            for item in self.items:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self.closed += 1
+
+    def made(self, kind: str) -> Any:
+        return self if kind == "class" else self.generate()
+
+
+class AsyncSource:
+    """The same for `async for`; after its items it waits for ever, or for `wake`."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = list(items)
+        self.closed = 0
+        self.waits = False
+        self.is_woken: Any = None
+
+    async def wait(self) -> None:
+        self.waits = True
+        self.is_woken = trio.Event() if in_trio() else asyncio.Event()
+        await self.is_woken.wait()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self.items:
+            await self.wait()
+            raise StopAsyncIteration
+        item = self.items.pop(0)
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        if self.is_woken is not None:
+            self.is_woken.set()
+
+    async def generate(self) -> AsyncIterator[Any]:
+        try:
+            while self.items:
+                yield self.items.pop(0)
+            await self.wait()
+        finally:
+            self.closed += 1
+
+    def made(self, kind: str) -> Any:
+        return self if kind == "class" else self.generate()
+
+
+def in_trio() -> bool:
+    return trio.lowlevel.in_trio_run()
+
+
+async def pause() -> None:
+    await (trio.sleep(0) if in_trio() else asyncio.sleep(0))
+
+
+def drive(run: Any, main: Callable[[], Awaitable[None]]) -> None:
+    async def awaited() -> None:
+        await main()
+
+    run(awaited) if run is trio.run else run(awaited())
+    gc.collect()
+
+
+# The sync side.
+
+
+@faces
+@kinds
+def test_the_end(face: Any, kind: str) -> None:
+    make, _, item, answer = face
+    source = Source(item, item)
+    reader = make(source.made(kind))
+    assert list(reader) == [answer, answer]
+    assert source.closed == 1
+    reader.close()
+    assert list(reader) == []
+    assert source.closed == 1
+
+
+@faces
+@kinds
+def test_an_error_comes_after_what_was_complete_and_once(face: Any, kind: str) -> None:
+    make, _, item, answer = face
+    fault = OSError("reset")
+    source = Source(item, fault)
+    reader = make(source.made(kind))
+    assert next(reader) == answer
+    with pytest.raises(OSError, match="reset"):
+        next(reader)
+    assert source.closed == 1
+    for _ in range(2):
+        with pytest.raises(StreamClosedError, match="ended with an error") as info:
+            next(reader)
+        assert info.value.__cause__ is fault
+    reader.close()
+    assert list(reader) == []
+
+
+@faces
+@kinds
+def test_an_interrupt_releases_and_is_no_end(face: Any, kind: str) -> None:
+    make, _, item, answer = face
+    source = Source(item, KeyboardInterrupt())
+    reader = make(source.made(kind))
+    assert next(reader) == answer
+    with pytest.raises(KeyboardInterrupt):
+        next(reader)
+    assert source.closed == 1
+    with pytest.raises(StreamClosedError, match="cancelled or interrupted"):
+        next(reader)
+
+
+@faces
+@kinds
+def test_close_and_leaving(face: Any, kind: str) -> None:
+    make, _, item, answer = face
+    source = Source(item, item)
+    reader = make(source.made(kind))
+    assert next(reader) == answer
+    reader.close()
+    assert list(reader) == []
+    assert source.closed == 1
+    source = Source(item, item)
+    with make(source.made(kind)) as reader:
+        assert next(reader) == answer
+    assert source.closed == 1
+    with pytest.raises(StreamClosedError, match="`with` block was left"):
+        next(reader)
+    assert "closed" in repr(reader)
+
+
+@faces
+def test_close_from_another_thread_while_a_generator_waits(face: Any) -> None:
+    make, _, item, answer = face
+    waits, goes_on, closed = threading.Event(), threading.Event(), []
+
+    def generate() -> Iterator[Any]:
+        try:
+            yield item
+            waits.set()
+            assert goes_on.wait(10)
+            yield item
+        finally:
+            closed.append(True)
+
+    reader = make(generate())
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.extend(reader))
+    thread.start()
+    assert waits.wait(10)
+    with pytest.raises(RuntimeError, match="two readers at once"):
+        next(reader)
+    reader.close()
+    assert closed == []
+    goes_on.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (got, closed) == ([answer], [True])
+
+
+# The async side.
+
+
+@faces
+@kinds
+@loops
+def test_cancelling_a_read_releases_and_is_no_end(face: Any, kind: str, run: Any) -> None:
+    async def main() -> None:
+        _, make, item, answer = face
+        source = AsyncSource(item)
+        reader = make(source.made(kind))
+        assert await anext(reader) == answer
+        if in_trio():
+            with trio.move_on_after(0.01) as scope:
+                await anext(reader)
+            assert scope.cancelled_caught
+        else:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(anext(reader), 0.01)
+        assert source.closed == 1
+        for _ in range(2):
+            with pytest.raises(StreamClosedError, match="cancelled or interrupted"):
+                await anext(reader)
+        await reader.aclose()
+        assert source.closed == 1
+        assert [item async for item in reader] == []
+
+    drive(run, main)
+
+
+@faces
+def test_waiting_with_a_limit_as_the_error_says(face: Any) -> None:
+    async def main() -> None:
+        _, make, *_ = face
+        source = AsyncSource()
+        reader = make(source)
+        task = asyncio.ensure_future(anext(reader))
+        for _ in range(2):
+            done, _ = await asyncio.wait({task}, timeout=0.01)
+            assert not done
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert source.closed == 1
+
+    asyncio.run(main())
+
+
+@faces
+@kinds
+@loops
+@pytest.mark.parametrize("way", ["plain", "stack", "context manager"])
+def test_an_async_generator_around_it_that_is_closed(
+    face: Any, kind: str, run: Any, way: str
+) -> None:
+    """GeneratorExit goes through `async with`: the release is awaited as by any other exit."""
+
+    async def main() -> None:
+        _, make, item, answer = face
+        source = AsyncSource(item, item)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Any]:
+            async with make(source.made(kind)) as reader:
+                yield reader
+
+        async def around() -> AsyncIterator[Any]:
+            if way == "plain":
+                async with make(source.made(kind)) as reader:
+                    async for got in reader:
+                        yield got
+            elif way == "stack":
+                async with AsyncExitStack() as stack:
+                    reader = await stack.enter_async_context(make(source.made(kind)))
+                    async for got in reader:
+                        yield got
+            else:
+                async with opened() as reader:
+                    async for got in reader:
+                        yield got
+
+        async with aclosing(around()) as generator:
+            async for got in generator:
+                assert got == answer
+                break
+        assert source.closed == 1
+
+    drive(run, main)
+
+
+@faces
+@kinds
+def test_a_coroutine_that_is_closed_while_it_reads(face: Any, kind: str) -> None:
+    """Nothing can be awaited then: no RuntimeError, no warning; `aclose` still releases."""
+    _, make, item, answer = face
+    source = AsyncSource(item)
+    readers: list[Any] = []
+
+    async def read() -> None:
+        async with make(source.made(kind)) as reader:
+            readers.append(reader)
+            assert await anext(reader) == answer
+            await anext(reader)
+
+    loop = asyncio.new_event_loop()
+    coroutine = read()
+    loop.call_soon(lambda: coroutine.send(None))
+    loop.call_soon(coroutine.close)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert source.waits
+    with pytest.raises(StreamClosedError):
+        loop.run_until_complete(anext(readers[0]))
+    loop.run_until_complete(readers[0].aclose())
+    loop.close()
+    # An async generator that waits is not told before Python 3.13 that its reader was closed.
+    assert source.closed >= (kind == "class")
+
+
+@faces
+@loops
+def test_aclose_from_another_task_ends_a_read(face: Any, run: Any) -> None:
+    async def main() -> None:
+        _, make, item, answer = face
+        source = AsyncSource(item)
+        reader = make(source)
+        got: list[Any] = []
+
+        async def read() -> None:
+            got.extend([item async for item in reader])
+            got.append("end")
+
+        async def close() -> None:
+            while not source.waits:
+                await pause()
+            with pytest.raises(RuntimeError, match="two readers at once"):
+                await anext(reader)
+            await reader.aclose()
+            while "end" not in got:
+                await pause()
+
+        if in_trio():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read)
+                await close()
+        else:
+            await asyncio.gather(read(), close())
+        assert got == [answer, "end"]
+        assert source.closed == 1
+
+    drive(run, main)
+
+
+if sys.version_info >= (3, 11):
+
+    @faces
+    @kinds
+    def test_a_timeout_scope_and_a_task_group(face: Any, kind: str) -> None:
+        async def main() -> None:
+            _, make, item, answer = face
+            source = AsyncSource(item)
+            reader = make(source.made(kind))
+            assert await anext(reader) == answer
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await anext(reader)
+            assert source.closed == 1
+            with pytest.raises(StreamClosedError):
+                await anext(reader)
+            source = AsyncSource(item)
+            reader = make(source.made(kind))
+
+            async def fail() -> None:
+                while not source.waits:
+                    await asyncio.sleep(0)
+                raise OSError("another task failed")
+
+            with pytest.raises(Exception, match="1 sub-exception"):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(fail())
+                    async for _ in reader:
+                        pass
+            assert source.closed == 1
+            with pytest.raises(StreamClosedError):
+                await anext(reader)
+
+        asyncio.run(main())
+
+
+def test_payloads_on_a_stream_that_the_caller_closed_end_quietly() -> None:
+    stream = EventStream([CHUNK, CHUNK])
+    payloads = iter_payloads(stream, require_done=True)
+    assert next(payloads) == 1
+    stream.close()
+    assert list(payloads) == []
+
+    async def main() -> None:
+        source = AsyncSource(CHUNK)
+        stream = AsyncEventStream(source)
+        payloads = aiter_payloads(stream, require_done=True)
+        assert await anext(payloads) == 1
+        task = asyncio.ensure_future(anext(payloads))
+        while not source.waits:
+            await asyncio.sleep(0)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await task
+
+    asyncio.run(main())
