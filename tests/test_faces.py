@@ -289,7 +289,7 @@ def test_an_async_generator_around_it_that_is_closed(
         source = AsyncSource(item, item)
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[Any]:
+        async def opened() -> AsyncGenerator[Any, None]:
             async with make(source.made(kind)) as reader:
                 yield reader
 
