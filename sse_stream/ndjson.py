@@ -170,7 +170,7 @@ class _DocumentMachine:
 class _Documents(Reading["Any"]):
     __slots__ = ()
 
-    def _position(self) -> str:
+    def position(self) -> str:
         return ""
 
 

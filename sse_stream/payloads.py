@@ -329,10 +329,10 @@ class _Payloads(Reading["Any"]):
     @property
     def event(self) -> ServerSentEvent | None:
         """The event of the payload handed out last; None before the first."""
-        event: ServerSentEvent | None = self._machine.event
+        event: ServerSentEvent | None = self.machine.event
         return event
 
-    def _interrupt(self) -> bool:
+    def wake(self) -> bool:
         return False  # to close the events does it
 
 
@@ -344,11 +344,11 @@ class Payloads(_Payloads, Reader["Any"]):
     def __init__(self, events: Any, machine: _PayloadMachine) -> None:
         self._start(events, iter(events), machine)
 
-    def _release(self) -> None:
-        drain = getattr(self._source, "drain", None)
-        if drain is not None and self._machine.is_to_drain:
+    def release(self) -> None:
+        drain = getattr(self.source, "drain", None)
+        if drain is not None and self.machine.is_to_drain:
             drain(_DRAIN_BYTES, _DRAIN_SECONDS)
-        super()._release()
+        super().release()
 
 
 class AsyncPayloads(_Payloads, AsyncReader["Any"]):
@@ -359,11 +359,11 @@ class AsyncPayloads(_Payloads, AsyncReader["Any"]):
     def __init__(self, events: Any, machine: _PayloadMachine) -> None:
         self._start(events, events.__aiter__(), machine)
 
-    async def _arelease(self) -> None:
-        drain = getattr(self._source, "drain", None)
-        if drain is not None and self._machine.is_to_drain:
+    async def arelease(self) -> None:
+        drain = getattr(self.source, "drain", None)
+        if drain is not None and self.machine.is_to_drain:
             await drain(_DRAIN_BYTES, _DRAIN_SECONDS)
-        await super()._arelease()
+        await super().arelease()
 
 
 def before_mark(ignored: str = "") -> IncompleteEventError:

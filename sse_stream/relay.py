@@ -142,14 +142,14 @@ class _Observer:
 class _Tee(Reading[_Chunk], Generic[_Chunk]):
     __slots__ = ()
 
-    def _note_end(self, error: BaseException | None) -> None:
+    def note_end(self, error: BaseException | None) -> None:
         if isinstance(error, Exception):
-            self._machine.tell("failed", error)
+            self.machine.tell("failed", error)
         else:
-            self._machine.tell("complete" if self.is_exhausted else "closed", None)
+            self.machine.tell("complete" if self.is_exhausted else "closed", None)
 
     def __del__(self) -> None:
-        machine = getattr(self, "_machine", None)
+        machine = getattr(self, "machine", None)
         if machine is not None:
             machine.tell("closed", None)
 
@@ -160,7 +160,7 @@ class Tee(_Tee[_Chunk], Reader[_Chunk], Generic[_Chunk]):
     __slots__ = ()
 
     def __next__(self) -> _Chunk:
-        self._machine.observe()
+        self.machine.observe()
         return super().__next__()
 
 
@@ -170,7 +170,7 @@ class AsyncTee(_Tee[_Chunk], AsyncReader[_Chunk], Generic[_Chunk]):
     __slots__ = ()
 
     async def __anext__(self) -> _Chunk:
-        self._machine.observe()
+        self.machine.observe()
         return await super().__anext__()
 
 

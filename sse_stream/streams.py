@@ -127,18 +127,18 @@ class Reading(Generic[Item]):
         "_id_before",  # the ID to resume from before the item that is being fed
         "_is_reading",  # a thread or task is in the loop
         "_lock",
-        "_machine",
+        "machine",
         "_over",  # 0, or why nothing is read any more
         "_ready",  # hands out the batch
         "_resources",  # what is to be closed, the last one first
-        "_source",
+        "source",
     )
 
     _stop: type[Exception]
 
     def __init__(self, source: Any, machine: Machine, *resources: Any) -> None:
-        self._source = source
-        self._machine: Any = machine
+        self.source = source
+        self.machine: Any = machine
         self._resources: list[Any] = [one for one in reversed(resources) if one is not None]
         self._ready: Iterator[Item] = _NO_ITEMS
         self._batch: Sequence[Any] = ()
@@ -168,17 +168,17 @@ class Reading(Generic[Item]):
         """Return what the repr says beside the state."""
         return ""
 
-    def _position(self) -> str:
+    def position(self) -> str:
         """Return the ID to resume from after the item handed out last."""
         if self._final_id is not None:
             return self._final_id
         left = length_hint(self._ready)
         if self._is_reading or (left and left == len(self._batch)):
             return self._id_before
-        position: str = self._batch[-left - 1].id if left else self._machine.last_event_id
+        position: str = self._batch[-left - 1].id if left else self.machine.last_event_id
         return position
 
-    def _note_end(self, error: BaseException | None) -> None:
+    def note_end(self, error: BaseException | None) -> None:
         """Take note that the reading is over: called once. For faces that report it."""
 
     def _settle(
@@ -199,7 +199,7 @@ class Reading(Generic[Item]):
             return error if is_interrupt else None
         self._batch = items
         if error is None or (is_of_machine and not is_interrupt):
-            last_items, fault = _last_items(self._machine)
+            last_items, fault = _last_items(self.machine)
             self._batch = items + last_items
             error = error or fault
         self._ready = iter(self._batch)
@@ -208,7 +208,7 @@ class Reading(Generic[Item]):
         else:
             self._over = _EXHAUSTED if error is None else _FAILED
             self._error_to_raise = error
-        self._note_end(error)
+        self.note_end(error)
         interrupt = error if self._over == _INTERRUPTED else None
         del self  # no cycle of the error and this frame
         return interrupt
@@ -231,7 +231,7 @@ class Reading(Generic[Item]):
             is_unread = length_hint(self._ready) > 0 or self._error_to_raise is not None
             if how == _CLOSED or not was_over or is_unread:
                 if self._final_id is None:
-                    self._final_id = self._id_before if is_reading else self._position()
+                    self._final_id = self._id_before if is_reading else self.position()
                 self._over, self._error_to_raise = how, None
                 self._ready, self._batch = _NO_ITEMS, ()
         return is_reading, not was_over
@@ -249,15 +249,15 @@ class Reading(Generic[Item]):
             return error
         if self._over in (_EXHAUSTED, _CLOSED):
             return self._stop()
-        position = self._position()
+        position = self.position()
         where = f"; the ID to resume from is {position!r}" if position else ""
         closed = StreamClosedError(_WHY_CLOSED[self._over] + where, position)
         closed.__cause__ = self._failure
         return closed
 
-    def _interrupt(self) -> bool:
+    def wake(self) -> bool:
         """Wake who reads, without waiting, if the source knows how; return whether it does."""
-        interrupt: Callable[[], object] | None = getattr(self._source, "interrupt", None)
+        interrupt: Callable[[], object] | None = getattr(self.source, "interrupt", None)
         if interrupt is not None:
             interrupt()
         return interrupt is not None
@@ -288,13 +288,13 @@ class Reader(Reading[Item], Generic[Item]):
             return item
         if self._over or self._is_reading:
             raise self._why_nothing()
-        machine = self._machine
+        machine = self.machine
         items: list[Item] = []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
         try:
-            for fed in self._source:
+            for fed in self.source:
                 if self._over:
                     break
                 try:
@@ -325,7 +325,7 @@ class Reader(Reading[Item], Generic[Item]):
         interrupt = self._settle(items, error, is_of_machine)
         try:
             try:
-                self._release()
+                self.release()
             except BaseException as fault:
                 self._settle_release(fault)
                 if interrupt is None and not isinstance(fault, Exception):
@@ -340,7 +340,7 @@ class Reader(Reading[Item], Generic[Item]):
             self._is_reading = False
             del self, error, interrupt
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Release what is read from, once, from within a read or when there is none."""
         close_all(*self._take_resources())
 
@@ -356,11 +356,11 @@ class Reader(Reading[Item], Generic[Item]):
         is_reading, ends_now = self._end_by(how)
         try:
             if ends_now:
-                self._note_end(None)
+                self.note_end(None)
         finally:
             if not is_reading:
-                self._release()
-            elif not self._interrupt():
+                self.release()
+            elif not self.wake():
                 close_all(*self._take_resources(but=Generator))  # one that runs cannot be closed
 
     def __enter__(self: Self) -> Self:
@@ -393,13 +393,13 @@ class AsyncReader(Reading[Item], Generic[Item]):
             return item
         if self._over or self._is_reading:
             raise self._why_nothing()
-        machine = self._machine
+        machine = self.machine
         items: list[Item] = []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
         try:
-            async for fed in self._source:
+            async for fed in self.source:
                 if self._over:
                     break
                 try:
@@ -435,7 +435,7 @@ class AsyncReader(Reading[Item], Generic[Item]):
                 if isinstance(interrupt, GeneratorExit):  # nothing can be awaited
                     self.release_at_once()
                 else:
-                    await self._arelease()
+                    await self.arelease()
             except BaseException as fault:
                 self._settle_release(fault)
                 if interrupt is None and not isinstance(fault, Exception):
@@ -450,13 +450,13 @@ class AsyncReader(Reading[Item], Generic[Item]):
             self._is_reading = False
             del self, error, interrupt
 
-    async def _arelease(self) -> None:
+    async def arelease(self) -> None:
         """Release what is read from, once, from within a read or when there is none."""
         await aclose_all(*self._take_resources())
 
     def release_at_once(self) -> None:
         """Release what can be without waiting; the rest is left to a later `aclose`."""
-        if not self._interrupt():
+        if not self.wake():
             for resource in self._take_resources():
                 if not _is_closed_at_once(resource):
                     self._resources.insert(0, resource)
@@ -474,11 +474,11 @@ class AsyncReader(Reading[Item], Generic[Item]):
         is_reading, ends_now = self._end_by(how)
         try:
             if ends_now:
-                self._note_end(None)
+                self.note_end(None)
         finally:
             if not is_reading:
-                await self._arelease()
-            elif not self._interrupt():
+                await self.arelease()
+            elif not self.wake():
                 await aclose_all(*self._take_resources(but=AsyncGenerator))
 
     async def __aenter__(self: Self) -> Self:
@@ -494,7 +494,7 @@ class AsyncReader(Reading[Item], Generic[Item]):
             _, ends_now = self._end_by(_LEFT)
             try:
                 if ends_now:
-                    self._note_end(None)
+                    self.note_end(None)
             finally:
                 self.release_at_once()
         else:
@@ -513,7 +513,7 @@ class _Events(Reading[ServerSentEvent]):
     @property
     def decoder(self) -> SSEDecoder:
         """The decoder that was passed, or one with the default options."""
-        decoder: SSEDecoder = self._machine
+        decoder: SSEDecoder = self.machine
         return decoder
 
     @property
@@ -529,7 +529,7 @@ class _Events(Reading[ServerSentEvent]):
         and only then the decoder's: who stops anywhere and resumes from it loses and doubles
         nothing.
         """
-        return self._position()
+        return self.position()
 
     @property
     def retry(self) -> int | None:
@@ -582,15 +582,15 @@ class EventStream(_Events, Reader[ServerSentEvent]):
 
         Nothing is read if the source cannot be interrupted: it might wait for ever.
         """
-        if self._over or self._is_reading or not hasattr(self._source, "interrupt"):
+        if self._over or self._is_reading or not hasattr(self.source, "interrupt"):
             return
         from threading import Timer
 
-        timer = Timer(seconds, self._interrupt)
+        timer = Timer(seconds, self.wake)
         self._is_reading = True
         timer.start()
         try:
-            for chunk in self._source:
+            for chunk in self.source:
                 size -= len(chunk)
                 if size < 0:
                     return
@@ -631,7 +631,7 @@ class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
 
     async def drain(self, size: int, seconds: float) -> None:
         """Read on to the end of the chunks, on asyncio or trio; as EventStream's `drain`."""
-        if self._over or self._is_reading or not hasattr(self._source, "interrupt"):
+        if self._over or self._is_reading or not hasattr(self.source, "interrupt"):
             return
         self._is_reading = True
         try:
@@ -642,7 +642,7 @@ class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
             self._is_reading = False
 
     async def _read_on(self, size: int) -> None:
-        async for chunk in self._source:
+        async for chunk in self.source:
             size -= len(chunk)
             if size < 0:
                 return

@@ -72,8 +72,8 @@ FAULTS: list[tuple[str, Any, str, Any]] = [
     (
         "decoder",
         streams.Reading,
-        "_position",
-        lambda self: self._machine.last_event_id,
+        "position",
+        lambda self: self.machine.last_event_id,
     ),
     (
         "encoder",

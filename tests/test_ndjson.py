@@ -225,7 +225,7 @@ def test_the_cost_is_linear() -> None:
             return super().__iadd__(chunk)
 
     documents = iter_documents(b"1" for _ in range(4000))
-    machine: Any = documents._machine
+    machine: Any = documents.machine
     machine._rest = Counting()
     assert list(documents) == [int("1" * 4000)]
     assert Counting.appended == 4000
