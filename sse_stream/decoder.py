@@ -25,7 +25,7 @@ from collections import namedtuple
 
 TYPE_CHECKING = False  # True for type checkers; importing `typing` costs more than this package
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Literal, NamedTuple, Union
 
     Chunk = Union[bytes, bytearray, memoryview]
@@ -170,11 +170,23 @@ class SSEDecoder:
         passes through `feed` and ends the decoder: later calls of `feed` are refused, and `close`
         returns the events that the chunk had completed before.
     on_ignored: called as `on_ignored(text)` for each line that has no effect: a field of an
-        unknown name, a `retry` that is not ASCII digits, an `id` with a NUL, and at its blank line
-        the `event` of a block without data. `text` is the whole line. Exceptions as above.
+        unknown name, a `retry` that is not ASCII digits (or has more than 4,300), an `id` with a
+        NUL, and at its blank line the `event` of a block without data. `text` is the whole line.
+        Exceptions as above.
 
     Raises TypeError or ValueError for an option of the wrong kind. A decoder serves one stream,
     and can be copied, pickled or thrown away between two calls.
+
+    To be read, at any time, also after an error and after `close`:
+
+    last_event_id: the ID to resume from, a str; "" means: send no header. Moved by every blank
+        line, also of a block without data, and by nothing else.
+    retry:         the stream's reconnection time in milliseconds, an int, or None; set when its
+        line is read.
+    incomplete:    whether the stream stands inside an event; see there.
+    skipped:       how many oversized events `on_oversize="skip"` has dropped.
+    ignored:       how many lines had no effect; `ignored_text` has those of unknown names.
+    ended:         whether nothing more is taken.
     """
 
     __slots__ = (
@@ -260,15 +272,17 @@ class SSEDecoder:
         position = f"last_event_id={self.last_event_id!r}"
         return f"<{type(self).__name__} {state}{inside}, {position}>"
 
-    def __getstate__(self) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        """Return the state for copying and pickling, which shares no buffer with this decoder."""
-        kinds: list[Any] = [kind for kind in type(self).__mro__ if "__slots__" in vars(kind)]
-        names = [name for kind in kinds for name in kind.__slots__ if hasattr(self, name)]
-        slots = {name: getattr(self, name) for name in names}
-        for name in ("_data", "_more_data", "_completed"):
-            slots[name] = None if slots[name] is None else slots[name][:]
-        slots["_line"] = [piece[:] for piece in self._line]
-        return getattr(self, "__dict__", None), slots
+    def __setstate__(self, state: Iterable[dict[str, Any] | None]) -> None:
+        """Take the state of another decoder, for copying and pickling, and share no buffer with it.
+
+        state: its attributes and its slots, as `object.__reduce_ex__` gives them.
+        """
+        for attributes in state:
+            for name, value in (attributes or {}).items():
+                setattr(self, name, value)
+        self._line = [piece[:] for piece in self._line]
+        self._data = None if self._data is None else self._data[:]
+        self._more_data, self._completed = self._more_data[:], self._completed[:]
 
     def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
         """Take the next bytes of the stream and return the events that they complete.
@@ -295,6 +309,23 @@ class SSEDecoder:
 
     # 3. Parsing an event stream (9.2.5)
 
+    def _strip_start(self, chunk: bytes) -> bytes:
+        """Strip one leading byte order mark, or the LF of a CRLF that was cut.
+
+        Called before `_split` (by section 5, where every chunk comes by that needs it).
+        """
+        if self._state == _AFTER_CR and chunk[0] == _LF:
+            chunk = chunk[1:]
+        elif self._state == _START:
+            chunk = b"".join([*self._line, chunk])
+            self._line.clear()
+            if len(chunk) < len(BOM) and BOM.startswith(chunk):
+                self._line.append(chunk)  # it may become one
+                return b""
+            chunk = chunk.removeprefix(BOM)
+        self._state = _OPEN
+        return chunk
+
     def _split(self, chunk: bytes) -> list[bytes]:
         """Return the lines that end in the chunk; keep the rest."""
         self._room -= len(chunk)
@@ -309,7 +340,7 @@ class SSEDecoder:
             lines[0] = b"".join(pieces)
             pieces.clear()
             self._unheld = 0
-            if len(lines[0]) > _PIECE:  # by itself, so that it is freed before the dispatch
+            if len(lines[0]) > _PIECE:  # no blank line; by itself, to be freed before the dispatch
                 self._interpret([lines.pop(0)], [])
         last = chunk[-1]
         if last == _CR:
@@ -317,20 +348,6 @@ class SSEDecoder:
         elif last != _LF:
             pieces.append(lines.pop())
         return lines
-
-    def _strip_start(self, chunk: bytes) -> bytes:
-        """Strip what precedes the first line: the LF of a CRLF, one leading byte order mark."""
-        if self._state == _AFTER_CR and chunk[0] == _LF:
-            chunk = chunk[1:]
-        elif self._state == _START:
-            chunk = b"".join([*self._line, chunk])
-            self._line.clear()
-            if len(chunk) < len(BOM) and BOM.startswith(chunk):
-                self._line.append(chunk)  # it may become one
-                return b""
-            chunk = chunk.removeprefix(BOM)
-        self._state = _OPEN
-        return chunk
 
     # 4. Interpreting an event stream (9.2.6)
 
@@ -344,34 +361,34 @@ class SSEDecoder:
             for line in lines:
                 # "If the line is empty (a blank line): dispatch the event."
                 if not line:
-                    self.last_event_id = event_id
-                    if data is not None:
+                    self.last_event_id = event_id  # with data or without
+                    if data is not None:  # else "the data buffer is an empty string": no event
                         if more_data:
                             data = _join(data, more_data, b"\n")
                         text = data.decode("utf-8", "replace")
                         fields = event_type or "message", text, event_id, retry
                         events.append(_new_event(ServerSentEvent, fields))
-                    elif event_value_at:  # "If the data buffer is an empty string": no event
+                    elif event_value_at:  # beyond the standard: its event line had no effect
                         self._in_event = False
                         self._ignore("event: "[:event_value_at] + event_type)
                     in_event, data, event_type, event_value_at, retry = False, None, "", 0, None
                     continue
-                # As below, at once: most events name the type of the one before.
+                # An event line, as below: most events name the type of the one before.
                 if line == type_line:
                     in_event, event_type, event_value_at = True, type_name, type_value_at
                     continue
-                # "Collect the characters on the line before the first colon", and those after it;
-                # "if value starts with a space, remove it": there nearly always is one.
+                # "Collect the characters on the line before the first colon", and after it less one
+                # space; without a colon all is the name. If ": " is not the first, there is none.
                 name, _, value = line.partition(b": ")
                 if name != b"data" and _COLON in name:
                     name, _, value = line.partition(b":")
-                # "If the line starts with a colon: ignore the line."
+                # "If the line starts with a colon: ignore the line." (An empty name.)
                 if not name:
                     if self._on_comment is not None:
                         self._in_event = in_event
                         self._call(self._on_comment, value.decode("utf-8", "replace"))
                     continue
-                in_event = True  # "Process the field": other names than these four are ignored.
+                in_event = True  # "Process the field"
                 if name == b"data":
                     if data is None:
                         data = value
@@ -384,10 +401,10 @@ class SSEDecoder:
                     if len(line) < _SHORT:
                         type_line, type_name, type_value_at = line, event_type, event_value_at
                 elif name == b"id" and 0 not in value:
-                    event_id = value.decode("utf-8", "replace")
+                    event_id = value.decode("utf-8", "replace")  # the buffer only
                 elif name == b"retry" and (time := _milliseconds(value)) is not None:
                     self.retry = retry = time
-                else:
+                else:  # "Otherwise: the field is ignored", an id with a NUL and a bad retry, too
                     self._in_event = True
                     self._ignore_line(line, name)
         except BaseException:
@@ -514,7 +531,11 @@ class SSEDecoder:
         return events
 
     def _end(self, events: list[ServerSentEvent]) -> None:
-        """Do with the unfinished event what the option `incomplete` says."""
+        """Do with the unfinished event what the option `incomplete` says.
+
+        9.2.6: "Once the end of the file is reached, any pending data must be discarded." That is
+        "discard"; the default departs from it.
+        """
         inside, kept = self.incomplete, (self.last_event_id, self.retry)
         if self._at_end != "dispatch":
             self._on_comment = None  # an unfinished comment is none
@@ -528,7 +549,7 @@ class SSEDecoder:
         finally:
             self._shut(_CLOSED)
             self._in_event = inside
-        if self._at_end != "dispatch":  # nothing of the unfinished event counts
+        if self._at_end != "dispatch":  # nothing of the last line, or of a forced dispatch, counts
             self.last_event_id, self.retry = kept
         if self._at_end == "raise" and inside:
             raise IncompleteEventError(events[0] if events else None)
