@@ -14,7 +14,17 @@ from __future__ import annotations
 import json
 
 from .decoder import IncompleteEventError, ServerSentEvent, SSEError, excerpt
-from .streams import AsyncOpening, AsyncReader, Opening, Reader, Reading, type_name
+from .streams import (
+    AsyncOpening,
+    AsyncReader,
+    DoneMark,
+    Opening,
+    Reader,
+    Reading,
+    UnfinishedEvent,
+    refuse_coroutine_function,
+    type_name,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,16 +51,19 @@ _DRAIN_BYTES, _DRAIN_SECONDS = 64 * 1024, 1.0
 
 
 class PayloadError(SSEError):
-    """The data of an event is not JSON, or the stream was none of events.
+    """The data of an event is not JSON, or something else came in place of events.
 
-    event:  the event, whole; for a stream that gave none, one whose data is what came in its place.
-    number: its number in the stream, from 1; 0 for a stream that gave none.
-    reason: what `loads` said, a str; that exception is the `__cause__`.
+    event:  the event, whole; if something else came, one whose data is the start of that.
+    number: its number in the stream, an int from 1; 0 if something else came.
+    reason: what `loads` said, a str, and that exception is the `__cause__`; or what came.
     """
 
     def __init__(self, event: ServerSentEvent, number: int, reason: str) -> None:
-        what = f"event {number} is not JSON" if number else "the stream gave no event"
-        super().__init__(f"{what} ({excerpt(reason)}): {excerpt(event.data)}")
+        if number:
+            what = f"event {number} is not JSON ({excerpt(reason)})"
+        else:
+            what = f"the stream gave no payload, but {excerpt(reason)}"
+        super().__init__(f"{what}: {excerpt(event.data)}")
         self.event = event
         self.number = number
         self.reason = reason
@@ -64,13 +77,13 @@ class ServiceError(SSEError):
 
     event:   the event, whole; None if the error did not come in one.
     payload: its parsed data, or the data itself, if that is not JSON.
-    message: the text of the error, a str; the data, if none was found in it.
+    message: the text of the error, a str; the data, or the payload as JSON, if none was found.
     """
 
     def __init__(self, event: ServerSentEvent | None, payload: Any) -> None:
         self.event = event
         self.payload = payload
-        data = "" if event is None else event.data
+        data = _as_text(payload) if event is None else event.data
         self.message: str = _find_message(payload) or data
         text, shown = excerpt(self.message) or "no message", excerpt(data)
         more = f"; data: {shown}" if shown not in ("", text) else ""
@@ -115,26 +128,31 @@ def iter_payloads(
 
     events:       an EventStream, or any iterable of events. It is closed at the mark, at the end,
                   at an error, and with the iterator.
-    done:         what marks the end: the data of an event, a str ("[DONE]" by default; one in
-                  brackets also matches in JSON quotes); or a function of the event and its payload
-                  (None for data that is empty or no JSON), whose payload is still handed out; or a
-                  tuple or set of several; None for no mark.
-    require_done: raise IncompleteEventError if the events end before the mark; its `.event` is what
-                  the end cut off, if anything. False by default.
+    done:         what marks the end. A str: data that is that text, "[DONE]" by default; one in
+                  brackets also matches in JSON quotes. A function of the event and its payload
+                  (None for data that is empty or no JSON) that says whether it is the last; its
+                  payload is still handed out. Or a tuple, list or set of several. None: no mark.
+    require_done: whether events that end before the mark are an IncompleteEventError, whose
+                  `.event` is the one that the end cut off, or None. False by default.
     is_error:     a function of the event and its payload that says whether it is an error, by
                   default `is_service_error`; None: nothing is. It is asked before the mark is
-                  looked for. Data of an event of the type "error" that is not JSON is its payload.
+                  looked for. If an event of the type "error" or "response.failed" has data that is
+                  no JSON, its payload is the data.
     loads:        a function that parses the data, a str; None: `json.loads`.
-    read_to_end:  after the mark read on to the end of the body, so that the connection can be used
-                  again: at most 64 KiB and one second, with a stream that an adapter made. What
-                  goes wrong there is nobody's business. False by default.
+    read_to_end:  whether to read on after the mark, to the end of the body, so that the connection
+                  can be used again: at most 64 KiB and one second, with a stream that an adapter
+                  made. What goes wrong there is nobody's business. False by default.
 
-    Returns an iterator and context manager. Events with empty data are passed over, and data that
-    is no JSON object or array in events whose type says keep-alive ("ping", "heartbeat",
-    "keepalive", "keep-alive"). It raises PayloadError for other data that `loads` refuses,
-    ServiceError for an error, IncompleteEventError as above; and if no payload came, but lines that
-    were no event, what those say: a ServiceError if they are an error document, else a
-    PayloadError. TypeError or ValueError for an argument of the wrong kind.
+    Returns an iterator and context manager; its `.event` is the event of the payload handed out
+    last. Passed over are events with empty data, and data that is no JSON object or array in an
+    event whose type is that of a keep-alive ("ping", "heartbeat", "keepalive", "keep-alive").
+
+    Raises PayloadError for other data that `loads` refuses, ServiceError for an error,
+    IncompleteEventError as above, and what `events` raises. If no payload came, but lines that are
+    no event, it raises what those say: ServiceError if they are an error document, else
+    PayloadError. They are known of a stream of this package, and of what has its attribute
+    `ignored_text`; that the end cut an event is known through generators, too. If the caller closed
+    the stream, the payloads end quietly. TypeError or ValueError for an argument of a wrong kind.
     """
     refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
     machine = _PayloadMachine(events, done, require_done, is_error, loads, read_to_end)
@@ -179,11 +197,13 @@ class _PayloadMachine:
             raise TypeError(f"is_error must be a function or None, not {type_name(is_error)}")
         if loads is not None and not callable(loads):
             raise TypeError(f"loads must be a function, not {type_name(loads)}")
+        refuse_coroutine_function("is_error", is_error)
+        refuse_coroutine_function("loads", loads)
         self.ended = False
         self.event: ServerSentEvent | None = None  # of the payload handed out last
         self.is_to_drain = False  # the mark came, and the rest is to be read
         self._events = events
-        self.mark = DoneMark(done, require_done)
+        self._mark = DoneMark(done, require_done)
         self._is_error = is_error
         self._loads = loads or json.loads
         self._read_to_end = read_to_end
@@ -199,20 +219,24 @@ class _PayloadMachine:
             name = type_name(event)
             raise TypeError(f"payloads are those of events, such as an EventStream has, not {name}")
         self._number += 1
-        if self.mark.is_text(data):
-            if event.event in _ERRORS and self._is_error and self._is_error(event, data):
-                raise ServiceError(event, data)
+        if self._mark.is_text(data):
+            if event.event in _ERRORS:
+                self._raise_error(event, data)
             self._reach_mark()
             return []
         payload, refusal = self._parse(data)
-        self._raise_error(event, payload, refusal)
-        is_mark = self.mark.is_met(event, payload)
-        if is_mark:
+        is_text = refusal is not None or not data
+        if not is_text:
+            self._raise_error(event, payload)
+        elif event.event in _ERRORS:
+            self._raise_error(event, data)
+        if self._mark.is_met(event, payload) and not _is_cut(event, refusal):
             self._reach_mark()
-        if self._is_passed_over(event, payload) or (is_mark and refusal is not None):
-            return []
-        if refusal is not None:
+            refusal = None
+        elif refusal is not None and not _is_keep_alive(event):
             raise self._refusal(event, refusal)
+        if is_text or (_is_keep_alive(event) and not _is_structure(data)):
+            return []
         self.event = event
         return [payload]
 
@@ -223,12 +247,12 @@ class _PayloadMachine:
         ignored: str = getattr(events, "ignored_text", "")
         if ignored and self.event is None:
             raise self._error_of(ignored)
-        if not self.mark.is_reached and self.mark.is_required:
+        if not self._mark.is_reached and self._mark.is_required:
             raise before_mark(ignored)
         return []
 
     def _reach_mark(self) -> None:
-        self.mark.is_reached = self.ended = True
+        self._mark.is_reached = self.ended = True
         self.is_to_drain = self._read_to_end
 
     def _parse(self, data: str) -> tuple[Any, Exception | None]:
@@ -239,85 +263,31 @@ class _PayloadMachine:
         except Exception as error:
             return None, error
 
-    def _raise_error(self, event: ServerSentEvent, payload: Any, refusal: Exception | None) -> None:
-        if self._is_error is None:
-            return
-        if refusal is not None or not event.data:
-            if event.event != "error":
-                return
-            payload = event.data
-        if self._is_error(event, payload):
+    def _raise_error(self, event: ServerSentEvent, payload: Any) -> None:
+        if self._is_error is not None and self._is_error(event, payload):
             raise ServiceError(event, payload)
-
-    def _is_passed_over(self, event: ServerSentEvent, payload: Any) -> bool:
-        is_structure = isinstance(payload, (dict, list))
-        return not event.data or (event.event in _KEEP_ALIVES and not is_structure)
 
     def _refusal(self, event: ServerSentEvent, cause: Exception) -> SSEError:
         """Return the error for data that is not JSON."""
         reason = str(cause) or type_name(cause)
-        if getattr(self._events, "was_cut", False):  # only the unfinished event comes at the end
+        error: SSEError
+        if not isinstance(event, UnfinishedEvent):
+            error = PayloadError(event, self._number, reason)
+        elif self._mark.is_required:
+            error = IncompleteEventError(event)
+        else:
             reason += "; the stream ended inside this event"
-            if self.mark.is_required:
-                error: SSEError = IncompleteEventError(event)
-                error.__cause__ = cause
-                return error
-        error = PayloadError(event, self._number, reason)
+            error = PayloadError(event, self._number, reason)
         error.__cause__ = cause
         return error
 
     def _error_of(self, ignored: str) -> SSEError:
         """Return the error that lines without effect tell of, which came in place of events."""
-        for text in (ignored, *_values_of_error_fields(ignored)):
-            payload, refusal = self._parse(text)
-            if text is not ignored and (refusal or not is_service_error(None, payload)):
-                payload = {"error": text if refusal else payload}
-            elif refusal is not None:
-                continue
-            if self._is_error is not None and is_service_error(None, payload):
-                return ServiceError(None, payload)
-        return PayloadError(ServerSentEvent(data=ignored), 0, "but lines that are none")
-
-
-class DoneMark:
-    """What marks the end of a stream, as iter_payloads and iter_documents take it.
-
-    done:        a str, a function, several in a tuple or set, or None.
-    is_required: whether a stream that ends without it was cut.
-    """
-
-    def __init__(self, done: Any, is_required: bool) -> None:
-        marks: list[Any] = [] if done is None else [done]
-        if isinstance(done, (tuple, list, set, frozenset)):
-            marks = [*done]
-        texts: set[str] = set()
-        self._predicates: list[Any] = []
-        for mark in marks:
-            if isinstance(mark, str):
-                text = mark.strip()
-                if not text:
-                    raise ValueError("done must not be empty; pass None for no mark")
-                texts.update((text, f'"{text}"') if text.startswith("[") else (text,))
-            elif callable(mark):
-                self._predicates.append(mark)
-            else:
-                raise TypeError(
-                    f"done must be a str, a function, several of them, or None, not "
-                    f"{type_name(mark)}"
-                )
-        if is_required and not marks:
-            raise ValueError("require_done=True needs a mark: pass done")
-        self._texts = texts
-        self.is_required = is_required
-        self.is_reached = False
-
-    def is_text(self, data: str) -> bool:
-        """Return whether an event's data is the mark."""
-        return data.strip() in self._texts
-
-    def is_met(self, *arguments: Any) -> bool:
-        """Return whether one of the functions says so; all arguments go to it."""
-        return any(predicate(*arguments) for predicate in self._predicates)
+        if self._is_error is not None:
+            document = _error_document(ignored)
+            if document is not None:
+                return ServiceError(None, document)
+        return PayloadError(ServerSentEvent(data=ignored), 0, _what_came(ignored))
 
 
 class _Payloads(Reading["Any"]):
@@ -345,6 +315,7 @@ class Payloads(_Payloads, Reader["Any"]):
         self._start(events, iter(events), machine)
 
     def release(self) -> None:
+        """Read on to the end first, if that is wanted."""
         drain = getattr(self.source, "drain", None)
         if drain is not None and self.machine.is_to_drain:
             drain(_DRAIN_BYTES, _DRAIN_SECONDS)
@@ -360,6 +331,7 @@ class AsyncPayloads(_Payloads, AsyncReader["Any"]):
         self._start(events, events.__aiter__(), machine)
 
     async def arelease(self) -> None:
+        """Read on to the end first, if that is wanted."""
         drain = getattr(self.source, "drain", None)
         if drain is not None and self.machine.is_to_drain:
             await drain(_DRAIN_BYTES, _DRAIN_SECONDS)
@@ -413,9 +385,63 @@ def _find_message(payload: Any) -> str:
     return ""
 
 
-def _values_of_error_fields(text: str) -> list[str]:
-    lines = [line.partition(":") for line in text.split("\n")]
-    return [value.strip() for name, _, value in lines if name.strip() == "error" and value.strip()]
+def _as_text(payload: Any) -> str:
+    try:
+        return json.dumps(payload, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # `loads` made something else of it
+        return str(payload)
+
+
+def _is_structure(data: str) -> bool:
+    return data.lstrip()[:1] in ("{", "[")
+
+
+def _is_keep_alive(event: ServerSentEvent) -> bool:
+    return event.event in _KEEP_ALIVES
+
+
+def _is_cut(event: ServerSentEvent, refusal: Exception | None) -> bool:
+    """Return whether the end has cut the data of an event, as far as one can see."""
+    if not isinstance(event, UnfinishedEvent):
+        return False
+    return not event.data or (refusal is not None and _is_structure(event.data))
+
+
+# What came in place of events.
+
+
+def _error_document(ignored: str) -> Any:
+    """Return the error document in lines without effect, or in a field `error`; None for none."""
+    document = _first_document(ignored)
+    if is_service_error(None, document):
+        return document
+    for line in ignored.split("\n"):
+        name, _, text = line.partition(":")
+        text = text.strip()
+        if name.strip() == "error" and text:
+            document = _first_document(text)
+            if is_service_error(None, document):
+                return document
+            return {"error": document or text}
+    return None
+
+
+def _first_document(text: str) -> Any:
+    """Return the JSON document that a text starts with, or None."""
+    try:
+        return json.JSONDecoder().raw_decode(text.lstrip())[0]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _what_came(ignored: str) -> str:
+    """Return what lines without effect seem to be."""
+    start = ignored.lstrip()
+    if start.startswith("["):
+        return "a JSON array (for events, Gemini wants alt=sse in the URL)"
+    if start.startswith("{"):
+        return "a JSON document (iter_documents reads one on each line)"
+    return "HTML" if start.startswith("<") else "lines that are no event"
 
 
 def refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:

@@ -127,10 +127,10 @@ class Reading(Generic[Item]):
         "_id_before",  # the ID to resume from before the item that is being fed
         "_is_reading",  # a thread or task is in the loop
         "_lock",
-        "machine",
         "_over",  # 0, or why nothing is read any more
         "_ready",  # hands out the batch
         "_resources",  # what is to be closed, the last one first
+        "machine",
         "source",
     )
 
@@ -200,8 +200,8 @@ class Reading(Generic[Item]):
         self._batch = items
         if error is None or (is_of_machine and not is_interrupt):
             last_items, fault = _last_items(self.machine)
-            self._batch = items + last_items
             error = error or fault
+            self._batch = items + (self._at_the_end(last_items) if error is None else last_items)
         self._ready = iter(self._batch)
         if error is not None and not isinstance(error, Exception):  # also of the machine's end
             self._over = _INTERRUPTED
@@ -212,6 +212,10 @@ class Reading(Generic[Item]):
         interrupt = error if self._over == _INTERRUPTED else None
         del self  # no cycle of the error and this frame
         return interrupt
+
+    def _at_the_end(self, items: list[Any]) -> list[Any]:
+        """Return how the items are handed out that a clean end completed."""
+        return items
 
     def _settle_release(self, fault: BaseException) -> None:
         """Decide what becomes of what the release raised: it counts if nothing was wrong before."""
@@ -501,6 +505,19 @@ class AsyncReader(Reading[Item], Generic[Item]):
             await self._aclose(_LEFT)
 
 
+class UnfinishedEvent(ServerSentEvent):
+    """An event that a stream dispatched at its end, though its blank line never came.
+
+    It equals the ServerSentEvent with the same fields. Its class tells what reads it further on
+    that the end may have cut it, also through a generator that passes events on, and `_replace`.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(ServerSentEvent(*self))
+
+
 class _Events(Reading[ServerSentEvent]):
     """What both event streams show. See EventStream."""
 
@@ -537,17 +554,15 @@ class _Events(Reading[ServerSentEvent]):
         return self.decoder.retry
 
     @property
-    def was_cut(self) -> bool:
-        """Whether the stream has ended, and inside an event."""
-        return self._over == _EXHAUSTED and self.decoder.incomplete
-
-    @property
     def ignored_text(self) -> str:
         """The lines of the stream that had no effect, as the decoder keeps them."""
         return self.decoder.ignored_text
 
     def _description(self) -> str:
         return f", last_event_id={self.last_event_id!r}"
+
+    def _at_the_end(self, items: list[Any]) -> list[Any]:
+        return [UnfinishedEvent(*event) for event in items] if self.decoder.incomplete else items
 
 
 class EventStream(_Events, Reader[ServerSentEvent]):
@@ -886,6 +901,68 @@ def _refuse_other_than_chunks(
         if hasattr(chunks, other_method):
             raise TypeError(f"{taker} iterates over {wanted}; pass this {name} to {other_taker}")
         raise TypeError(f"{taker} takes {wanted} of bytes, not {name}")
+
+
+# What marks the end.
+
+
+class DoneMark:
+    """What marks the end, as whatever takes `done` and `require_done` has it.
+
+    done:        a str, a function, several of them in a tuple, list or set, or None.
+    is_required: whether something that ends without it was cut.
+
+    Raises TypeError for what is none of these; ValueError for an empty str, and for a mark that is
+    required and None.
+    """
+
+    def __init__(self, done: Any, is_required: bool = False) -> None:
+        marks: list[Any] = [] if done is None else [done]
+        if isinstance(done, (tuple, list, set, frozenset)):
+            marks = [*done]
+        self._texts: set[str] = set()
+        self._predicates: list[Any] = []
+        for mark in marks:
+            if isinstance(mark, str):
+                self._add_text(mark.strip())
+            elif callable(mark):
+                refuse_coroutine_function("done", mark)
+                self._predicates.append(mark)
+            else:
+                raise TypeError(
+                    "done must be a str, a function, several of them, or None, not "
+                    f"{type_name(mark)}"
+                )
+        if is_required and not marks:
+            raise ValueError("require_done=True needs a mark: pass done")
+        self.is_required = is_required
+        self.is_reached = False
+
+    def _add_text(self, text: str) -> None:
+        if not text:
+            raise ValueError("done must not be empty; pass None for no mark")
+        self._texts.add(text)
+        if text[0] + text[-1] == "[]":  # some send it as JSON
+            self._texts.add(f'"{text}"')
+
+    def is_text(self, data: str) -> bool:
+        """Return whether some text is the mark."""
+        return data.strip() in self._texts
+
+    def is_met(self, *arguments: Any) -> bool:
+        """Return whether one of the functions says so; all arguments go to it."""
+        return any(predicate(*arguments) for predicate in self._predicates)
+
+
+def refuse_coroutine_function(name: str, function: Any) -> None:
+    """Raise a TypeError for an `async def` where a plain function is called.
+
+    name:     of the parameter.
+    function: what the caller passed, or None.
+    """
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & 0x180:  # CO_COROUTINE, CO_ITERABLE_COROUTINE
+        raise TypeError(f"{name} must be a plain function, not an async one")
 
 
 # Ending.
