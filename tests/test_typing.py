@@ -16,19 +16,30 @@ import requests
 import urllib3
 
 from sse_stream import (
+    AsyncEventSource,
     AsyncEventStream,
+    DocumentError,
+    EventSource,
     EventStream,
     IncompleteEventError,
+    PayloadError,
+    ReconnectionError,
+    ReconnectionPolicy,
     ResponseError,
     ServerSentEvent,
+    ServiceError,
     SSEDecoder,
+    SSEEncoder,
     StatusError,
+    StreamClosedError,
+    TeeOutcome,
+    aiter_documents,
+    aiter_payloads,
+    atee,
+    iter_documents,
+    iter_payloads,
+    tee,
 )
-from sse_stream.encoder import SSEEncoder
-from sse_stream.ndjson import DocumentError, aiter_documents, iter_documents
-from sse_stream.payloads import PayloadError, ServiceError, aiter_payloads, iter_payloads
-from sse_stream.reconnect import AsyncEventSource, EventSource, ReconnectionPolicy
-from sse_stream.relay import TeeOutcome, atee, tee
 from tests.adapters.server import Server, respond, stream
 
 if TYPE_CHECKING:
@@ -52,7 +63,11 @@ async def chunks() -> AsyncIterator[bytes]:
 
 def test_decoder() -> None:
     decoder = SSEDecoder(
-        max_event_size=None, on_oversize="skip", incomplete="raise", on_comment=print
+        max_event_size=None,
+        on_oversize="skip",
+        incomplete="raise",
+        on_comment=print,
+        on_ignored=print,
     )
     events = assert_type(decoder.feed(memoryview(PARTS[0])), list[ServerSentEvent])
     assert_type(decoder.feed(bytearray()), list[ServerSentEvent])
@@ -61,6 +76,8 @@ def test_decoder() -> None:
     assert_type(decoder.retry, int | None)
     assert_type(decoder.incomplete, bool)
     assert_type(decoder.skipped, int)
+    assert_type(decoder.ignored, int)
+    assert_type(decoder.ignored_text, str)
     kind, data, last_event_id, retry = events[0]
     assert_type(kind, str)
     assert_type(data, str)
@@ -89,6 +106,11 @@ def test_streams() -> None:
     with pytest.raises(IncompleteEventError) as cut_off:
         list(EventStream([b"data: cut o"], decoder=SSEDecoder(incomplete="raise")))
     assert assert_type(cut_off.value.event, ServerSentEvent | None)
+    with EventStream(PARTS) as events:
+        pass
+    with pytest.raises(StreamClosedError) as left:
+        next(events)
+    assert_type(left.value.last_event_id, str)
 
     async def main() -> None:
         async with AsyncEventStream(chunks()) as events:
@@ -110,6 +132,7 @@ def test_what_is_built_on_streams() -> None:
     with iter_payloads(EventStream(PARTS), done=None) as payloads:
         for payload in payloads:
             assert_type(payload, Any)
+        assert_type(payloads.event, ServerSentEvent | None)
     with iter_documents([b"{}\n"], max_line_size=None) as documents:
         for document in documents:
             assert_type(document, Any)
@@ -136,6 +159,8 @@ def test_errors(url: str) -> None:
         connect(None, "GET", url + "/none").__enter__()
     assert_type(refused.value.status, int)
     assert_type(refused.value.body, bytes)
+    assert_type(refused.value.text, str)
+    assert_type(refused.value.truncated, bool)
     assert_type(refused.value.headers.get("Retry-After"), str | None)
     assert isinstance(refused.value, StatusError)
     with pytest.raises(PayloadError) as unread:
@@ -189,6 +214,17 @@ async def afollow(source: AsyncEventSource) -> None:
 
 
 POLICY = ReconnectionPolicy(initial=0, jitter=0)
+
+
+def test_policy() -> None:
+    assert_type(POLICY.replace(maximum=60), ReconnectionPolicy)
+    assert_type(POLICY.statuses, frozenset[int])
+    assert_type(ReconnectionError("gave up", 3).attempts, int)
+    state = POLICY.start()
+    state.connected()
+    answer = state.failed(retry_after=2)
+    assert answer != "stop"
+    assert assert_type(answer, float) >= 2
 
 
 def test_httpx(url: str) -> None:
