@@ -13,10 +13,20 @@ passed over. Cost: linear in the bytes, however they are cut; the unfinished lin
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from .decoder import BOM, SSEError, as_bytes
-from .payloads import DoneMark, ServiceError, before_mark, is_service_error
-from .streams import AsyncReader, Reader, Reading, aiter_chunks, iter_chunks, type_name
+from .payloads import ServiceError, before_mark, is_service_error
+from .streams import (
+    AsyncReader,
+    DoneMark,
+    Reader,
+    Reading,
+    aiter_chunks,
+    iter_chunks,
+    refuse_coroutine_function,
+    type_name,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +36,8 @@ if TYPE_CHECKING:
     from .decoder import Chunk, ServerSentEvent
 
     Predicate = Callable[[Any], object]
-    Mark = Union[Predicate, Collection[Predicate], None]
-    IsError = Callable[[Union[ServerSentEvent, None], Any], object]
+    Mark = Union[str, Predicate, Collection[Union[str, Predicate]], None]
+    IsError = Union[Predicate, Callable[[Union[ServerSentEvent, None], Any], object]]
 
 __all__ = ["AsyncDocuments", "DocumentError", "Documents", "aiter_documents", "iter_documents"]
 
@@ -65,20 +75,22 @@ class _DocumentMachine:
         is_error: IsError | None,
     ) -> None:
         if max_line_size is not None:
-            if not isinstance(max_line_size, int):
-                name = type_name(max_line_size)
-                raise TypeError(f"max_line_size must be an int or None, not {name}")
+            size: Any = max_line_size
+            if not isinstance(size, int):
+                raise TypeError(f"max_line_size must be an int or None, not {type_name(size)}")
             if max_line_size < 1:
                 raise ValueError(f"max_line_size must be at least 1, not {max_line_size}")
         if loads is not None and not callable(loads):
             raise TypeError(f"loads must be a function of a str, not {type_name(loads)}")
         if is_error is not None and not callable(is_error):
             raise TypeError(f"is_error must be a function or None, not {type_name(is_error)}")
+        refuse_coroutine_function("loads", loads)
+        refuse_coroutine_function("is_error", is_error)
         self.ended = False
         self._limit = max_line_size
         self._loads = loads or json.loads
         self._mark = DoneMark(done, require_done)
-        self._is_error = is_error
+        self._is_error: Any = _of_document(is_error)
         self._line_number = 1
         self._rest = bytearray()  # the unfinished line
         self._error: Exception | None = None  # raised by `close`
@@ -129,12 +141,11 @@ class _DocumentMachine:
             line = line.removeprefix(BOM)
         self._measure(line)
         if line.strip(b" \t\r"):
-            document = self._load(line)
-            if self._is_error is not None and self._is_error(None, document):
-                raise ServiceError(None, document)
-            documents.append(document)
-            if self._mark.is_met(document):
+            text = self._decode(line)
+            if self._mark.is_text(text):
                 self._mark.is_reached = self.ended = True
+            else:
+                documents.append(self._load(text, line))
         self._line_number += 1
 
     def _check_rest(self) -> None:
@@ -148,23 +159,55 @@ class _DocumentMachine:
             start = line[: self._limit + 1]
             raise self._error_in(f"is longer than max_line_size={self._limit} bytes", start)
 
-    def _load(self, line: bytes) -> Any:
+    def _decode(self, line: bytes) -> str:
         try:
-            return self._loads(line.decode())
-        except Exception as error:
-            raise self._error_in(f"{self._reason(error, line)} ({error})", line) from error
+            return line.decode()
+        except UnicodeDecodeError as error:
+            raise self._error_in(f"is no text in UTF-8 ({error})", line) from error
 
-    def _reason(self, error: Exception, line: bytes) -> str:
-        if isinstance(error, UnicodeDecodeError):
-            return "is no text in UTF-8"
-        if line.lstrip()[:1] == b"[":
-            return "is no JSON document, but perhaps the start of a JSON array over several lines"
-        if getattr(error, "msg", "") == "Extra data":
-            return "is no JSON document, but perhaps two on one line"
-        return "is no JSON document"
+    def _load(self, text: str, line: bytes) -> Any:
+        try:
+            document = self._loads(text)
+        except Exception as error:
+            raise self._error_in(f"{_what_it_is(text, error)} ({error})", line) from error
+        if self._is_error is not None and self._is_error(document):
+            raise ServiceError(None, document)
+        if self._mark.is_met(document):
+            self._mark.is_reached = self.ended = True
+        return document
 
     def _error_in(self, reason: str, line: bytes | bytearray) -> DocumentError:
         return DocumentError(reason, self._line_number, line[:_SHOWN].decode("utf-8", "replace"))
+
+
+def _of_document(is_error: Any) -> Any:
+    """Return `is_error` as a function of a document."""
+    if is_error is None:
+        return None
+    if is_error is not is_service_error:
+        from inspect import signature  # slow to import
+
+        try:
+            signature(is_error).bind(None, None)
+        except TypeError:
+            return is_error
+        except ValueError:  # a builtin that does not tell
+            pass
+    return partial(is_error, None)
+
+
+def _what_it_is(text: str, error: Exception) -> str:
+    """Return what a line is that `loads` refused, as far as one can see."""
+    text, what = text.strip(), "is no JSON document"
+    if getattr(error, "msg", "") == "Extra data":
+        return f"{what}, but perhaps two on one line"
+    if text.startswith("[") and not text.endswith("]"):
+        return f"{what}, but perhaps the start of a JSON array over several lines"
+    if text == "{":
+        return f"{what}, but perhaps the start of one over several lines"
+    if text.partition(":")[0] in ("data", "event", "id", "retry", ""):
+        return f"{what}, but perhaps one of an event stream, which EventStream reads"
+    return what
 
 
 class _Documents(Reading["Any"]):
@@ -201,15 +244,19 @@ def iter_documents(
     max_line_size: how many bytes a line may have, an int of at least 1; None for no bound; by
                    default 64 MiB.
     loads:         a function that parses a line, a str; None: `json.loads`.
-    done:          a function of a document that says whether it is the last, or several in a tuple;
-                   it is still handed out. None, the default: the end of the bytes is the end.
-    require_done:  raise IncompleteEventError if the bytes end before such a document.
-    is_error:      a function of None and a document that says whether it is an error, by default
-                   `payloads.is_service_error`; None: nothing is.
+    done:          what marks the end: a function of a document that says whether it is the last,
+                   which is still handed out; or a str, a line that is that text; or a tuple, list
+                   or set of several. None, the default: the end of the bytes is the end.
+    require_done:  whether bytes that end before the mark are an IncompleteEventError. False by
+                   default.
+    is_error:      a function of a document, or of None and a document, as the default
+                   `payloads.is_service_error` is, that says whether it is an error; None: nothing
+                   is. It is asked before `done`.
 
     Returns an iterator and context manager. Raises DocumentError for a line that is no JSON
-    document, or too long; ServiceError for an error; what `chunks` raises passes through.
-    TypeError or ValueError for an argument of the wrong kind.
+    document, or too long, and says whether the bytes ended in that line; ServiceError, whose
+    `.event` is None, for an error; what `chunks` raises passes through. Documents completed before
+    come first. TypeError or ValueError for an argument of the wrong kind.
     """
     machine = _DocumentMachine(max_line_size, loads, done, require_done, is_error)
     source = iter_chunks(chunks, "iter_documents", "aiter_documents")
