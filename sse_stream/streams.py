@@ -818,8 +818,9 @@ def check_decoder(decoder: SSEDecoder | None, last_event_id: str = "") -> SSEDec
     """
     if decoder is None:
         return SSEDecoder(last_event_id=last_event_id)
-    if not isinstance(decoder, SSEDecoder):
-        name = type_name(decoder)
+    given: Any = decoder
+    if not isinstance(given, SSEDecoder):
+        name = type_name(given)
         raise TypeError(f"decoder must be an SSEDecoder, such as SSEDecoder(), not {name}")
     if last_event_id:
         raise ValueError("pass either decoder or last_event_id, or SSEDecoder(last_event_id=...)")
