@@ -149,10 +149,11 @@ def iter_payloads(
 
     Raises PayloadError for other data that `loads` refuses, ServiceError for an error,
     IncompleteEventError as above, and what `events` raises. If no payload came, but lines that are
-    no event, it raises what those say: ServiceError if they are an error document, else
-    PayloadError. They are known of a stream of this package, and of what has its attribute
-    `ignored_text`; that the end cut an event is known through generators, too. If the caller closed
-    the stream, the payloads end quietly. TypeError or ValueError for an argument of a wrong kind.
+    no event, it raises what those say at the end: ServiceError if they are an error document, else
+    PayloadError. After payloads a field named "error" is a ServiceError at the end, too. Such lines
+    are known of a stream of this package, and of what has its attribute `ignored_text`; that the
+    end cut an event is known through generators, too. If the caller closed the stream, the payloads
+    end quietly. TypeError or ValueError for an argument of a wrong kind.
     """
     refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
     machine = _PayloadMachine(events, done, require_done, is_error, loads, read_to_end)
@@ -246,9 +247,12 @@ class _PayloadMachine:
             return []
         ignored: str = getattr(events, "ignored_text", "")
         if ignored and self.event is None:
-            raise self._error_of(ignored)
-        if not self._mark.is_reached and self._mark.is_required:
+            raise self._error_in_place_of_events(ignored)
+        if self._mark.is_required and not self._mark.is_reached:
             raise before_mark(ignored)
+        error = None if self._is_error is None else _error_field(ignored)
+        if error is not None:
+            raise ServiceError(None, error)
         return []
 
     def _reach_mark(self) -> None:
@@ -281,10 +285,10 @@ class _PayloadMachine:
         error.__cause__ = cause
         return error
 
-    def _error_of(self, ignored: str) -> SSEError:
-        """Return the error that lines without effect tell of, which came in place of events."""
+    def _error_in_place_of_events(self, ignored: str) -> SSEError:
+        """Return the error for lines without effect, if no payload came."""
         if self._is_error is not None:
-            document = _error_document(ignored)
+            document = _error_document(ignored) or _error_field(ignored)
             if document is not None:
                 return ServiceError(None, document)
         return PayloadError(ServerSentEvent(data=ignored), 0, _what_came(ignored))
@@ -411,18 +415,19 @@ def _is_cut(event: ServerSentEvent, refusal: Exception | None) -> bool:
 
 
 def _error_document(ignored: str) -> Any:
-    """Return the error document in lines without effect, or in a field `error`; None for none."""
+    """Return the error document that lines without effect are, or None."""
     document = _first_document(ignored)
-    if is_service_error(None, document):
-        return document
+    return document if is_service_error(None, document) else None
+
+
+def _error_field(ignored: str) -> Any:
+    """Return the error in a field named `error`, as a document, or None."""
     for line in ignored.split("\n"):
         name, _, text = line.partition(":")
         text = text.strip()
-        if name.strip() == "error" and text:
+        if name == "error" and text not in ("", "null", "false", "{}", '""'):
             document = _first_document(text)
-            if is_service_error(None, document):
-                return document
-            return {"error": document or text}
+            return document if is_service_error(None, document) else {"error": document or text}
     return None
 
 
