@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import logging
 import threading
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -445,7 +447,9 @@ def test_events_before_a_fault_of_the_decoder_are_reported(
     assert len(caplog.records) == 1
 
 
-def test_a_faulty_observer_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_faulty_observer_is_called_again_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     calls: list[ServerSentEvent] = []
 
     def on_event(event: ServerSentEvent) -> None:
@@ -453,12 +457,26 @@ def test_a_faulty_observer_is_left_alone(caplog: pytest.LogCaptureFixture) -> No
         raise ZeroDivisionError
 
     log = Log()
+    caplog.set_level(logging.INFO, "sse_stream")
     assert list(tee([ONE + TWO, TWO], on_event=on_event, on_end=log.on_end)) == [ONE + TWO, TWO]
-    assert calls == EVENTS[:1]
+    assert calls == [*EVENTS, EVENTS[1]]
     assert log.outcome[0] == "complete"
     assert isinstance(log.outcome.error, ZeroDivisionError)
     assert log.outcome[2:] == (len(ONE + TWO + TWO), 3, "2")
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
+    assert caplog.text.count("Traceback") == 1
+    assert "on_event raised 3 times" in caplog.text
+
+
+def test_a_faulty_mark(caplog: pytest.LogCaptureFixture) -> None:
+    def done(event: ServerSentEvent) -> bool:
+        return event.json()["last"]  # type: ignore[no-any-return]
+
+    log = Log()
+    assert list(log.tee([ONE, b'data: {"last": true}\n\n'], done=done)) != []
+    assert (log.outcome.state, log.outcome.events) == ("complete", 2)
+    assert isinstance(log.outcome.error, ValueError)
+    assert caplog.text.count("Traceback") == 1
 
 
 def test_a_faulty_on_end(caplog: pytest.LogCaptureFixture) -> None:
@@ -484,6 +502,122 @@ def test_an_observer_may_close() -> None:
     assert list(chunks) == [ONE + TWO]
     assert log.events == EVENTS[:1]
     assert log.outcome.state == "closed"
+
+
+# The mark.
+
+MARK = b"data: [DONE]\n\n"
+
+
+def at_stop(event: ServerSentEvent) -> bool:
+    return event.event == "stop"
+
+
+@pytest.mark.parametrize("incomplete", ["dispatch", "discard", "raise"])
+@pytest.mark.parametrize(
+    ("chunks", "done", "state", "count"),
+    [
+        ([ONE, MARK], "[DONE]", "complete", 2),
+        ([ONE, b'data: "[DONE]"\n\n'], "[DONE]", "complete", 2),
+        ([ONE, b"data:  DONE \n\n"], ("[DONE]", "DONE"), "complete", 2),
+        ([ONE, b"event: stop\ndata\n\n"], {at_stop, "[DONE]"}, "complete", 2),
+        ([ONE + MARK + b"data: cut"], "[DONE]", "complete", 2),  # nothing after it matters
+        ([ONE], "[DONE]", "truncated", 1),
+        ([], "[DONE]", "truncated", 0),
+        ([ONE, b"data: [DON"], "[DONE]", "truncated", 1),
+        ([ONE, MARK], at_stop, "truncated", 2),
+        ([ONE, MARK], None, "complete", 2),
+    ],
+)
+def test_the_mark_decides(
+    chunks: list[bytes], done: Any, state: str, count: int, incomplete: Any
+) -> None:
+    log = Log()
+    assert list(log.tee(chunks, done=done, decoder=SSEDecoder(incomplete=incomplete))) == chunks
+    assert log.outcome.state == state
+    if chunks and chunks[-1].endswith(b"\n\n"):
+        assert log.outcome[1:4:2] == (None, count)
+    alog = Log()
+    decoder = SSEDecoder(incomplete=incomplete)
+    asyncio.run(collect(alog.atee(AsyncChunks(*chunks), done=done, decoder=decoder)))
+    assert (alog.outcome.state, alog.events) == (log.outcome.state, log.events)
+
+
+@pytest.mark.parametrize("last", [MARK, MARK[:-1], MARK[:-2]], ids=["whole", "no blank", "no end"])
+@pytest.mark.parametrize("end", ["clean", "reset", "left", "dropped"])
+def test_after_the_mark_no_end_is_a_loss(last: bytes, end: str) -> None:
+    """SDKs leave at the mark, some servers reset, and some send no blank line."""
+    log, fault = Log(), ConnectionResetError("reset")
+    chunks = log.tee(Chunks(ONE, last, *([fault] if end == "reset" else [])), done="[DONE]")
+    assert [next(chunks), next(chunks)] == [ONE, last]
+    if end == "clean":
+        assert list(chunks) == []
+    elif end == "reset":
+        with pytest.raises(ConnectionResetError):
+            next(chunks)
+    elif end == "left":
+        chunks.close()
+    else:
+        del chunks
+        gc.collect()
+    assert log.events == [*EVENTS[:1], ServerSentEvent(data="[DONE]", id="1")]
+    error = fault if end == "reset" else None
+    assert log.outcome == ("complete", error, len(ONE + last), 2, log.outcome.last_event_id)
+
+
+@pytest.mark.parametrize("end", ["reset", "left"])
+def test_an_unfinished_event_that_is_no_mark_is_not_reported_at_other_ends(end: str) -> None:
+    log = Log()
+    chunks = log.tee(Chunks(ONE, b"data: half\n", OSError("reset")), done="[DONE]")
+    assert next(chunks) == ONE
+    assert next(chunks)
+    if end == "left":
+        chunks.close()
+    else:
+        with pytest.raises(OSError, match="reset"):
+            next(chunks)
+    assert log.events == EVENTS[:1]
+    assert log.outcome.state == ("closed" if end == "left" else "failed")
+
+
+def test_the_mark_and_a_reply_that_is_no_event_stream() -> None:
+    log = Log()
+    list(log.tee([b"{}"], response=Response("application/json"), done="[DONE]"))
+    assert log.outcome == ("complete", None, 2, 0, "")
+
+
+# Compressed bytes.
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("size", [1, 3, 99])
+def test_compressed_bytes_are_no_text(
+    coding: str, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = {
+        "gzip": gzip.compress(ONE + TWO),
+        "deflate": zlib.compress(ONE + TWO),
+        "zstd": b"\x28\xb5\x2f\xfd" + ONE + TWO,
+    }[coding]
+    log = Log()
+    chunks = [body[i : i + size] for i in range(0, len(body), size)]
+    assert list(log.tee(chunks)) == chunks
+    assert log.events == []
+    assert (log.outcome.state, log.outcome.bytes) == ("complete", len(body))
+    assert f"compressed ({coding})" in str(log.outcome.error)
+    assert len(caplog.records) == 1
+    log = Log()
+    list(log.tee(chunks, done="[DONE]"))
+    assert log.outcome.state == "truncated"  # who waits for a mark has seen none
+
+
+@pytest.mark.parametrize("start", [b"\x1f", b"\x28\xb5", b"x", b"(", b"xy", b"\x1f: c\n"])
+def test_bytes_that_start_like_compressed_ones(start: bytes) -> None:
+    for chunks in ([start], [start, b"\n\n" + ONE]):
+        log = Log()
+        assert list(log.tee(chunks)) == chunks
+        assert log.events == EVENTS[: len(chunks) - 1]
+        assert log.outcome.error is None
 
 
 # What may be passed.
@@ -540,6 +674,9 @@ async def observer(_: object) -> None: ...
         (AsyncChunks(), {"on_event": observer}, TypeError, "on_event must be a plain function"),
         (AsyncChunks(), {"on_end": observer}, TypeError, "on_end must be a plain function"),
         (AsyncChunks(), {"decoder": 1}, TypeError, "decoder must be"),
+        (AsyncChunks(), {"done": b"[DONE]"}, TypeError, "done must be a str"),
+        (AsyncChunks(), {"done": observer}, TypeError, "done must be a plain function"),
+        (AsyncChunks(), {"done": ""}, ValueError, "None for no mark"),
     ],
 )
 @pytest.mark.parametrize("make", [tee, atee])
