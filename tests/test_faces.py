@@ -115,7 +115,8 @@ class AsyncSource:
 
 
 def in_trio() -> bool:
-    return trio.lowlevel.in_trio_run()
+    lowlevel: Any = trio.lowlevel
+    return bool(lowlevel.in_trio_run())
 
 
 async def pause() -> None:

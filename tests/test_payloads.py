@@ -5,6 +5,9 @@ import asyncio
 import gc
 import json
 import pickle
+import re
+import threading
+import time
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +70,11 @@ class Source:
         self.closed += 1
 
 
+def in_trio() -> bool:
+    lowlevel: Any = trio.lowlevel
+    return bool(lowlevel.in_trio_run())
+
+
 class AsyncSource:
     def __init__(self, *items: Any) -> None:
         self.source = Source(*items)
@@ -79,15 +87,18 @@ class AsyncSource:
         return self
 
     async def __anext__(self) -> Any:
-        await asyncio.sleep(0)
+        await self.pause()
         try:
             return next(self.source)
         except StopIteration:
             raise StopAsyncIteration from None
 
     async def aclose(self) -> None:
-        await asyncio.sleep(0)
+        await self.pause()
         self.source.close()
+
+    async def pause(self) -> None:
+        await (trio.sleep(0) if in_trio() else asyncio.sleep(0))
 
 
 Outcome = tuple[list[Any], "Exception | None"]
@@ -447,14 +458,10 @@ MESSAGES = {
     '{"type": "response.failed", "response": {"error": {"code": "E", "message": "Overloaded"}}}': (
         "Overloaded"
     ),
-}
-MESSAGES |= {  # no message: the data
-    data: data
-    for data in (
-        '{"type": "response.failed", "response": null}',
-        '{"error": {"message": {"no": "text"}, "code": 1}}',
-        '{"error": ["a"]}',
-    )
+    # no message: the data
+    '{"type": "response.failed", "response": null}': "",
+    '{"error": {"message": {"no": "text"}, "code": 1}}': "",
+    '{"error": ["a"]}': "",
 }
 
 
@@ -466,8 +473,8 @@ def test_the_message_of_an_error(data: str) -> None:
     assert error.payload == json.loads(data)
     assert error.event is not None
     assert error.event.data == data
-    assert error.message == MESSAGES[data]
-    assert str(error).startswith(f"the service sent an error: {MESSAGES[data]}")
+    assert error.message == (MESSAGES[data] or data)
+    assert str(error).startswith(f"the service sent an error: {error.message}")
     assert str(error).count(data) == 1
 
 
@@ -549,6 +556,388 @@ def test_a_priming_event_is_no_payload() -> None:
         [{"jsonrpc": "2.0", "id": 2, "result": {}}],
         None,
     )
+
+
+# Marks of several kinds.
+
+
+def at_stop(event: ServerSentEvent, payload: Any) -> bool:
+    return event.event == "stop" or (isinstance(payload, dict) and payload.get("type") == "stop")
+
+
+STOP = Event(data='{"type": "stop"}')
+
+
+@pytest.mark.parametrize(
+    ("done", "last", "payloads"),
+    [
+        ("[DONE]", Event(data='"[DONE]"'), []),  # in JSON quotes, as Coze sends it
+        (("[DONE]", "DONE"), Event(data="DONE"), []),
+        ({"[DONE]", at_stop}, DONE, []),
+        (["[DONE]", at_stop], STOP, [{"type": "stop"}]),
+        (frozenset([at_stop]), Event("stop", ""), []),
+        (at_stop, Event("stop", "bye"), []),
+        (("END", at_stop), Event(data="END"), []),
+    ],
+)
+def test_each_mark_of_several(done: Any, last: ServerSentEvent, payloads: list[Any]) -> None:
+    assert read_both(ONE, last, TWO, done=done, require_done=True) == ([1, *payloads], None)
+    assert isinstance(read_both(ONE, TWO, done=done, require_done=True)[1], IncompleteEventError)
+
+
+def test_only_a_mark_in_brackets_comes_in_quotes() -> None:
+    assert read_both(Event(data='"END"'), Event(data="END"), done="END") == (["END"], None)
+
+
+def test_what_a_predicate_is_asked() -> None:
+    asked: list[Any] = []
+
+    def done(event: ServerSentEvent, payload: Any) -> bool:
+        asked.append((event.data, payload))
+        return event.data == "bye"
+
+    events = [Event(data=""), Event("ping", "now"), ONE, Event(data="bye")]
+    assert read(iter_payloads(events, done=done)) == ([1], None)
+    assert asked == [("", None), ("now", None), ("1", 1), ("bye", None)]
+
+
+def test_an_error_at_the_mark_is_an_error() -> None:
+    for event in (Event("error", "[DONE]"), Event(data='{"type": "error", "last": true}')):
+        _, error = read_both(event, done=("[DONE]", lambda event, payload: True))
+        assert isinstance(error, ServiceError)
+        assert error.event == event
+    assert read_both(Event("error", "[DONE]"), is_error=None) == ([], None)
+
+
+async def coroutine_function(*_: object) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("name", ["done", "is_error", "loads"])
+def test_a_coroutine_function_would_always_say_yes(name: str) -> None:
+    options: Any = {name: coroutine_function}
+    for events, function in ((Source(), iter_payloads), (AsyncSource(), aiter_payloads)):
+        make: Any = function
+        with pytest.raises(TypeError, match=f"{name} must be a plain function"):
+            make(events, **options)
+
+
+@pytest.mark.parametrize("name", ["ping", "heartbeat", "keepalive", "keep-alive"])
+def test_keep_alives(name: str) -> None:
+    events = [Event(name, data) for data in ("2026-11-28T20:00:00Z", "1", "null", "", "{cut")]
+    assert read_both(ONE, *events, TWO) == ([1, 2], None)
+    whole = Event(name, ' {"type": "ping"}')
+    assert read_both(whole, Event(name, "[1]")) == ([{"type": "ping"}, [1]], None)
+    model = object()  # of a `loads` that makes no dictionaries
+    assert read_both(whole, loads=lambda data: model) == ([model], None)
+    assert isinstance(read_both(Event(name, '{"error": "no"}'))[1], ServiceError)
+
+
+ERRORS = {
+    '{"object": "error", "message": "Overloaded", "code": 40303}': "Overloaded",  # vLLM
+    '{"errors": [{"message": "Overloaded"}]}': "Overloaded",
+    '{"errors": ["Overloaded"]}': "Overloaded",
+    '{"detail": "Overloaded"}': "Overloaded",  # FastAPI
+    '{"detail": [{"loc": ["body"], "msg": "no field"}]}': "",
+    '[{"error": {"code": 503, "message": "Overloaded", "status": "UNAVAILABLE"}}]': "Overloaded",
+}
+
+
+@pytest.mark.parametrize("data", ERRORS)
+def test_shapes_of_errors(data: str) -> None:
+    _, error = read_both(ONE, Event(data=data))
+    assert isinstance(error, ServiceError)
+    assert error.message == (ERRORS[data] or data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"errors": []}',
+        '{"errors": null}',
+        '{"detail": ""}',
+        '{"detail": "x", "id": 1}',
+        '{"object": "list"}',
+        '[{"error": "a"}, {"error": "b"}]',
+        '[["error"]]',
+        "[]",
+    ],
+)
+def test_shapes_that_are_no_errors(data: str) -> None:
+    assert read_both(Event(data=data)) == ([json.loads(data)], None)
+
+
+def test_the_event_of_a_payload() -> None:
+    events = [Event("a", "1", "7"), Event(data=""), Event("ping", "x"), Event("b", "2", "8"), DONE]
+    payloads = iter_payloads(events)
+    assert payloads.event is None
+    for number in (0, 3):
+        next(payloads)
+        assert payloads.event == events[number]
+    assert list(payloads) == []
+    assert payloads.event == events[3]
+
+    async def main() -> None:
+        payloads = aiter_payloads(AsyncSource(*events))
+        assert [payloads.event async for _ in payloads] == [events[0], events[3]]
+
+    asyncio.run(main())
+
+
+# What came in place of events.
+
+DOCUMENT = {"error": {"code": 400, "message": "API key not valid", "status": "INVALID"}}
+DOCUMENTS = {
+    "one line": json.dumps(DOCUMENT),
+    "pretty": json.dumps(DOCUMENT, indent=2),
+    "CRLF": json.dumps(DOCUMENT, indent=2).replace("\n", "\r\n"),
+    "in a list": json.dumps([DOCUMENT], indent=2),
+    "more after it": json.dumps(DOCUMENT) + "\n</body>",
+    "detail": '{"detail": "API key not valid"}',
+    "a field": 'error: {"code": 500, "message": "API key not valid"}\n\ndata: [DONE]\n',
+    "a field, whole": 'error: {"error": {"message": "API key not valid"}}\n\ndata: [DONE]\n',
+    "a field of text": "error: API key not valid\n\ndata: [DONE]\n",
+    "a field after others": "x: y\nerror: API key not valid\n",
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+@pytest.mark.parametrize("incomplete", ["dispatch", "discard"])
+def test_an_error_in_place_of_events(name: str, end: str, incomplete: Any) -> None:
+    body = (DOCUMENTS[name] + end).encode()
+    for chunks in ([body], vectors.cut(body, list(range(len(body))))):
+        for require_done in (False, True):
+            got, error = read_both(
+                *chunks,
+                chunks=True,
+                require_done=require_done,
+                decoder=lambda: SSEDecoder(incomplete=incomplete),
+            )
+            assert got == []
+            assert isinstance(error, ServiceError)
+            assert (error.event, error.message) == (None, "API key not valid")
+            check_error(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("<html>\n<h1>502 Bad Gateway</h1>\n</html>", "HTML: <html> <h1>502 Bad"),
+        ('[{\n  "candidates": []\n}\n,\n{}]\n', r"a JSON array .* alt=sse"),
+        ('{"response": "Hel"}\n{"response": "lo"}\n', "a JSON document .*iter_documents"),
+        ("upstream connect error", "lines that are no event: upstream connect error"),
+        ("[" * 9000, "a JSON array"),
+    ],
+)
+def test_other_things_in_place_of_events(body: str, what: str) -> None:
+    for require_done in (False, True):
+        got, error = read_both(body.encode(), chunks=True, require_done=require_done)
+        assert got == []
+        assert isinstance(error, PayloadError)
+        assert error.number == 0
+        assert body.startswith(error.event.data)
+        assert re.search(f"^the stream gave no payload, but .*{what}", str(error))
+        check_error(error)
+
+
+def test_nothing_at_all_and_what_is_no_line() -> None:
+    for body in (b"", b": comment\n\n", b"\n\n", b"id: 7\n\nretry: 1\n\n", b"data\n\n"):
+        assert read_both(body, chunks=True) == ([], None)
+        assert isinstance(read_both(body, chunks=True, require_done=True)[1], IncompleteEventError)
+
+
+def test_errors_that_are_answers_are_quoted_only() -> None:
+    body = b'{"error": "no"}\nerror: no\n'
+    _, error = read_both(body, chunks=True, is_error=None)
+    assert isinstance(error, PayloadError)
+    assert '{"error": "no"}' in str(error)
+
+
+def test_ignored_lines_beside_payloads() -> None:
+    body = b'data: 1\n\nerror: {"message": "boom"}\n\n'
+    got, error = read_both(body, chunks=True, require_done=True)
+    assert got == [1]
+    assert isinstance(error, IncompleteEventError)
+    assert 'before its mark; it also sent lines that are no event: error: {"message' in str(error)
+    check_error(error)
+    for end in (b"", b"data: [DONE]\n\n"):  # an answer that broke off
+        got, error = read_both(body + end, chunks=True)
+        assert got == [1]
+        assert isinstance(error, ServiceError)
+        assert error.message == "boom"
+    assert read_both(body, chunks=True, is_error=None) == ([1], None)
+    for line in (b"error: null", b"error:", b"error: {}", b"x: y", b"<html>"):
+        assert read_both(b"data: 1\n" + line + b"\n\n", chunks=True) == ([1], None)
+
+
+def test_an_error_of_the_stream_comes_before_what_was_ignored() -> None:
+    fault = ConnectionResetError("reset")
+    assert read_both(b'{"error": "no"}\n', fault, chunks=True) == ([], fault)
+
+
+def test_a_stream_that_the_caller_closed_says_nothing_more() -> None:
+    stream = EventStream([b'{"error": "no"}\n', b"data: 1\n\n", b"data: 2\n\n"])
+    payloads = iter_payloads(stream, require_done=True)
+    assert next(payloads) == 1
+    stream.close()
+    assert list(payloads) == []
+
+
+def test_whatever_says_what_it_ignored_is_asked() -> None:
+    class Events(Source):
+        ignored_text = "error: overloaded"
+
+    _, error = read(iter_payloads(Events()))
+    assert isinstance(error, ServiceError)
+    _, error = read(iter_payloads(Events(ONE), require_done=True))
+    assert "no event: error: overloaded" in str(error)
+
+
+# Knowing what was cut, through a generator.
+
+
+def test_a_filter_between_stream_and_payloads_keeps_that_an_event_was_cut() -> None:
+    def only_messages(events: Any) -> Iterator[ServerSentEvent]:
+        for event in events:
+            if event.event == "message":
+                yield event._replace(id="")
+
+    async def aonly_messages(events: Any) -> AsyncIterator[ServerSentEvent]:
+        async for event in events:
+            if event.event == "message":
+                yield event._replace(id="")
+
+    async def aread_all(**options: Any) -> Outcome:
+        stream = AsyncEventStream(AsyncSource(*chunks))
+        return await aread(aiter_payloads(aonly_messages(stream), **options))
+
+    chunks = [b"data: 1\n\nevent: x\ndata: no\n\n", b'id: 3\ndata: {"a']
+    for require_done in (True, False):
+        options: Any = {"require_done": require_done}
+        for got, error in (
+            read(iter_payloads(only_messages(EventStream(chunks)), **options)),
+            read(iter_payloads(list(EventStream(chunks[:1] + chunks[1:]))[::2], **options)),
+            asyncio.run(aread_all(**options)),
+        ):
+            assert got == [1]
+            kind: Any = IncompleteEventError if require_done else PayloadError
+            assert isinstance(error, kind)
+            assert "ended inside" in str(error)
+            assert getattr(error, "event")._replace(id="") == Event(data='{"a')  # noqa: B009
+
+
+@pytest.mark.parametrize("cut", [b'event: stop\ndata: {"a', b"event: stop\ndata: "])
+def test_a_mark_that_was_cut_is_none(cut: bytes) -> None:
+    for require_done in (True, False):
+        got, error = read_both(
+            b"data: 1\n\n", cut, chunks=True, done=at_stop, require_done=require_done
+        )
+        assert got == [1]
+        if require_done:
+            assert isinstance(error, IncompleteEventError)
+    whole = (b"data: 1\n\n", b"event: stop\ndata: bye")
+    assert read_both(*whole, chunks=True, done=at_stop, require_done=True) == ([1], None)
+
+
+# To the end of the body.
+
+
+class Body(Source):
+    """Chunks that can be interrupted; it notes how many were read."""
+
+    def __init__(self, *items: Any) -> None:
+        super().__init__(*items)
+        self.reads = 0
+        self.is_interrupted = threading.Event()
+
+    def __next__(self) -> Any:
+        self.reads += 1
+        item = super().__next__()
+        if item is None:  # the server says nothing more
+            assert self.is_interrupted.wait(10)
+            raise OSError("interrupted")
+        return item
+
+    def interrupt(self) -> None:
+        self.is_interrupted.set()
+
+
+class AsyncBody(AsyncSource):
+    def __init__(self, *items: Any) -> None:
+        super().__init__(*items)
+        self.reads = 0
+
+    async def __anext__(self) -> Any:
+        self.reads += 1
+        item = await super().__anext__()
+        if item is None:
+            await (trio.sleep_forever() if in_trio() else asyncio.sleep(60))
+        return item
+
+    def interrupt(self) -> None:
+        raise AssertionError("no need to")
+
+
+BEFORE = b"data: 1\n\ndata: [DONE]\n\n"
+RESTS: dict[str, tuple[list[Any], int]] = {  # and how many reads there are
+    "nothing": ([], 2),
+    "more": ([b"\n", b": bye\n\n", b"data: no payload\n\n"], 5),
+    "a fault": ([OSError("reset"), b"\n"], 2),
+    "64 KiB": ([b"x" * 0x10000], 3),
+    "too much": ([b"x" * 0x10000, b"x", b"\n"], 3),
+    "silence": ([b"\n", None, b"\n"], 3),
+}
+
+
+@pytest.mark.parametrize("name", RESTS)
+def test_reading_to_the_end(name: str) -> None:
+    rest, reads = RESTS[name]
+    body = Body(BEFORE, *rest)
+    payloads = iter_payloads(EventStream(body), read_to_end=True, require_done=True)
+    begin = time.monotonic()
+    assert read(payloads) == ([1], None)
+    assert time.monotonic() - begin < 3
+    assert (body.closed, body.reads) == (1, reads)
+    assert body.is_interrupted.is_set() == (name == "silence")
+
+
+@pytest.mark.parametrize("name", RESTS)
+@pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
+def test_reading_to_the_end_async(name: str, run: Any) -> None:
+    rest, reads = RESTS[name]
+    body = AsyncBody(BEFORE, *rest)
+
+    async def main() -> None:
+        payloads = aiter_payloads(AsyncEventStream(body), read_to_end=True, require_done=True)
+        begin = time.monotonic()
+        assert await aread(payloads) == ([1], None)
+        assert time.monotonic() - begin < 3
+        assert (body.closed, body.reads) == (1, reads)
+
+    run(main) if run is trio.run else run(main())
+
+
+def test_reading_to_the_end_is_for_the_mark_and_for_what_can_be_interrupted() -> None:
+    for chunks in ([b"data: no\n\n", b"x"], [b'data: {"error": 1}\n\n', b"x"]):
+        body = Body(*chunks)
+        read(iter_payloads(EventStream(body), read_to_end=True))
+        assert body.reads == 1
+    body = Body(BEFORE, b"x")
+    assert read(iter_payloads(EventStream(body))) == ([1], None)
+    assert body.reads == 1
+    source = Source(BEFORE, AssertionError("read beyond the mark"))
+    assert read(iter_payloads(EventStream(source), read_to_end=True)) == ([1], None)
+    assert read(iter_payloads([ONE, DONE], read_to_end=True)) == ([1], None)
+
+
+def test_the_payload_at_the_mark_comes_though_the_rest_fails() -> None:
+    body = Body(b"data: 1\n\ndata: 2\n\n", OSError("reset"))
+    payloads = iter_payloads(
+        EventStream(body), done=lambda event, payload: payload == 2, read_to_end=True
+    )
+    assert list(payloads) == [1, 2]
+    assert body.closed == 1
 
 
 # What may be passed.
