@@ -626,12 +626,15 @@ def _milliseconds(value: bytes) -> int | None:
         return None
 
 
+_BYTES_LIKE: Any = (bytes, bytearray, memoryview)
+
+
 def as_bytes(chunk: Chunk) -> bytes:
     """Return a chunk as bytes, or raise the TypeError that says what to pass.
 
     chunk: bytes, bytearray or memoryview; the latter two are copied.
     """
-    if isinstance(chunk, (bytes, bytearray, memoryview)):
+    if isinstance(chunk, _BYTES_LIKE):
         return bytes(chunk)
     if isinstance(chunk, str):
         raise TypeError(

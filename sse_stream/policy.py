@@ -54,6 +54,7 @@ _GREATEST = 1e300  # times the first delay: whatever that is, their product has 
 class ReconnectionError(SSEError):
     """The source gave up after connections that all came to a clean end, and to nothing.
 
+    message:  the text of the error, a str.
     attempts: how many further connections there were, in a row, after the first of them.
     """
 
@@ -195,6 +196,10 @@ class Reconnection:
 
     In this order, for each connection: `connected` if it could be made, `event` for each event, and
     then one of `ended`, `failed` and `dropped`. Cost: a few operations on numbers for each call.
+
+    policy: the policy that it follows.
+    random: gives numbers from 0 to 1, for the jitter.
+    clock:  gives seconds, and never goes back.
     """
 
     __slots__ = (
@@ -341,7 +346,7 @@ def _timestamp(date: str | None) -> float | None:
         return None
 
 
-def _number(name: str, value: float, *, least: float = 0) -> float:
+def _number(name: str, value: Any, *, least: float = 0) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     if not least <= value <= _LARGEST:
@@ -349,7 +354,7 @@ def _number(name: str, value: float, *, least: float = 0) -> float:
     return value
 
 
-def _count(name: str, value: int) -> int:
+def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int or None, not {type(value).__name__}")
     if value < 0:
@@ -357,13 +362,13 @@ def _count(name: str, value: int) -> int:
     return value
 
 
-def _flag(name: str, value: bool) -> bool:
+def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
     return value
 
 
-def _statuses(value: Iterable[int]) -> frozenset[int]:
+def _statuses(value: Any) -> frozenset[int]:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise TypeError(f"statuses must be a set of ints, not {type(value).__name__}")
     statuses = frozenset(value)

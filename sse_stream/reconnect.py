@@ -57,9 +57,9 @@ class _Source:
     def __init__(
         self,
         connect: Callable[..., Any],
-        policy: ReconnectionPolicy | None,
-        last_event_id: str,
-        repeat: bool,
+        policy: Any,
+        last_event_id: Any,
+        repeat: Any,
         **functions: Any,
     ) -> None:
         policy = ReconnectionPolicy() if policy is None else policy
@@ -79,7 +79,7 @@ class _Source:
         self._clock: Callable[[], float] = functions["clock"] or time.monotonic
         self._machine: Any = None  # a Reconnection, from the first connection on
         # The position, before the present connection.
-        self._id = last_event_id
+        self._id: str = last_event_id
         self._retry: int | None = None
         # The present connection, or the last one.
         self._opening: Any = None

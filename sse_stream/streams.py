@@ -83,6 +83,7 @@ __all__ = ["AsyncEventStream", "EventStream", "StreamClosedError"]
 class StreamClosedError(SSEError):
     """A read found that the reading had ended before, and not by the end of what is read.
 
+    message:       the text of the error, a str.
     last_event_id: the ID to resume from, a str; "" for none.
     """
 
@@ -179,7 +180,10 @@ class Reading(Generic[Item]):
         return position
 
     def note_end(self, error: BaseException | None) -> None:
-        """Take note that the reading is over: called once. For faces that report it."""
+        """Take note that the reading is over: called once. For faces that report it.
+
+        error: what ended it; None for the end of the source, or for a `close`.
+        """
 
     def _settle(
         self, items: list[Any], error: BaseException | None, is_of_machine: bool
@@ -645,7 +649,11 @@ class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
         self._start(aiter_chunks(chunks, "AsyncEventStream", "EventStream"), decoder, response)
 
     async def drain(self, size: int, seconds: float) -> None:
-        """Read on to the end of the chunks, on asyncio or trio; as EventStream's `drain`."""
+        """Read on to the end of the chunks, on asyncio or trio; as EventStream's `drain`.
+
+        size:    how many bytes are read at the most.
+        seconds: how long it takes at the most.
+        """
         if self._over or self._is_reading or not hasattr(self.source, "interrupt"):
             return
         self._is_reading = True
@@ -849,7 +857,12 @@ def iter_chunks(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
 
 
 def aiter_chunks(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
-    """Return an async iterator over chunks of bytes; as `iter_chunks`."""
+    """Return an async iterator over chunks of bytes.
+
+    chunks:     what a caller passed.
+    taker:      the name of what takes it, for the TypeError if that is no async iterable of chunks.
+    sync_taker: the name of what takes an iterable.
+    """
     _refuse_other_than_chunks(
         chunks, "__aiter__", "an async iterable", taker, "__iter__", sync_taker
     )
@@ -947,7 +960,10 @@ class DoneMark:
             self._texts.add(f'"{text}"')
 
     def is_text(self, data: str) -> bool:
-        """Return whether some text is the mark."""
+        """Return whether some text is the mark.
+
+        data: the text that came, a str.
+        """
         return data.strip() in self._texts
 
     def is_met(self, *arguments: Any) -> bool:
@@ -983,6 +999,8 @@ def _last_items(machine: Machine) -> tuple[list[Any], BaseException | None]:
 def close_all(*resources: Any) -> None:
     """Close each resource that has `close`, in this order, whatever the others raise.
 
+    resources: what is to be closed; None is passed over.
+
     The first error is raised when all have been closed.
     """
     error: BaseException | None = None
@@ -1001,7 +1019,10 @@ def close_all(*resources: Any) -> None:
 
 
 async def aclose_all(*resources: Any) -> None:
-    """Close each resource by its `aclose` or `close`, awaited if it can be; as `close_all`."""
+    """Close each resource by its `aclose` or `close`, awaited if it can be; as `close_all`.
+
+    resources: what is to be closed; None is passed over.
+    """
     error: BaseException | None = None
     for resource in resources:
         try:

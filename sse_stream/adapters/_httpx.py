@@ -74,6 +74,9 @@ class Read:
     they are collected, each with a complaint, and the place in the pool would be lost. Another
     exception passes through all of them, and what they then await in order to close ends without
     waiting, since the socket has been shut down before.
+
+    read:      the read of a chunk, to be awaited.
+    interrupt: shuts the socket down, without waiting.
     """
 
     def __init__(self, read: Awaitable[bytes], interrupt: Callable[[], None]) -> None:
@@ -88,12 +91,15 @@ class Read:
         return self._steps.send(None)
 
     def send(self, value: Any) -> Any:
+        """Go on with the read. value: what its wait gave."""
         return self._steps.send(value)
 
     def throw(self, *error: Any) -> Any:
+        """Raise within the read. error: the exception, as a coroutine's `throw` takes it."""
         return self._steps.throw(*error)
 
     def close(self) -> None:
+        """Interrupt the connection, and let the read end by an exception of its own."""
         self._interrupt()
         try:
             wait_for = self._steps.throw(_Abandoned())

@@ -48,7 +48,7 @@ def make_source(
     last_event_id: str,
     check: Check,
     is_transient: Callable[[Exception], bool | None] | None,
-    repeat: bool | None,
+    repeat: Any,
     on_connect: Callable[[Any], object] | None,
     on_disconnect: Callable[[Exception | None, float | None], object] | None,
     sleep: Callable[[float], Any] | None,

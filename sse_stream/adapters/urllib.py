@@ -273,7 +273,7 @@ def _require_client(client: Any) -> None:
     )
 
 
-def _require_url(url: str) -> None:
+def _require_url(url: Any) -> None:
     if not isinstance(url, str):
         raise TypeError(f"urllib takes the URL as a str, not {type_name(url)}")
     if url.partition(":")[0].lower() not in ("http", "https"):
