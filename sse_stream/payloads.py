@@ -155,7 +155,7 @@ def iter_payloads(
     end cut an event is known through generators, too. If the caller closed the stream, the payloads
     end quietly. TypeError or ValueError for an argument of a wrong kind.
     """
-    refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
+    _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
     machine = _PayloadMachine(events, done, require_done, is_error, loads, read_to_end)
     return Payloads(events, machine)
 
@@ -177,7 +177,7 @@ def aiter_payloads(
 
     Returns an async iterator and async context manager.
     """
-    refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
+    _refuse_other_than_events(events, "aiter_payloads", "__aiter__", "iter_payloads")
     machine = _PayloadMachine(events, done, require_done, is_error, loads, read_to_end)
     return AsyncPayloads(events, machine)
 
@@ -246,9 +246,10 @@ class _PayloadMachine:
         if getattr(events, "is_closed", False):  # by the caller, who knows
             return []
         ignored: str = getattr(events, "ignored_text", "")
-        if ignored and self.event is None:
+        is_before_mark = self._mark.is_required and not self._mark.is_reached
+        if ignored and self.event is None and not (is_before_mark and _is_cut_field(ignored)):
             raise self._error_in_place_of_events(ignored)
-        if self._mark.is_required and not self._mark.is_reached:
+        if is_before_mark:
             raise before_mark(ignored)
         error = None if self._is_error is None else _error_field(ignored)
         if error is not None:
@@ -311,7 +312,11 @@ class _Payloads(Reading["Any"]):
 
 
 class Payloads(_Payloads, Reader["Any"]):
-    """What `iter_payloads` returns: an iterator over payloads, and a context manager."""
+    """What `iter_payloads` returns: an iterator over payloads, and a context manager.
+
+    events:  an EventStream, or any iterable of events.
+    machine: what makes payloads of them.
+    """
 
     __slots__ = ()
 
@@ -327,7 +332,11 @@ class Payloads(_Payloads, Reader["Any"]):
 
 
 class AsyncPayloads(_Payloads, AsyncReader["Any"]):
-    """What `aiter_payloads` returns: an async iterator, and an async context manager."""
+    """What `aiter_payloads` returns: an async iterator, and an async context manager.
+
+    events:  an AsyncEventStream, or any async iterable of events.
+    machine: what makes payloads of them.
+    """
 
     __slots__ = ()
 
@@ -411,6 +420,12 @@ def _is_cut(event: ServerSentEvent, refusal: Exception | None) -> bool:
     return not event.data or (refusal is not None and _is_structure(event.data))
 
 
+def _is_cut_field(ignored: str) -> bool:
+    """Return whether the end cut a line in the name of a field, or the byte order mark."""
+    starts = ("data", "event", "id", "retry", "\ufffd")
+    return any(start.startswith(ignored) for start in starts)
+
+
 # What came in place of events.
 
 
@@ -449,7 +464,7 @@ def _what_came(ignored: str) -> str:
     return "HTML" if start.startswith("<") else "lines that are no event"
 
 
-def refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:
+def _refuse_other_than_events(events: Any, function: str, side: str, other: str) -> None:
     """Raise a TypeError that says what to pass, if something is no iterable of events.
 
     events:   what the caller passed.

@@ -145,6 +145,160 @@ ANTHROPIC = Protocol(
 )
 PROTOCOLS = {protocol.path: protocol for protocol in (OPENAI, ANTHROPIC)}
 
+
+class Shape(NamedTuple):
+    """A whole stream in the shape that a service sends it.
+
+    parts:    of the stream.
+    done:     what marks its end, as `iter_payloads` or `iter_documents` takes it.
+    payloads: how many there are.
+    is_error: False where what looks like an error is an answer.
+    """
+
+    parts: list[bytes]
+    done: Any
+    payloads: int
+    is_error: bool = True
+
+    @property
+    def stream(self) -> bytes:
+        return b"".join(self.parts)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"done": self.done, **({} if self.is_error else {"is_error": None})}
+
+
+def _at(key: str, *values: str) -> Callable[[Any, Any], bool]:
+    """Return a mark: a value in the payload."""
+    return lambda event, payload: isinstance(payload, dict) and payload.get(key) in values
+
+
+def _gemini(text: str, reason: str | None = None) -> Any:
+    candidate: dict[str, Any] = {"content": {"parts": [{"text": text}], "role": "model"}}
+    return {"candidates": [candidate | ({"finishReason": reason} if reason else {})]}
+
+
+def _is_finished(event: Any, payload: Any) -> bool:
+    """Whether Gemini says why it finished: it sends no mark."""
+    return bool(payload and any(c.get("finishReason") for c in payload.get("candidates", ())))
+
+
+def _bare(parts: Iterable[bytes]) -> list[bytes]:
+    """Return events as gateways pass them on, without the lines `event:`."""
+    return [part[part.index(b"data:") :] for part in parts]
+
+
+_AZURE: Any = {"choices": [], "prompt_filter_results": [{"prompt_index": 0}]}
+_RESPONSES: list[Any] = [
+    {"type": "response.created", "response": {"id": "resp_1", "error": None}},
+    {"type": "response.output_text.delta", "delta": "Hello", "sequence_number": 1},
+    {"type": "response.completed", "response": {"id": "resp_1", "usage": {"output_tokens": 1}}},
+]
+_COHERE: list[Any] = [
+    {"type": "message-start", "id": "1"},
+    {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hi"}}}},
+    {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": {}}},
+]
+_MCP: list[Any] = [
+    {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}},
+    {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "Method not found"}},
+]
+_OLLAMA: list[Any] = [
+    {"message": {"content": "Hel"}, "done": False},
+    {"done": True, "eval_count": 2},
+]
+_DONE = b"data: [DONE]\n\n"
+
+SHAPES = {
+    "OpenAI chat": Shape(OPENAI.parts, "[DONE]", len(TOKENS) + 3),
+    "OpenAI Responses": Shape(
+        [_event(payload, payload["type"]) for payload in _RESPONSES],
+        _at("type", "response.completed", "response.incomplete"),
+        3,
+    ),
+    "Azure": Shape([_event(_AZURE), *OPENAI.parts[1:]], "[DONE]", len(TOKENS) + 4),
+    "Anthropic": Shape(ANTHROPIC.parts, _at("type", "message_stop"), len(TOKENS) + 6),
+    "Anthropic, by event": Shape(
+        ANTHROPIC.parts, lambda event, payload: event.event == "message_stop", len(TOKENS) + 6
+    ),
+    "Anthropic, through a gateway": Shape(
+        [*_bare(ANTHROPIC.parts), _DONE], ("[DONE]", _at("type", "message_stop")), len(TOKENS) + 6
+    ),
+    "Gemini": Shape(
+        [_event(_gemini("Hel")), _event(_gemini("lo", "STOP"))],
+        _is_finished,
+        2,
+    ),
+    "Cohere": Shape(
+        [_event(payload, payload["type"]) for payload in _COHERE], _at("type", "message-end"), 3
+    ),
+    "Mistral": Shape(
+        [part for part in OPENAI.parts if part.startswith(b"data")], "[DONE]", len(TOKENS) + 3
+    ),
+    "Coze": Shape(
+        [
+            b'event:conversation.message.delta\ndata:{"content":"Hi"}\n\n',
+            b"event:ping\ndata:2026-11-28 20:00:00\n\n",
+            b'event:conversation.chat.completed\ndata:{"usage":{"token_count":2}}\n\n',
+            b'event:done\ndata:"[DONE]"\n\n',
+        ],
+        "[DONE]",
+        2,
+    ),
+    "Bedrock gateway": Shape(
+        [b"\xef\xbb\xbf", *_bare(ANTHROPIC.parts)], _at("type", "message_stop"), len(TOKENS) + 6
+    ),
+    "llama.cpp": Shape(
+        [
+            b'data: {"content":"Hi","stop":false}\n\n',
+            b'data: {"content":"","stop":true,"timings":{}}\n\n',
+        ],
+        lambda event, payload: payload and payload["stop"],
+        2,
+    ),
+    "vLLM": Shape(
+        [_openai_delta({"content": "Hi"}), _event({"usage": {"total_tokens": 3}}), _DONE],
+        "[DONE]",
+        2,
+    ),
+    "Ollama": Shape(
+        [_openai_delta({"content": "Hi"}), _openai_delta({}, "stop"), _DONE], "[DONE]", 2
+    ),
+    "OpenRouter": Shape([b": OPENROUTER PROCESSING\n\n"] * 3 + OPENAI.parts, "[DONE]", 9),
+    "DeepSeek": Shape(
+        [
+            b": keep-alive\n\n",
+            _openai_delta({"content": None, "reasoning_content": "Hm"}),
+            b": keep-alive\n\n",
+            _openai_delta({"content": "Hi", "reasoning_content": None}, "stop"),
+            _DONE,
+        ],
+        "[DONE]",
+        2,
+    ),
+    "MCP": Shape(
+        [b"id: 1/0\ndata:\n\n", *(_event(payload, "message") for payload in _MCP)],
+        lambda event, payload: payload and payload.get("id") == 1,
+        2,
+        is_error=False,
+    ),
+}
+# The same for `iter_documents`.
+DOCUMENTS = {
+    "Ollama": Shape(
+        [json.dumps(document).encode() + b"\n" for document in _OLLAMA],
+        lambda document: document.get("done"),
+        2,
+    ),
+    "CRLF and blank lines": Shape(
+        [b'{"done": false}\r\n', b"\r\n", b'{"done": true}\r\n', b"\n"],
+        lambda document: document["done"],
+        2,
+    ),
+    "a mark": Shape([b'{"text": "Hi"}\n', b"[DONE]\n"], "[DONE]", 1),
+}
+
 REQUEST = {
     "model": "m",
     "max_tokens": 99,

@@ -14,10 +14,11 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_stream.decoder import SSEError
+from sse_stream.decoder import IncompleteEventError, SSEError
 from sse_stream.ndjson import AsyncDocuments, DocumentError, aiter_documents, iter_documents
+from sse_stream.payloads import ServiceError
 from sse_stream.streams import StreamClosedError
-from tests import vectors
+from tests import llm, vectors
 from tests.test_streams import AsyncChunks, Chunks, generate
 
 if TYPE_CHECKING:
@@ -420,3 +421,107 @@ def test_a_coroutine_that_is_closed_awaits_nothing() -> None:
     loop.run_until_complete(documents.aclose())
     loop.close()
     assert source.closed == 1
+
+
+# What services send.
+
+
+@pytest.mark.parametrize("name", llm.DOCUMENTS)
+def test_the_shapes_of_services(name: str) -> None:
+    """Whole, byte by byte, and cut anywhere: each cut that costs a document is noticed."""
+    shape = llm.DOCUMENTS[name]
+    options: Any = {"require_done": True, **shape.options}
+    whole = list(iter_documents(shape.parts, **options))
+    assert len(whole) == shape.payloads
+    stream = shape.stream
+    bytewise = [stream[i : i + 1] for i in range(len(stream))]
+    assert list(iter_documents(bytewise, **options)) == whole
+    assert asyncio.run(collect(aiter_documents(AsyncChunks(*bytewise), **options))) == whole
+    for size in range(len(stream)):
+        got: list[Any] = []
+        try:
+            got.extend(iter_documents([stream[:size]], **options))
+        except DocumentError as error:
+            assert "the stream ended in this line" in str(error)  # noqa: PT017
+        except IncompleteEventError:
+            assert got == whole[: len(got)]
+        else:
+            assert got == whole
+
+
+@pytest.mark.parametrize(
+    ("done", "payloads"),
+    [
+        (lambda document: document == 2, [1, 2]),
+        ("[DONE]", [1, 2, 3]),
+        (("[DONE]", lambda document: document == 1), [1]),
+        ({"END"}, [1, 2, 3, "[DONE]"]),
+    ],
+)
+def test_marks(done: Any, payloads: list[Any]) -> None:
+    source = Chunks(b'1\n2\n3\n"[DONE]"\nEND\n', AssertionError("read beyond the mark"))
+    documents = iter_documents(source, done=done, require_done=True)
+    assert list(documents) == payloads
+    assert source.closed == 1
+    with pytest.raises(IncompleteEventError, match="before its mark"):
+        list(iter_documents([b"7\n"], done=done, require_done=True))
+    assert list(iter_documents([b"7\n"], done=done)) == [7]
+
+
+def test_an_error_of_the_service_comes_after_what_was_complete() -> None:
+    body = b'{"done": false}\n{"error": "model gone", "done": true}\n{"done": true}\n'
+    for size in (1, len(body)):
+        documents = iter_documents(
+            [body[i : i + size] for i in range(0, len(body), size)],
+            done=lambda document: document.get("done"),
+            require_done=True,
+        )
+        assert next(documents) == {"done": False}
+        with pytest.raises(ServiceError, match="sent an error: model gone; data: ") as info:
+            next(documents)
+        assert info.value.event is None
+        assert info.value.payload == {"error": "model gone", "done": True}
+        with pytest.raises(StreamClosedError):
+            next(documents)
+    assert list(iter_documents([body], is_error=None))[1]["error"] == "model gone"
+
+
+def test_an_error_is_what_one_says() -> None:
+    for is_error in (lambda document: document == 2, lambda event, document: document == 2):
+        asked: Any = is_error
+        documents = iter_documents([b"1\n2\n"], is_error=asked)
+        assert next(documents) == 1
+        with pytest.raises(ServiceError, match=r"sent an error: 2$") as info:
+            next(documents)
+        assert info.value.message == "2"
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (b'{"a": 1}{"b": 2}', "two on one line"),
+        (b"1 2", "two on one line"),
+        (b'[{"candidates": [', "the start of a JSON array over several lines"),
+        (b"[", "the start of a JSON array over several lines"),
+        (b"{", "the start of one over several lines"),
+        (b'data: {"a": 1}', "one of an event stream"),
+        (b": comment", "one of an event stream"),
+        (b"<html>", "is no JSON document \\("),
+    ],
+)
+def test_what_a_line_seems_to_be(line: bytes, hint: str) -> None:
+    with pytest.raises(DocumentError, match=hint) as info:
+        list(iter_documents([line + b"\n1\n"]))
+    assert "ended" not in str(info.value)
+    with pytest.raises(DocumentError, match=hint + ".*; the stream ended in this line: "):
+        list(iter_documents([line]))
+
+
+@pytest.mark.parametrize("name", ["done", "is_error", "loads"])
+def test_a_coroutine_function_would_always_say_yes(name: str) -> None:
+    async def function(document: object) -> bool:
+        return False
+
+    options: Any = {name: function}
+    with pytest.raises(TypeError, match=f"{name} must be a plain function"):
+        iter_documents([], **options)

@@ -33,7 +33,7 @@ from sse_stream.payloads import (
     iter_payloads,
 )
 from sse_stream.streams import StreamClosedError
-from tests import vectors
+from tests import llm, vectors
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -544,6 +544,32 @@ def test_recorded_services(name: str) -> None:
     for chunks in vectors.cuttings(case.stream, seeded=2):
         got, error = read_both(*chunks, chunks=True, require_done=True)
         assert (got, type(error) if error else None) == (payloads, SERVICES[name])
+
+
+def outcome_of(shape: llm.Shape, *chunks: bytes) -> Outcome:
+    return read(iter_payloads(EventStream(chunks), require_done=True, **shape.options))
+
+
+@pytest.mark.parametrize("name", llm.SHAPES)
+def test_the_shapes_of_services(name: str) -> None:
+    """Whole, byte by byte, and cut anywhere: each cut that costs a payload is noticed."""
+    shape = llm.SHAPES[name]
+    stream = shape.stream
+    whole, error = read_both(*shape.parts, chunks=True, require_done=True, **shape.options)
+    assert error is None
+    assert len(whole) == shape.payloads
+    bytewise = vectors.cut(stream, list(range(len(stream))))
+    assert read_both(*bytewise, chunks=True, require_done=True, **shape.options) == (whole, None)
+    for size in range(len(stream)):
+        got, error = outcome_of(shape, stream[:size])
+        assert got == whole[: len(got)]
+        if error is None:
+            assert got == whole
+            rest = stream[size:].strip()
+            assert b'data: "[DONE]"'.endswith(rest) or b"data: [DONE]".endswith(rest)
+        else:
+            check_error(error)
+            assert isinstance(error, IncompleteEventError)
 
 
 def test_a_priming_event_is_no_payload() -> None:
