@@ -69,6 +69,59 @@ def test_decoding_gives_the_events_again(
     assert comments == [line for comment in lines for line in comment]
 
 
+calls: st.SearchStrategy[tuple[str, tuple[Any, ...], dict[str, Any]]] = st.one_of(
+    st.tuples(st.just("encode"), st.tuples(valid_events()), st.just({})),
+    st.tuples(st.just("comment"), st.tuples(text(without="")), st.just({})),
+    st.tuples(st.just("id"), st.tuples(text(without="\r\n\0")), st.just({})),
+    st.tuples(st.just("retry"), st.tuples(st.integers(0, 10**18)), st.just({})),
+    st.tuples(
+        st.just("event"),
+        st.tuples(text(without="\r")),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "event": text(without="\r\n"),
+                "id": st.none() | text(without="\r\n\0"),
+                "retry": st.none() | st.integers(0, 10**18),
+            },
+        ),
+    ),
+)
+
+
+@given(st.lists(calls), st.sampled_from(["", "7"]), st.lists(st.integers(0, 300), max_size=4))
+def test_what_a_server_writes(calls: list[Any], position: str, cuts: list[int]) -> None:
+    """The reader gets the events, and has position and time as the calls say."""
+    encoder = SSEEncoder(last_event_id=position)
+    decoder = SSEDecoder(last_event_id=position, incomplete="raise")
+    expected: list[ServerSentEvent] = []
+    time = None
+    encoded = b""
+    for method, arguments, options in calls:
+        encoded += getattr(encoder, method)(*arguments, **options)
+        if method == "encode":
+            expected += arguments
+            position = arguments[0].id
+            time = time if arguments[0].retry is None else arguments[0].retry
+        elif method == "id":
+            (position,) = arguments
+        elif method == "retry":
+            (time,) = arguments
+        elif method == "event":
+            position = position if options.get("id") is None else options["id"]
+            time = time if options.get("retry") is None else options["retry"]
+            expected.append(
+                ServerSentEvent(
+                    options.get("event") or "message", arguments[0], position, options.get("retry")
+                )
+            )
+        assert repr(encoder) == f"<SSEEncoder last_event_id={position!r}>"
+    chunks = vectors.cut(encoded, [c % (len(encoded) + 1) for c in cuts])
+    assert [event for chunk in chunks for event in decoder.feed(chunk)] == expected
+    assert decoder.close() == []
+    assert (decoder.last_event_id, decoder.retry) == (position, time)
+
+
 @given(st.lists(valid_events(), max_size=4))
 def test_each_cut(events: list[ServerSentEvent]) -> None:
     encoder = SSEEncoder()
@@ -114,6 +167,23 @@ def test_the_bytes() -> None:
     assert encoder.comment("a\r\nb\rc\nid: 5") == b": a\n: b\n: c\n: id: 5\n"
 
 
+def test_the_bytes_of_a_server() -> None:
+    encoder = SSEEncoder()
+    assert encoder.event("a") == b"data: a\n\n"
+    assert encoder.event() == b"data: \n\n"
+    assert encoder.event("a\nb", event="note", id="1", retry=3000) == (
+        b"retry: 3000\nid: 1\nevent: note\ndata: a\ndata: b\n\n"
+    )
+    assert encoder.event("a") == b"data: a\n\n"  # the position stays
+    assert encoder.encode(ServerSentEvent(data="a", id="1")) == b"data: a\n\n"
+    assert encoder.event("a", id="1") == b"id: 1\ndata: a\n\n"
+    assert encoder.event("a", id="") == b"id: \ndata: a\n\n"
+    assert encoder.retry(0) == b"retry: 0\n\n"
+    assert encoder.id("2") == b"id: 2\n\n"
+    assert encoder.encode(ServerSentEvent(data="a", id="2")) == b"data: a\n\n"
+    assert encoder.encode(ServerSentEvent(data="a")) == b"id: \ndata: a\n\n"  # a reset
+
+
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
 def test_lines_of_data_end_at_each_line_end_of_the_standard(end: str) -> None:
     assert (
@@ -155,6 +225,32 @@ def test_forgery_is_refused(field: str, value: Any, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         encoder.encode(event._replace(id="9")._replace(**{field: value}))
     assert encoder.encode(event) == b"data: a\n\n"  # as before
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "hint"),
+    [
+        (lambda encoder: encoder.event("a", id="9", event="x\n"), ValueError, "forge"),
+        (lambda encoder: encoder.event("a", id="9\n"), ValueError, "forge"),
+        (lambda encoder: encoder.event("a", id="9\0"), ValueError, "ignore"),
+        (lambda encoder: encoder.event("a", id="9", retry=-1), ValueError, "negative"),
+        (lambda encoder: encoder.event("\ud800", id="9"), ValueError, "surrogate"),
+        (lambda encoder: encoder.event({"a": 1}, id="9"), TypeError, "data must be a str"),
+        (lambda encoder: encoder.event("a", id=9), TypeError, "id must be a str"),
+        (lambda encoder: encoder.event("a", id="9", retry="1"), TypeError, "retry must be an int"),
+        (lambda encoder: encoder.event("a", id="9", event=None), TypeError, "event must be"),
+        (lambda encoder: encoder.id("9\r"), ValueError, "forge"),
+        (lambda encoder: encoder.id("\ud800"), ValueError, "surrogate"),
+        (lambda encoder: encoder.id(None), TypeError, "id must be a str"),
+        (lambda encoder: encoder.retry(-1), ValueError, "negative"),
+        (lambda encoder: encoder.retry(None), TypeError, "retry must be an int"),
+    ],
+)
+def test_what_a_server_cannot_write(call: Any, error: type[Exception], hint: str) -> None:
+    encoder = SSEEncoder(last_event_id="0")
+    with pytest.raises(error, match=hint):
+        call(encoder)
+    assert encoder.encode(ServerSentEvent(data="a", id="0")) == b"data: a\n\n"  # as before
 
 
 @pytest.mark.parametrize("event", ["a", {"data": "a"}, ("message", "a", "", None), None])
