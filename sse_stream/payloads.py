@@ -307,9 +307,6 @@ class _Payloads(Reading["Any"]):
         event: ServerSentEvent | None = self.machine.event
         return event
 
-    def wake(self) -> bool:
-        return False  # to close the events does it
-
 
 class Payloads(_Payloads, Reader["Any"]):
     """What `iter_payloads` returns: an iterator over payloads, and a context manager.
@@ -326,9 +323,12 @@ class Payloads(_Payloads, Reader["Any"]):
     def release(self) -> None:
         """Read on to the end first, if that is wanted."""
         drain = getattr(self.source, "drain", None)
-        if drain is not None and self.machine.is_to_drain:
-            drain(_DRAIN_BYTES, _DRAIN_SECONDS)
-        super().release()
+        is_to_drain, self.machine.is_to_drain = self.machine.is_to_drain, False
+        try:
+            if drain is not None and is_to_drain:
+                drain(_DRAIN_BYTES, _DRAIN_SECONDS)
+        finally:
+            super().release()
 
 
 class AsyncPayloads(_Payloads, AsyncReader["Any"]):
@@ -346,9 +346,12 @@ class AsyncPayloads(_Payloads, AsyncReader["Any"]):
     async def arelease(self) -> None:
         """Read on to the end first, if that is wanted."""
         drain = getattr(self.source, "drain", None)
-        if drain is not None and self.machine.is_to_drain:
-            await drain(_DRAIN_BYTES, _DRAIN_SECONDS)
-        await super().arelease()
+        is_to_drain, self.machine.is_to_drain = self.machine.is_to_drain, False
+        try:
+            if drain is not None and is_to_drain:
+                await drain(_DRAIN_BYTES, _DRAIN_SECONDS)
+        finally:
+            await super().arelease()
 
 
 def before_mark(ignored: str = "") -> IncompleteEventError:

@@ -33,10 +33,26 @@ FACES: dict[str, tuple[Any, Any, Any, Any]] = {
     "payloads": (iter_payloads, aiter_payloads, ServerSentEvent(data="1"), 1),
     "documents": (iter_documents, aiter_documents, b"1\n", 1),
     "tee": (tee, atee, CHUNK, CHUNK),
+    # One face reads from another.
+    "payloads of a stream": (
+        lambda chunks: iter_payloads(EventStream(chunks)),
+        lambda chunks: aiter_payloads(AsyncEventStream(chunks)),
+        CHUNK,
+        1,
+    ),
+    "stream of a tee": (
+        lambda chunks: EventStream(tee(chunks)),
+        lambda chunks: AsyncEventStream(atee(chunks)),
+        CHUNK,
+        ServerSentEvent(data="1"),
+    ),
 }
 faces = pytest.mark.parametrize("face", FACES.values(), ids=FACES.keys())
 kinds = pytest.mark.parametrize("kind", ["generator", "class"])
 loops = pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
+
+
+END = object()  # of an AsyncSource
 
 
 class Source:
@@ -93,6 +109,8 @@ class AsyncSource:
             await self.wait()
             raise StopAsyncIteration
         item = self.items.pop(0)
+        if item is END:
+            raise StopAsyncIteration
         if isinstance(item, BaseException):
             raise item
         return item
@@ -105,7 +123,12 @@ class AsyncSource:
     async def generate(self) -> AsyncIterator[Any]:
         try:
             while self.items:
-                yield self.items.pop(0)
+                item = self.items.pop(0)
+                if item is END:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
             await self.wait()
         finally:
             self.closed += 1
@@ -228,7 +251,109 @@ def test_close_from_another_thread_while_a_generator_waits(face: Any) -> None:
     assert (got, closed) == ([answer], [True])
 
 
+@faces
+def test_close_from_another_thread_interrupts_what_can_be(face: Any) -> None:
+    make, _, item, answer = face
+    waits, woken = threading.Event(), threading.Event()
+
+    class Interruptible(Source):
+        def __next__(self) -> Any:
+            for item in self.items:
+                return item
+            waits.set()
+            assert woken.wait(10)
+            raise OSError("interrupted")
+
+        def interrupt(self) -> None:
+            assert self.closed == 0
+            woken.set()
+
+    source = Interruptible(item)
+    reader = make(source)
+    got: list[Any] = []
+    thread = threading.Thread(target=lambda: got.extend(reader))
+    thread.start()
+    assert waits.wait(10)
+    reader.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (got, source.closed) == ([answer], 1)
+
+
+@pytest.mark.parametrize("name", ["stream", "payloads of a stream", "tee", "stream of a tee"])
+def test_the_id_to_resume_from(name: str) -> None:
+    make = FACES[name][0]
+    for fault, why in ((KeyboardInterrupt(), "cancelled or interrupted"), (OSError(), "an error")):
+        reader = make(Source(b"id: 7\ndata: 1\n\n", fault))
+        next(reader)
+        with pytest.raises(type(fault)):
+            next(reader)
+        with pytest.raises(StreamClosedError, match=f"{why}.*resume from is '7'") as info:
+            next(reader)
+        assert info.value.last_event_id == "7"
+
+
 # The async side.
+
+
+@faces
+@kinds
+@loops
+def test_the_async_end(face: Any, kind: str, run: Any) -> None:
+    async def main() -> None:
+        _, make, item, answer = face
+        source = AsyncSource(item, item, END)
+        reader = make(source.made(kind))
+        assert [got async for got in reader] == [answer, answer]
+        assert source.closed == 1
+        await reader.aclose()
+        assert [got async for got in reader] == []
+        assert source.closed == 1
+
+    drive(run, main)
+
+
+@faces
+@kinds
+@loops
+@pytest.mark.parametrize("fault", [OSError("reset"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_an_async_error_or_interrupt(face: Any, kind: str, run: Any, fault: BaseException) -> None:
+    async def main() -> None:
+        _, make, item, answer = face
+        source = AsyncSource(item, fault)
+        reader = make(source.made(kind))
+        assert await anext(reader) == answer
+        with pytest.raises(type(fault)):
+            await anext(reader)
+        assert source.closed == 1
+        for _ in range(2):
+            with pytest.raises(StreamClosedError):
+                await anext(reader)
+        assert "open" not in repr(reader)
+
+    drive(run, main)
+
+
+@faces
+@kinds
+@loops
+def test_async_close_and_leaving(face: Any, kind: str, run: Any) -> None:
+    async def main() -> None:
+        _, make, item, answer = face
+        source = AsyncSource(item, item)
+        reader = make(source.made(kind))
+        assert await anext(reader) == answer
+        await reader.aclose()
+        assert [got async for got in reader] == []
+        assert source.closed == 1
+        source = AsyncSource(item, item)
+        async with make(source.made(kind)) as reader:
+            assert await anext(reader) == answer
+        assert source.closed == 1
+        with pytest.raises(StreamClosedError, match="`with` block was left"):
+            await anext(reader)
+
+    drive(run, main)
 
 
 @faces
