@@ -260,7 +260,7 @@ def iter_documents(
     """
     machine = _DocumentMachine(max_line_size, loads, done, require_done, is_error)
     source = iter_chunks(chunks, "iter_documents", "aiter_documents")
-    return Documents(source, machine, source)
+    return Documents(source, machine, source, None if source is chunks else chunks)
 
 
 def aiter_documents(
@@ -282,4 +282,4 @@ def aiter_documents(
     """
     machine = _DocumentMachine(max_line_size, loads, done, require_done, is_error)
     source = aiter_chunks(chunks, "aiter_documents", "iter_documents")
-    return AsyncDocuments(source, machine, source)
+    return AsyncDocuments(source, machine, source, None if source is chunks else chunks)

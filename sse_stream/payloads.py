@@ -350,8 +350,13 @@ class AsyncPayloads(_Payloads, AsyncReader["Any"]):
         try:
             if drain is not None and is_to_drain:
                 await drain(_DRAIN_BYTES, _DRAIN_SECONDS)
-        finally:
+        except GeneratorExit:  # nothing more can be awaited
+            self.release_at_once()
+            raise
+        except BaseException:
             await super().arelease()
+            raise
+        await super().arelease()
 
 
 def before_mark(ignored: str = "") -> IncompleteEventError:

@@ -310,7 +310,8 @@ def tee(
     """
     observer = _Observer(on_event, on_end, decoder, response, done)
     source = iter_chunks(chunks, "tee", "atee")
-    return Tee(source, observer, source, response)
+    owned = None if source is chunks else chunks
+    return Tee(source, observer, source, owned, response)
 
 
 def atee(
@@ -333,7 +334,8 @@ def atee(
     """
     observer = _Observer(on_event, on_end, decoder, response, done)
     source = aiter_chunks(chunks, "atee", "tee")
-    return AsyncTee(source, observer, source, response)
+    owned = None if source is chunks else chunks
+    return AsyncTee(source, observer, source, owned, response)
 
 
 def _may_be_event_stream(response: Any) -> bool:

@@ -293,6 +293,39 @@ def test_the_id_to_resume_from(name: str) -> None:
         assert info.value.last_event_id == "7"
 
 
+@faces
+def test_the_iterable_is_closed_with_its_iterator(face: Any) -> None:
+    make, amake, item, answer = face
+    closed: list[str] = []
+
+    class Iterable:
+        def __iter__(self) -> Iterator[Any]:
+            try:
+                yield item
+            finally:
+                closed.append("iterator")
+
+        async def __aiter__(self) -> AsyncIterator[Any]:
+            try:
+                yield item
+            finally:
+                closed.append("iterator")
+
+        def close(self) -> None:
+            closed.append("iterable")
+
+    with make(Iterable()) as reader:
+        assert next(reader) == answer
+    assert closed == ["iterator", "iterable"]
+
+    async def main() -> None:
+        async with amake(Iterable()) as reader:
+            assert await anext(reader) == answer
+
+    asyncio.run(main())
+    assert closed == ["iterator", "iterable"] * 2
+
+
 # The async side.
 
 

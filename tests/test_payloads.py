@@ -944,6 +944,47 @@ def test_reading_to_the_end_async(name: str, run: Any) -> None:
     run(main) if run is trio.run else run(main())
 
 
+def test_reading_to_the_end_that_is_cancelled_or_interrupted() -> None:
+    async def main() -> None:
+        body = AsyncBody(BEFORE, None)
+        payloads = aiter_payloads(AsyncEventStream(body), read_to_end=True)
+        assert await anext(payloads) == 1
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(payloads), 0.05)
+        assert body.closed == 1
+        with pytest.raises(StreamClosedError, match="cancelled"):
+            await anext(payloads)
+
+    asyncio.run(main())
+    body = Body(BEFORE, KeyboardInterrupt())
+    payloads = iter_payloads(EventStream(body), read_to_end=True)
+    assert next(payloads) == 1
+    with pytest.raises(KeyboardInterrupt):
+        next(payloads)
+    assert body.closed == 1
+    with pytest.raises(StreamClosedError, match="interrupted"):
+        next(payloads)
+
+
+def test_reading_to_the_end_in_a_coroutine_that_is_closed() -> None:
+    class Events(AsyncSource):
+        async def drain(self, size: int, seconds: float) -> None:
+            await pause()
+
+    events = Events(DONE)
+    payloads = aiter_payloads(events, read_to_end=True)
+    events.pause = no_pause  # type: ignore[method-assign]
+    coroutine = payloads.__anext__()
+    coroutine.send(None)
+    coroutine.close()  # a RuntimeError if it awaited
+    assert events.closed == 1
+    with pytest.raises(StreamClosedError, match="cancelled"):
+        asyncio.run(anext_of(payloads))
+
+
+async def no_pause() -> None: ...
+
+
 def test_reading_to_the_end_is_for_the_mark_and_for_what_can_be_interrupted() -> None:
     for chunks in ([b"data: no\n\n", b"x"], [b'data: {"error": 1}\n\n', b"x"]):
         body = Body(*chunks)
