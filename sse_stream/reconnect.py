@@ -114,6 +114,11 @@ class _Source:
         retry: int | None = getattr(self._stream, "retry", None)
         return self._retry if retry is None else retry
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` or `aclose` was called."""
+        return self._closed
+
     def __repr__(self) -> str:
         state = "open" if self._stream else "not connected"
         if self._closed or self._ended:

@@ -201,10 +201,15 @@ class Reading(Generic[Item]):
         if self._over:  # somebody closed it meanwhile: it ends quietly
             self._ready, self._batch = _NO_ITEMS, ()
             return error if is_interrupt else None
+        if isinstance(error, (StopIteration, StopAsyncIteration)):  # as in generators (PEP 479)
+            stop, error = error, RuntimeError(f"a callback raised {type(error).__name__}")
+            error.__cause__ = stop
+        if is_of_machine and is_interrupt:  # what it had completed is not handed out
+            self._final_id = self._id_before
         self._batch = items
         if error is None or (is_of_machine and not is_interrupt):
             last_items, fault = _last_items(self.machine)
-            error = error or fault
+            error = fault if error is None else error
             self._batch = items + (self._at_the_end(last_items) if error is None else last_items)
         self._ready = iter(self._batch)
         if error is not None and not isinstance(error, Exception):  # also of the machine's end
@@ -212,7 +217,10 @@ class Reading(Generic[Item]):
         else:
             self._over = _EXHAUSTED if error is None else _FAILED
             self._error_to_raise = error
-        self.note_end(error)
+        try:
+            self.note_end(error)
+        except BaseException as fault:  # an interrupt: all else is logged
+            self._over, error = _INTERRUPTED, fault
         interrupt = error if self._over == _INTERRUPTED else None
         del self  # no cycle of the error and this frame
         return interrupt
@@ -235,14 +243,23 @@ class Reading(Generic[Item]):
         Returns whether somebody reads, who then has to release, and whether it ends only now.
         """
         with self._lock:
-            is_reading, was_over = self._is_reading, self._over
+            was_over = self._over
             is_unread = length_hint(self._ready) > 0 or self._error_to_raise is not None
-            if how == _CLOSED or not was_over or is_unread:
+            is_ended_by_this = how == _CLOSED or not was_over or is_unread
+            if is_ended_by_this:
+                self._over = how
+            is_reading = self._is_reading  # after that: who begins to read now sees it
+            if is_ended_by_this:
                 if self._final_id is None:
                     self._final_id = self._id_before if is_reading else self.position()
-                self._over, self._error_to_raise = how, None
+                self._error_to_raise = None
                 self._ready, self._batch = _NO_ITEMS, ()
         return is_reading, not was_over
+
+    def _is_resumed_before(self) -> bool:
+        """Return whether it was closed before the answer that has just come."""
+        with self._lock:
+            return self._final_id == self._id_before
 
     def _why_nothing(self) -> BaseException:
         """Return what a read raises that finds nothing to read."""
@@ -294,13 +311,15 @@ class Reader(Reading[Item], Generic[Item]):
     def __next__(self) -> Item:
         for item in self._ready:
             return item
-        if self._over or self._is_reading:
+        if self._is_reading:
             raise self._why_nothing()
         machine = self.machine
         items: list[Item] = []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
+        if self._over:  # looked at after that: who closes it meanwhile leaves the release to us
+            return self._end(items, error, is_of_machine)
         try:
             for fed in self.source:
                 if self._over:
@@ -310,6 +329,7 @@ class Reader(Reading[Item], Generic[Item]):
                 except BaseException as fault:
                     error, is_of_machine = fault, True
                     break
+                fed = None  # not held while the next is waited for
                 if machine.ended:
                     break
                 if items:
@@ -317,10 +337,12 @@ class Reader(Reading[Item], Generic[Item]):
                         self._batch, self._ready = items, iter(items)
                         next(self._ready)
                     self._is_reading = False
-                    if self._over and self._final_id == self._id_before:
-                        break  # closed before this answer, to be resumed before it
+                    if self._over and self._is_resumed_before():
+                        break  # closed before this answer
                     return items[0]
                 self._id_before = machine.last_event_id
+                if self._over:
+                    break
         except BaseException as fault:
             error = fault
         try:
@@ -399,13 +421,15 @@ class AsyncReader(Reading[Item], Generic[Item]):
     async def __anext__(self) -> Item:
         for item in self._ready:
             return item
-        if self._over or self._is_reading:
+        if self._is_reading:
             raise self._why_nothing()
         machine = self.machine
         items: list[Item] = []
         error, is_of_machine = None, False
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
+        if self._over:  # looked at after that: who closes it meanwhile leaves the release to us
+            return await self._end(items, error, is_of_machine)
         try:
             async for fed in self.source:
                 if self._over:
@@ -415,6 +439,7 @@ class AsyncReader(Reading[Item], Generic[Item]):
                 except BaseException as fault:
                     error, is_of_machine = fault, True
                     break
+                fed = None  # not held while the next is waited for
                 if machine.ended:
                     break
                 if items:
@@ -422,10 +447,12 @@ class AsyncReader(Reading[Item], Generic[Item]):
                         self._batch, self._ready = items, iter(items)
                         next(self._ready)
                     self._is_reading = False
-                    if self._over and self._final_id == self._id_before:
-                        break  # closed before this answer, to be resumed before it
+                    if self._over and self._is_resumed_before():
+                        break  # closed before this answer
                     return items[0]
                 self._id_before = machine.last_event_id
+                if self._over:
+                    break
         except BaseException as fault:
             error = fault
         try:
@@ -527,8 +554,9 @@ class _Events(Reading[ServerSentEvent]):
 
     __slots__ = ("_response",)
 
-    def _start(self, chunks: Any, decoder: SSEDecoder | None, response: Any) -> None:
-        super().__init__(chunks, check_decoder(decoder), chunks, response)
+    def _start(self, iterator: Any, chunks: Any, decoder: Any, response: Any) -> None:
+        owned = None if chunks is iterator else chunks
+        super().__init__(iterator, check_decoder(decoder), iterator, owned, response)
         self._response = response
 
     @property
@@ -591,7 +619,8 @@ class EventStream(_Events, Reader[ServerSentEvent]):
     def __init__(
         self, chunks: Iterable[Chunk], *, decoder: SSEDecoder | None = None, response: Any = None
     ) -> None:
-        self._start(iter_chunks(chunks, "EventStream", "AsyncEventStream"), decoder, response)
+        iterator = iter_chunks(chunks, "EventStream", "AsyncEventStream")
+        self._start(iterator, chunks, decoder, response)
 
     def drain(self, size: int, seconds: float) -> None:
         """Read on to the end of the chunks, and drop them; what goes wrong is nobody's business.
@@ -607,13 +636,13 @@ class EventStream(_Events, Reader[ServerSentEvent]):
 
         timer = Timer(seconds, self.wake)
         self._is_reading = True
-        timer.start()
         try:
+            timer.start()
             for chunk in self.source:
                 size -= len(chunk)
                 if size < 0:
                     return
-            self._over = _EXHAUSTED
+            self._over = self._over or _EXHAUSTED
         except Exception:
             pass
         finally:
@@ -646,7 +675,8 @@ class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
         decoder: SSEDecoder | None = None,
         response: Any = None,
     ) -> None:
-        self._start(aiter_chunks(chunks, "AsyncEventStream", "EventStream"), decoder, response)
+        iterator = aiter_chunks(chunks, "AsyncEventStream", "EventStream")
+        self._start(iterator, chunks, decoder, response)
 
     async def drain(self, size: int, seconds: float) -> None:
         """Read on to the end of the chunks, on asyncio or trio; as EventStream's `drain`.
@@ -669,7 +699,7 @@ class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
             size -= len(chunk)
             if size < 0:
                 return
-        self._over = _EXHAUSTED
+        self._over = self._over or _EXHAUSTED
 
 
 async def _run_with_limit(
@@ -1010,7 +1040,7 @@ def close_all(*resources: Any) -> None:
             if close is not None:
                 close()
         except BaseException as fault:  # noqa: PERF203  the others are closed all the same
-            error = error or fault
+            error = fault if error is None else error
     try:
         if error is not None:
             raise error
@@ -1033,7 +1063,7 @@ async def aclose_all(*resources: Any) -> None:
             if closing is not None:
                 await closing
         except BaseException as fault:
-            error = error or fault
+            error = fault if error is None else error
     try:
         if error is not None:
             raise error

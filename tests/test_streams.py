@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
+from sse_stream.payloads import aiter_payloads
 from sse_stream.streams import (
     AsyncEventStream,
     AsyncOpening,
@@ -633,7 +634,8 @@ def test_last_event_id_after_an_interrupt_in_the_callback() -> None:
     assert stream.last_event_id == "0"
     with pytest.raises(KeyboardInterrupt):
         next(stream)
-    assert (stream.last_event_id, stream.decoder.last_event_id) == ("2", "2")
+    # Nothing was handed out of the chunk.
+    assert (stream.last_event_id, stream.decoder.last_event_id) == ("0", "2")
 
 
 # Closing.
@@ -1615,3 +1617,78 @@ def test_draining_async_takes_no_longer_than_it_may() -> None:
         await stream.aclose()
 
     on_both(main)
+
+
+# Found in review.
+
+
+def test_close_from_a_comment_waits_for_no_further_chunk() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b": bye\n\n"
+        raise AssertionError("read on")
+
+    stream = EventStream(chunks(), decoder=SSEDecoder(on_comment=lambda _: stream.close()))
+    assert list(stream) == []
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_a_callback_that_raises_stop_iteration_ends_nothing_quietly(kind: type[Exception]) -> None:
+    def on_comment(comment: str) -> None:
+        raise kind
+
+    stream = EventStream([b": c\n"], decoder=SSEDecoder(on_comment=on_comment))
+    with pytest.raises(RuntimeError, match="a callback raised Stop") as info:
+        next(stream)
+    assert isinstance(info.value.__cause__, kind)
+    source = AsyncChunks(b": c\n")
+    async_stream = AsyncEventStream(source, decoder=SSEDecoder(on_comment=on_comment))
+    with pytest.raises(RuntimeError, match="a callback raised Stop"):
+        asyncio.run(collect_one(async_stream))
+
+
+def test_what_was_passed_is_closed_too() -> None:
+    class Chunked(Resource):
+        def __iter__(self) -> Iterator[bytes]:
+            yield ABC
+
+    chunks = Chunked()
+    assert list(EventStream(chunks)) == [A, B, C]
+    assert chunks.closed == 1
+
+
+def test_a_chunk_is_not_held_while_the_next_is_waited_for() -> None:
+    class Chunk(bytearray):
+        pass
+
+    gone: list[Any] = []
+
+    def chunks() -> Iterator[Any]:
+        chunk = Chunk(b": c\n")
+        gone.append(weakref.ref(chunk))
+        yield chunk
+        del chunk
+        gc.collect()
+        assert gone[0]() is None
+        yield ABC
+
+    assert list(EventStream(chunks())) == [A, B, C]
+
+
+def test_cancelling_a_drain_releases() -> None:
+    class Waits(AsyncChunks, Interruptible):
+        async def __anext__(self) -> bytes:
+            try:
+                return await super().__anext__()
+            except StopAsyncIteration:
+                await asyncio.Event().wait()
+                raise
+
+    async def main() -> None:
+        source = Waits(b"data: 1\n\ndata: [DONE]\n\n")
+        payloads = aiter_payloads(AsyncEventStream(source), read_to_end=True)
+        assert await anext(payloads) == 1
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(payloads), 0.01)
+        assert source.closed == 1
+
+    asyncio.run(main())
