@@ -634,7 +634,7 @@ class EventStream(_Events, Reader[ServerSentEvent]):
             return
         from threading import Timer
 
-        timer = Timer(seconds, self.wake)
+        timer = Timer(seconds, self._wake_drain)
         self._is_reading = True
         try:
             timer.start()
@@ -647,7 +647,13 @@ class EventStream(_Events, Reader[ServerSentEvent]):
             pass
         finally:
             timer.cancel()
-            self._is_reading = False
+            with self._lock:
+                self._is_reading = False
+
+    def _wake_drain(self) -> None:
+        with self._lock:
+            if self._is_reading:  # else the connection may already serve another request
+                self.wake()
 
 
 class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
@@ -883,7 +889,7 @@ def iter_chunks(chunks: Any, taker: str, async_taker: str) -> Iterator[Chunk]:
     """
     _refuse_other_than_chunks(chunks, "__iter__", "an iterable", taker, "__aiter__", async_taker)
     iterator: Any = iter(chunks)
-    return iterator if hasattr(iterator, "__iter__") else iter(iterator.__next__, object())
+    return iterator if hasattr(iterator, "__iter__") else _Iterator(iterator)
 
 
 def aiter_chunks(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chunk]:
@@ -897,14 +903,34 @@ def aiter_chunks(chunks: Any, taker: str, sync_taker: str) -> AsyncIterator[Chun
         chunks, "__aiter__", "an async iterable", taker, "__iter__", sync_taker
     )
     iterator: Any = chunks.__aiter__()
-    return iterator if hasattr(iterator, "__aiter__") else _Iterable(iterator)
+    return iterator if hasattr(iterator, "__aiter__") else _AsyncIterator(iterator)
 
 
-class _Iterable:
+class _Iterator:
+    """Makes an iterator of what has `__next__` alone."""
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+        if hasattr(iterator, "interrupt"):
+            self.interrupt = iterator.interrupt
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._iterator)
+
+    def close(self) -> None:
+        close_all(self._iterator)
+
+
+class _AsyncIterator:
     """Makes an async iterator of what has `__anext__` alone."""
 
     def __init__(self, iterator: Any) -> None:
         self._iterator = iterator
+        if hasattr(iterator, "interrupt"):
+            self.interrupt = iterator.interrupt
 
     def __aiter__(self) -> Any:
         return self

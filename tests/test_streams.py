@@ -1692,3 +1692,36 @@ def test_cancelling_a_drain_releases() -> None:
         assert source.closed == 1
 
     asyncio.run(main())
+
+
+def test_a_bare_iterator_is_closed_and_interrupted() -> None:
+    class Closable(Bare, Resource):
+        interrupted = 0
+
+        def __init__(self) -> None:
+            Bare.__init__(self, [ABC])
+            Resource.__init__(self)
+
+        def interrupt(self) -> None:
+            self.interrupted += 1
+
+    bare = Closable()
+    iterable = BareIterable()
+    iterable.__class__ = type("Made", (BareIterable,), {"__iter__": lambda self: bare})
+    stream = EventStream(iterable)
+    assert next(stream) == A
+    stream.wake()
+    stream.close()
+    assert (bare.closed, bare.interrupted) == (1, 1)
+
+    async def main() -> None:
+        bare = Closable()
+        iterable = BareIterable()
+        iterable.__class__ = type("Made", (BareIterable,), {"__aiter__": lambda self: bare})
+        stream = AsyncEventStream(iterable)
+        assert await anext(stream) == A
+        stream.wake()
+        await stream.aclose()
+        assert (bare.closed, bare.interrupted) == (1, 1)
+
+    asyncio.run(main())
