@@ -20,8 +20,9 @@ import trio
 from sse_stream.decoder import ServerSentEvent
 from sse_stream.ndjson import aiter_documents, iter_documents
 from sse_stream.payloads import aiter_payloads, iter_payloads
+from sse_stream.reconnect import EventSource
 from sse_stream.relay import atee, tee
-from sse_stream.streams import AsyncEventStream, EventStream, StreamClosedError
+from sse_stream.streams import AsyncEventStream, EventStream, Opening, StreamClosedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -595,3 +596,12 @@ def test_payloads_on_a_stream_that_the_caller_closed_end_quietly() -> None:
             await task
 
     asyncio.run(main())
+
+
+def test_payloads_on_a_source_that_the_caller_closed_end_quietly() -> None:
+    source = EventSource(lambda last_event_id: Opening(lambda: EventStream([CHUNK, CHUNK])))
+    payloads = iter_payloads(source, require_done=True)
+    assert next(payloads) == 1
+    source.close()
+    assert source.is_closed
+    assert list(payloads) == []
