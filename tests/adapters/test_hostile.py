@@ -14,7 +14,7 @@ import pytest
 
 from sse_stream import StatusError
 from sse_stream.handshake import header_value
-from tests import hostile
+from tests.programs import hostile
 
 from .server import FRAMINGS, Connection, Handler, respond, stream
 from .test_subscribe import CLIENTS

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Build the release and check it: `python3 -m tests.release [FOLDER]`.
+"""Build the release and check it.
+
+`python3 -m tests.programs.release [FOLDER]`
 
 It builds sdist and wheel from two copies of the checkout at different paths and times, which must
 give the same bytes (SOURCE_DATE_EPOCH dates them), has `twine` and `check-wheel-contents` look at
@@ -28,7 +30,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = "sse_stream"
 PACKED = (
     "pyproject.toml",
@@ -167,7 +169,7 @@ def vendor(wheel: Path, project: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.release", description="Build the release and check it."
+        prog="python3 -m tests.programs.release", description="Build the release and check it."
     )
     parser.add_argument("folder", nargs="?", type=Path, help="where to put sdist and wheel")
     folder = parser.parse_args().folder

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What is fuzzed: functions of any bytes that fail where the package and the standard differ.
 
-They return nothing, and raise AssertionError. `tests.fuzz` drives them by coverage,
-tests/test_fuzz.py by seed. Each is held against something slow and literal: the second decoder in
-`reference`, or the few lines beside it here.
+They return nothing, and raise AssertionError. `tests.programs.fuzz` drives them by coverage,
+tests/programs/test_fuzz.py by seed. Each is held against something slow and literal: the second
+decoder in `reference`, or the few lines beside it here.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Replay the recorded streams in WebAssembly: `python3 -m tests.wasm [--pyodide VERSION]`.
+"""Replay the recorded streams in WebAssembly.
+
+`python3 -m tests.programs.wasm [--pyodide VERSION]`
 
 It installs the npm package pyodide, which is CPython in WebAssembly, into a temporary folder,
 mounts this checkout there, and runs under node what `python3 -m tests.vectors` runs here; then it
@@ -19,7 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # Runs in the folder where pyodide is installed; its argument is the checkout.
 SCRIPT = """
@@ -50,7 +52,8 @@ process.exit(status);
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.wasm", description="Replay the recorded streams in WebAssembly."
+        prog="python3 -m tests.programs.wasm",
+        description="Replay the recorded streams in WebAssembly.",
     )
     parser.add_argument(
         "--pyodide",

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Attack every client: `python3 -m tests.hostile [--attack NAME] [--client NAME]`.
+"""Attack every client.
+
+`python3 -m tests.programs.hostile [--attack NAME] [--client NAME]`
 
 A server on a socket of this machine does what a hostile one may do; each client meets each attack,
 through its adapter, in a process of its own, with `max_event_size` of 1 MiB and a read limit of
@@ -41,7 +43,7 @@ BOUND, READ_LIMIT = 1 << 20, 0.5
 #: How much is sent by what has no end that a client could know, and how much a bomb inflates to.
 FLOOD, BOMB = 8 << 20, 256 << 20
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 # The attacks.
@@ -325,7 +327,7 @@ def attack(client: str, handlers: list[Handler], timeout: float = 60) -> list[Ou
     """Let a client in another process meet what these handlers do."""
     with Server() as server:
         urls = [server.url(handler) for handler in [in_one_chunk(b"data: x\n\n"), *handlers]]
-        command = [sys.executable, "-m", "tests.hostile", "--suffer", client, *urls]
+        command = [sys.executable, "-m", "tests.programs.hostile", "--suffer", client, *urls]
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
         )
@@ -353,7 +355,7 @@ def table(outcomes: dict[str, dict[str, Outcome]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.hostile", description="Attack every client."
+        prog="python3 -m tests.programs.hostile", description="Attack every client."
     )
     parser.add_argument(
         "--attack", action="append", choices=ATTACKS, metavar="NAME", help="; ".join(ATTACKS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import soak
+from tests.programs import soak
 
 if TYPE_CHECKING:
     from tests.adapters.server import Connection, Handler

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A bounded pass over the targets of `tests.fuzz`: seeds, and random inputs, always the same."""
+"""A bounded pass over the targets of `fuzz`: seeds, and random inputs, always the same."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 
 from sse_stream import __main__, encoder, handshake, ndjson, streams
 from sse_stream.decoder import SSEDecoder
-from tests import fuzz, fuzz_targets, vectors
-from tests.fuzz_targets import TARGETS
+from tests import vectors
+from tests.programs import fuzz, fuzz_targets
+from tests.programs.fuzz_targets import TARGETS
 
 if TYPE_CHECKING:
     from pathlib import Path

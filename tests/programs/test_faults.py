@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sse_stream import ResponseError
-from tests import faults
 from tests.adapters.server import EARLY_FAULTS, FAULTS, SILENT_FAULTS
 from tests.clients import ASYNC_CLIENTS, ASYNC_HTTP2_CLIENTS, CLIENTS, HTTP2_CLIENTS, NAMES
+from tests.programs import faults
 
 if TYPE_CHECKING:
     from pathlib import Path

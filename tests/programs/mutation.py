@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Break the code and see if the tests notice: `python3 -m tests.mutation [--list] [MODULE ...]`.
+"""Break the code and see if the tests notice.
+
+`python3 -m tests.programs.mutation [--list] [MODULE ...]`
 
 mutmut makes the mutants of decoder, streams, handshake and reconnect (or of the modules named): one
 small change each, such as `<` for `<=`. Each is tried by the module's tests, in a process of its
@@ -38,7 +40,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EQUIVALENT = ROOT / "tests" / "data" / "mutants.json"
 NEEDS = [
     "mutmut==3.8.1",
@@ -361,7 +363,7 @@ def environment(directory: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.mutation")
+    parser = argparse.ArgumentParser(prog="python3 -m tests.programs.mutation")
     parser.add_argument(
         "modules",
         metavar="MODULE",
@@ -397,7 +399,7 @@ def main() -> int:
         command = [
             python,
             "-m",
-            "tests.mutation",
+            "tests.programs.mutation",
             "--here",
             *(["--list"] if options.list else []),
             *modules,

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Break every connection of every client, and show what its user sees: `python3 -m tests.faults`.
+"""Break every connection of every client, and show what its user sees.
+
+`python3 -m tests.programs.faults`
 
 Each client reads from the scripted server, which strikes inside the third event: once as soon as
 the client has handed out the second one, once together with the bytes before it. What is raised,
 and after how many events, becomes the README's table, between its markers; the tests compare the
-two, and `python3 -m tests.faults --write` renews it. Nothing in the table is stated here but
-ALTERNATIVES: where one of them is seen, all are shown. It needs tests/requirements.txt and some ten
-seconds, most of which it waits.
+two, and `python3 -m tests.programs.faults --write` renews it. Nothing in the table is stated here
+but ALTERNATIVES: where one of them is seen, all are shown. It needs tests/requirements.txt and some
+ten seconds, most of which it waits.
 """
 
 from __future__ import annotations
@@ -47,8 +49,11 @@ if TYPE_CHECKING:
 
     from tests.clients import AsyncOpen, Open
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- faults: begin (python3 -m tests.faults --write) -->\n", "<!-- faults: end -->\n"
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = (
+    "<!-- faults: begin (python3 -m tests.programs.faults --write) -->\n",
+    "<!-- faults: end -->\n",
+)
 
 #: Seconds without a byte after which a client gives up, where the server's silence is the fault.
 LIMIT = 0.25
@@ -274,7 +279,8 @@ def in_readme() -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.faults", description="Show what each client makes of each fault."
+        prog="python3 -m tests.programs.faults",
+        description="Show what each client makes of each fault.",
     )
     parser.add_argument(
         "--write", action="store_true", help="put the table into the README, between its markers"

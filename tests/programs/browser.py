@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Check the encoder against a browser.
 
-`python3 -m tests.browser [--chromium PATH] [--streams N] [--seed N]`
+`python3 -m tests.programs.browser [--chromium PATH] [--streams N] [--seed N]`
 
 Headless Chromium's EventSource reads over HTTP what SSEEncoder wrote, streams of random valid
 events in random pieces, and posts the events that it dispatched back to the server here; they must
@@ -228,7 +228,7 @@ def browse(chromium: str, server: Server, timeout: float) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.browser", description="Check the encoder against Chromium."
+        prog="python3 -m tests.programs.browser", description="Check the encoder against Chromium."
     )
     parser.add_argument(
         "--chromium", default="chromium", help="its command or path (default: %(default)s)"

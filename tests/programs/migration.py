@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Show what is different after a change of library: `python3 -m tests.migration [--write]`.
+"""Show what is different after a change of library.
+
+`python3 -m tests.programs.migration [--write]`
 
 It installs the pinned libraries of PEERS into an environment of its own, lets each of them and this
 package read the same streams from the scripted server, and makes the README's table, between its
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
 
     Got = Callable[[str, Any, Any], None]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BEGIN, END = (
-    "<!-- migration: begin (python3 -m tests.migration --write) -->\n",
+    "<!-- migration: begin (python3 -m tests.programs.migration --write) -->\n",
     "<!-- migration: end -->\n",
 )
 PEERS = {"httpx-sse": "0.4.3", "sseclient-py": "1.9.0", "aiohttp-sse-client": "0.2.1"}
@@ -305,7 +307,7 @@ def made_in_an_environment() -> str:
             check=True,
         )
         ran = subprocess.run(
-            [python, "-m", "tests.migration", "--here"],
+            [python, "-m", "tests.programs.migration", "--here"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -316,7 +318,8 @@ def made_in_an_environment() -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.migration", description="Compare with three other libraries."
+        prog="python3 -m tests.programs.migration",
+        description="Compare with three other libraries.",
     )
     parser.add_argument(
         "--write", action="store_true", help="put the table into the README, between its markers"

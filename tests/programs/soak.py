@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Read ten million events by each client: `python3 -m tests.soak [--events N] [--client NAME]`.
+"""Read ten million events by each client.
+
+`python3 -m tests.programs.soak [--events N] [--client NAME]`
 
 The scripted server sends the events over loopback from prepared buffers, in chunks of 60 KB; each
 client reads them in a process of its own and checks that every ID is above the one before, that the
@@ -167,7 +169,7 @@ def soak(way: str, count: int) -> dict[str, Any]:
         command = [
             sys.executable,
             "-m",
-            "tests.soak",
+            "tests.programs.soak",
             "--events",
             str(count),
             "--read",
@@ -176,7 +178,7 @@ def soak(way: str, count: int) -> dict[str, Any]:
             way,
         ]
         done = subprocess.run(
-            command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False
+            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
         )
         report: dict[str, Any] = {
             "memory": [0] * 3,
@@ -202,7 +204,8 @@ def fault(report: dict[str, Any], count: int) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.soak", description="Read ten million events through each client."
+        prog="python3 -m tests.programs.soak",
+        description="Read ten million events through each client.",
     )
     parser.add_argument(
         "--events", type=int, default=10_000_000, help="how many (default: %(default)s)"

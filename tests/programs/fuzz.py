@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Fuzz the package by coverage: `python3 -m tests.fuzz [--seconds N] [--target NAME]`.
+"""Fuzz the package by coverage.
 
-A finding is run again by `python3 -m tests.fuzz --replay FILE`.
+`python3 -m tests.programs.fuzz [--seconds N] [--target NAME]`
 
-atheris (libFuzzer for Python) looks for inputs on which a target of `tests.fuzz_targets` fails: on
-which the package differs from the slow reference, or raises what it must not. The time is shared by
-the targets, one after the other. An input that fails is written to a file; `--replay` runs that
-alone, in any Python, without atheris.
+A finding is run again by `python3 -m tests.programs.fuzz --replay FILE`.
+
+atheris (libFuzzer for Python) looks for inputs on which a target of `tests.programs.fuzz_targets`
+fails: on which the package differs from the slow reference, or raises what it must not. The time is
+shared by the targets, one after the other. An input that fails is written to a file; `--replay`
+runs that alone, in any Python, without atheris.
 
 It needs atheris, for which PyPI has wheels for CPython 3.11 to 3.13 on Linux; where it is not
 installed, an environment is made for the run. A finding becomes a case of tests/data/fuzz.json,
@@ -27,12 +29,12 @@ import venv
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.fuzz", description="Fuzz the package by coverage."
+        prog="python3 -m tests.programs.fuzz", description="Fuzz the package by coverage."
     )
     parser.add_argument(
         "--seconds", type=int, default=3600, help="for all targets together (default: %(default)s)"
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.work is not None:
         return work(options)
-    from tests.fuzz_targets import TARGETS
+    from tests.programs.fuzz_targets import TARGETS
 
     names = options.target or list(TARGETS)
     if options.replay:
@@ -115,7 +117,7 @@ def fuzz(python: str, name: str, folder: Path, findings: Path, seconds: int, see
     command = [
         python,
         "-m",
-        "tests.fuzz",
+        "tests.programs.fuzz",
         "--work",
         str(folder / name),
         "--target",
@@ -154,7 +156,7 @@ def fuzz(python: str, name: str, folder: Path, findings: Path, seconds: int, see
         faults = [line for line in said.splitlines() if not line.startswith("#")]
         print("\n".join(faults[-40:]))
     for file in found:
-        print(f"  replay: python3 -m tests.fuzz --target {name} --replay {file}")
+        print(f"  replay: python3 -m tests.programs.fuzz --target {name} --replay {file}")
     return not found and not done.returncode
 
 
@@ -162,7 +164,7 @@ def work(options: argparse.Namespace) -> int:
     """Be the process that fuzzes one target."""
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["sse_stream"], enable_loader_override=False):
-        targets = importlib.import_module("tests.fuzz_targets").TARGETS
+        targets = importlib.import_module("tests.programs.fuzz_targets").TARGETS
     (name,) = options.target
     corpus = options.work
     corpus.mkdir()
