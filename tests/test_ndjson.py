@@ -19,7 +19,7 @@ from sse_stream.ndjson import AsyncDocuments, DocumentError, aiter_documents, it
 from sse_stream.payloads import ServiceError
 from sse_stream.streams import StreamClosedError
 from tests import llm, vectors
-from tests.test_streams import AsyncChunks, Chunks, generate
+from tests.support import AsyncChunks, Chunks, generate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

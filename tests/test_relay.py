@@ -18,7 +18,7 @@ from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerS
 from sse_stream.relay import AsyncTee, Tee, TeeOutcome, atee, tee
 from sse_stream.streams import StreamClosedError
 from tests import vectors
-from tests.test_streams import AsyncChunks, AsyncResource, Chunks, Resource, generate
+from tests.support import AsyncChunks, AsyncResource, Chunks, Resource, generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,11 +24,11 @@ from sse_stream.streams import (
     Opening,
     StreamClosedError,
 )
-from tests import reference, test_decoder, vectors
+from tests import reference, support, vectors
+from tests.support import AsyncChunks, AsyncResource, Chunks, Resource, generate
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncGenerator,
         AsyncIterator,
         Awaitable,
         Callable,
@@ -39,66 +39,6 @@ if TYPE_CHECKING:
 
 A, B, C = (ServerSentEvent(data=data) for data in "abc")
 ABC = b"data: a\n\ndata: b\n\ndata: c\n\n"
-
-
-class Resource:
-    """Something with a close, which counts how often it was called."""
-
-    def __init__(self) -> None:
-        self.closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class AsyncResource:
-    def __init__(self) -> None:
-        self.closed = 0
-
-    async def aclose(self) -> None:
-        await asyncio.sleep(0)
-        self.closed += 1
-
-
-class Chunks(Resource):
-    """An iterator over chunks that raises what it finds among them."""
-
-    def __init__(self, *chunks: Any) -> None:
-        super().__init__()
-        self.chunks = iter(chunks)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        chunk: Any = next(self.chunks)
-        if isinstance(chunk, BaseException):
-            raise chunk
-        return chunk  # type: ignore[no-any-return]
-
-
-class AsyncChunks(Chunks):
-    """The same for `async for`, without waiting."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return next(self)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    async def aclose(self) -> None:
-        self.close()
-
-
-async def generate(*chunks: Any) -> AsyncGenerator[bytes, None]:
-    for chunk in chunks:
-        await asyncio.sleep(0)
-        if isinstance(chunk, BaseException):
-            raise chunk
-        yield chunk
 
 
 async def collect(
@@ -130,9 +70,9 @@ class Reading:
 
 
 @given(
-    test_decoder.streams,
-    test_decoder.cut_points,
-    test_decoder.limits,
+    support.streams,
+    support.cut_points,
+    support.limits,
     st.sampled_from(["raise", "skip"]),
     st.integers(1, 30),
     st.booleans(),
@@ -147,7 +87,7 @@ def test_a_stream_is_the_decoder_with_a_loop_round_it(
         "incomplete": "discard",
     }
     with vectors.small_thresholds(size):
-        expected = test_decoder.outcome_of(SSEDecoder(**options), chunks, [])
+        expected = support.outcome_of(SSEDecoder(**options), chunks, [])
         source = Reading(chunks)
         events = EventStream(source, decoder=SSEDecoder(**options))
         source.stream = events if reading else None
@@ -211,11 +151,11 @@ def sync_and_async(chunks: list[Any], kind: Any, heard: bool, **options: Any) ->
 
 @given(
     st.one_of(
-        test_decoder.streams,
-        st.lists(st.sampled_from(test_decoder.SHAPES), max_size=8).map(b"".join),
+        support.streams,
+        st.lists(st.sampled_from(support.SHAPES), max_size=8).map(b"".join),
     ),
-    test_decoder.cut_points,
-    test_decoder.limits,
+    support.cut_points,
+    support.limits,
     st.sampled_from(["raise", "skip"]),
     st.integers(1, 30),
     st.sampled_from([bytes, bytearray, memoryview]),
