@@ -17,7 +17,7 @@ from sse_stream.handshake import header_value
 from tests.programs import hostile
 
 from .server import FRAMINGS, Connection, Handler, respond, stream
-from .test_subscribe import CLIENTS
+from .subscribers import CLIENTS
 
 if TYPE_CHECKING:
     from .server import Server
