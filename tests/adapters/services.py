@@ -183,11 +183,14 @@ class Uvicorn(Service):
 
 
 class Hypercorn(Service):
-    """HTTP/2 over TLS."""
+    """HTTP/2 over TLS.
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    idle_limit: the seconds after which it ends a connection on which no request is being answered.
+    """
+
+    def __init__(self, certificate: Path, key: Path, idle_limit: float = 5) -> None:
         super().__init__()
-        self._certificate, self._key = certificate, key
+        self._certificate, self._key, self._idle_limit = certificate, key, idle_limit
 
     async def serve(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -198,6 +201,7 @@ class Hypercorn(Service):
         config.alpn_protocols = ["h2", "http/1.1"]
         config.errorlog = logging.getLogger("tests.hypercorn")
         config.graceful_timeout = 0.5
+        config.keep_alive_timeout = self._idle_limit
 
         async def stopped() -> None:
             self._started.set()

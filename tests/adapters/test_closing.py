@@ -27,7 +27,16 @@ from sse_stream.adapters import urllib as of_urllib
 from sse_stream.adapters import urllib3 as of_urllib3
 from sse_stream.streams import StreamClosedError
 
-from .server import EVENT_STREAM, FRAMINGS, GUARD, Connection, Handler, Server, stream
+from .server import (
+    EVENT_STREAM,
+    FRAMINGS,
+    GUARD,
+    Connection,
+    Handler,
+    Server,
+    becomes_true,
+    stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,8 +137,10 @@ class Reading:
         except BaseException as error:
             self.error = error
 
-    def wait_for_silence(self) -> None:
-        time.sleep(0.15)
+    def wait_for_silence(self, *before: str) -> None:
+        """Wait until it has read these data, and blocks."""
+        assert becomes_true(lambda: self.data == [*before])
+        time.sleep(0.03)
         assert self._thread.is_alive()
 
     def end(self) -> None:
@@ -164,10 +175,11 @@ def test_another_thread_closes(
     new_client = client.new(certificates)
     opened: Any = getattr(client.adapter, verb)(new_client, "GET", url, **client.options)
     with opened as events:
+        before = [] if silence == "before the body" else ["1"]
         reading = Reading(events)
-        reading.wait_for_silence()
+        reading.wait_for_silence(*before)
         reading.end()
-        assert reading.data == ([] if silence == "before the body" else ["1"])
+        assert reading.data == before
         assert list(events) == []
     assert any_server.connections[0].released.wait(GUARD)
     assert len(any_server.requests) == 1
@@ -185,7 +197,7 @@ def test_a_thread_that_closes_again_and_again(
     url = server.url(SILENCES["between events"])
     with client.adapter.connect(new_client, "GET", url, **client.options) as events:
         reading = Reading(events)
-        reading.wait_for_silence()
+        reading.wait_for_silence("1")
         for _ in range(3):
             reading.end()
     close(new_client)
@@ -200,7 +212,7 @@ def test_closing_does_not_hurt_the_next_request(
         url = server.url(SILENCES["between events"])
         with client.adapter.connect(new_client, "GET", url, **client.options) as events:
             reading = Reading(events)
-            reading.wait_for_silence()
+            reading.wait_for_silence("1")
             reading.end()
         with client.adapter.connect(new_client, "GET", ended, **client.options) as events:
             assert [event.data for event in events] == ["1"]
@@ -216,7 +228,7 @@ def test_leaving_the_block_while_another_thread_reads(
     url = server.url(SILENCES["between events"])
     with client.adapter.connect(new_client, "GET", url, **client.options) as events:
         reading = Reading(events)
-        reading.wait_for_silence()
+        reading.wait_for_silence("1")
     reading._thread.join(AT_ONCE)
     assert not reading._thread.is_alive()
     with pytest.raises(StreamClosedError, match="with"):

@@ -241,7 +241,10 @@ def test_http2_broken_off(
     side: Side, hypercorn_server: Service, certificates: Certificates
 ) -> None:
     options = {"http2": True, "verify": certificates.client_context()}
-    got, events, error = read(side, f"{hypercorn_server.url}/broken", client=options, timeout=1)
+    limits = side.module.Timeout(GUARD, read=0.5)
+    got, events, error = read(
+        side, f"{hypercorn_server.url}/broken", client=options, timeout=limits
+    )
     assert (got, events.last_event_id) == (["one", "two"], "2")
     assert (
         type(error) is side.module.ReadTimeout

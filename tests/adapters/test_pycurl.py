@@ -44,6 +44,7 @@ from .server import (
     respond,
     stream,
 )
+from .services import Hypercorn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -175,11 +176,13 @@ class TestPycurl(SyncContract):
         assert caught.value.args[0] == 92
         assert data == ["one", "two"]
 
-    def test_http_2_server_that_fails(
-        self, hypercorn_server: Service, certificates: Certificates
-    ) -> None:
+    def test_http_2_server_that_fails(self, certificates: Certificates) -> None:
+        """Hypercorn ends the connection once its limit has passed."""
         data: list[str] = []
-        with self.connect(hypercorn_server.url + "/broken", certificates=certificates) as events:
+        with (
+            Hypercorn(certificates.chain_file, certificates.key_file, idle_limit=0.2) as service,
+            self.connect(service.url + "/broken", certificates=certificates) as events,
+        ):
             with pytest.raises(pycurl.error):
                 receive(events, data)
             assert events.response.status == 200
