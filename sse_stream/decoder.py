@@ -25,7 +25,7 @@ from collections import namedtuple
 
 TYPE_CHECKING = False  # True for type checkers; importing `typing` costs more than this package
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Literal, NamedTuple, Union
 
     Chunk = Union[bytes, bytearray, memoryview]
@@ -118,24 +118,8 @@ class IncompleteEventError(SSEError):
         )
         self.event = event
 
-    def __reduce__(
-        self,
-    ) -> tuple[type[IncompleteEventError], tuple[ServerSentEvent | None, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.event, str(self))
-
-
-def excerpt(text: str, limit: int = 200) -> str:
-    """Return the start of a text as an error message may show it.
-
-    text: anything that came over the network.
-    limit: how many characters are shown at the most; " ..." says that there were more.
-
-    White space is folded, so that it stays on one line, and what a terminal would obey or not
-    show becomes U+FFFD. Only the first 4 * `limit` characters are looked at.
-    """
-    start = " ".join(text[: 4 * limit].split())
-    start = "".join(c if c.isprintable() else "\ufffd" for c in start)
-    return start if len(start) <= limit and len(text) <= 4 * limit else start[:limit] + " ..."
 
 
 # 2. The decoder
@@ -187,12 +171,13 @@ class SSEDecoder:
     skipped:       how many oversized events `on_oversize="skip"` has dropped.
     ignored:       how many lines had no effect; `ignored_text` has those of unknown names.
     ended:         whether nothing more is taken.
+    at_end, max_event_size: the options `incomplete` and `max_event_size` (sys.maxsize for None).
     """
 
     __slots__ = (
-        # the options
-        *("_limit", "_on_oversize", "_at_end", "_on_comment", "_on_ignored"),
-        # the stream; the attributes without an underscore are for reading only
+        # the options; the attributes without an underscore, here and below, are for reading only
+        *("max_event_size", "_on_oversize", "at_end", "_on_comment", "_on_ignored"),
+        # the stream
         *("_state", "ended", "_id_buffer", "last_event_id", "retry"),
         # the unfinished line: its pieces
         "_line",
@@ -200,10 +185,8 @@ class SSEDecoder:
         *("_in_event", "_data", "_more_data", "_event_type", "_event_value_at", "_event_retry"),
         # the bound
         *("_room", "_unheld", "_skipping", "_discarding", "skipped"),
-        # what had no effect
-        *("ignored", "_ignored_text"),
-        # the events of a call that an exception of a callback cut off
-        "_completed",
+        # what had no effect, and the events of a call that an exception of a callback cut off
+        *("ignored", "_ignored_text", "_completed"),
         # what came last, since the next often looks alike
         *("_type", "_frame"),
     )
@@ -220,11 +203,10 @@ class SSEDecoder:
     ) -> None:
         _check_options(last_event_id, max_event_size, on_oversize, incomplete)
         _check_callbacks(on_comment=on_comment, on_ignored=on_ignored)
-        self._limit = sys.maxsize if max_event_size is None else max_event_size
-        self._on_oversize, self._at_end = on_oversize, incomplete
+        self.max_event_size = sys.maxsize if max_event_size is None else max_event_size
+        self._on_oversize, self.at_end = on_oversize, incomplete
         self._on_comment, self._on_ignored = on_comment, on_ignored
-        self._state = _START
-        self.ended = False
+        self._state, self.ended = _START, False
         self._id_buffer = self.last_event_id = last_event_id
         self.retry: int | None = None
         self._line: list[Any] = []
@@ -240,8 +222,7 @@ class SSEDecoder:
         self._unheld = 0  # bytes of the unfinished line that were measured and let go
         self._skipping = False  # the event is too large
         self._discarding = False  # so is its unfinished line
-        self.skipped = 0
-        self.ignored = 0
+        self.skipped = self.ignored = 0
         self._ignored_text = b""
         self._completed: list[ServerSentEvent] = []
         self._type = b"", "", 0  # the line that named a type, the type, and where it begins
@@ -267,10 +248,8 @@ class SSEDecoder:
         return utf_8_decode(self._ignored_text, "replace", is_whole)[0]  # no half character
 
     def __repr__(self) -> str:
-        state = "ended" if self.ended else "open"
-        inside = " inside an event" if self.incomplete else ""
-        position = f"last_event_id={self.last_event_id!r}"
-        return f"<{type(self).__name__} {state}{inside}, {position}>"
+        state = ("ended" if self.ended else "open") + " inside an event" * self.incomplete
+        return f"<{type(self).__name__} {state}, last_event_id={self.last_event_id!r}>"
 
     def __setstate__(self, state: Iterable[dict[str, Any] | None]) -> None:
         """Take the state of another decoder, for copying and pickling, and share no buffer with it.
@@ -342,10 +321,9 @@ class SSEDecoder:
             self._unheld = 0
             if len(lines[0]) > _PIECE:  # no blank line; by itself, to be freed before the dispatch
                 self._interpret([lines.pop(0)], [])
-        last = chunk[-1]
-        if last == _CR:
+        if chunk[-1] == _CR:
             self._state, self._room = _AFTER_CR, -1
-        elif last != _LF:
+        elif chunk[-1] != _LF:
             pieces.append(lines.pop())
         return lines
 
@@ -484,7 +462,7 @@ class SSEDecoder:
         if self._more_data and self._data is not None:
             self._data = _join(self._data, self._more_data, b"\n")
         line_size = self._unheld + sum(map(len, self._line))
-        free = self._limit - line_size - len(self._data or b"")
+        free = self.max_event_size - line_size - len(self._data or b"")
         if free < 0:
             self._exceed(line_size)
         elif self._on_comment is None and self._line and self._line[0][0] == _COLON:
@@ -496,11 +474,11 @@ class SSEDecoder:
         self._in_event = self.incomplete
         if self._on_oversize == "raise":
             self._shut(_TOO_LARGE)
-            raise EventTooLargeError(self._limit)
+            raise EventTooLargeError(self.max_event_size)
         self.skipped += not self._skipping
         self._skipping = True
         self._drop_event()
-        if line_size > self._limit:
+        if line_size > self.max_event_size:
             self._discarding = True
             self._line.clear()
             self._unheld = 0
@@ -537,21 +515,21 @@ class SSEDecoder:
         "discard"; the default departs from it.
         """
         inside, kept = self.incomplete, (self.last_event_id, self.retry)
-        if self._at_end != "dispatch":
+        if self.at_end != "dispatch":
             self._on_comment = None  # an unfinished comment is none
         try:
             if self._line or self._discarding:
                 self._feed_line(b"\n", events)  # a last line without effect is noted in any case
-            if self._at_end != "dispatch":
+            if self.at_end != "dispatch":
                 self._event_value_at = 0  # no blank line came for it
-            if self._at_end != "discard" and self._in_event:
+            if self.at_end != "discard" and self._in_event:
                 self._feed_line(b"\n", events)
         finally:
             self._shut(_CLOSED)
             self._in_event = inside
-        if self._at_end != "dispatch":  # nothing of the last line, or of a forced dispatch, counts
+        if self.at_end != "dispatch":  # nothing of the last line, or of a forced dispatch, counts
             self.last_event_id, self.retry = kept
-        if self._at_end == "raise" and inside:
+        if self.at_end == "raise" and inside:
             raise IncompleteEventError(events[0] if events else None)
 
     def _shut(self, state: int) -> None:
@@ -563,7 +541,7 @@ class SSEDecoder:
     def _refuse(self) -> None:
         """Raise if nothing is taken."""
         if self._state == _TOO_LARGE:
-            raise EventTooLargeError(self._limit)
+            raise EventTooLargeError(self.max_event_size)
         if self._state == _IN_CALLBACK:
             raise RuntimeError(
                 "feed() and close() cannot be called from within on_comment or on_ignored"
@@ -573,7 +551,7 @@ class SSEDecoder:
         if self._state == _CLOSED:
             raise ValueError("feed() after close(): a decoder serves one stream, make a new one")
 
-    # 7. Fast path: without this function and its call the results are the same
+    # 7. Fast paths: without these two functions and their calls the results are the same
 
     def _whole_event(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Do as `_split` and `_interpret`, for a chunk that begins where an event may.
@@ -586,8 +564,7 @@ class SSEDecoder:
         if chunk[:size] == head:
             value = chunk[start:stop]
             if chunk[stop:] == tail and _LF not in value and _CR not in value:
-                text = value.decode("utf-8", "replace")
-                fields = event_type, text, self.last_event_id, None
+                fields = event_type, value.decode("utf-8", "replace"), self.last_event_id, None
                 events.append(_new_event(ServerSentEvent, fields))
                 return
         elif self._on_comment is None and chunk and chunk[0] == _COLON:
@@ -597,12 +574,41 @@ class SSEDecoder:
         lines = self._split(chunk)
         self._interpret(lines, events)
         is_one = 1 < len(lines) < 4 and not lines[-1] and chunk[-1] == _LF
-        if is_one and lines[-2][:5] == b"data:" and (len(lines) == 2 or lines[0][:6] == b"event:"):
+        if is_one and lines[-2][:5] == b"data:" and (len(lines) == 2 or lines[0] == self._type[0]):
             before, line, tail = chunk.rpartition(lines[-2])
             size = len(before) + len("data:") + 1
             start = size if line[5:6] == b" " else size - 1
-            if size < _SHORT:
-                self._frame = size, chunk[:size], start, -len(tail), tail, events[0].event
+            self._frame = size, chunk[:size], start, -len(tail), tail, events[0].event
+
+    def pull(self, chunks: Iterable[Chunk]) -> Iterator[ServerSentEvent | list[ServerSentEvent]]:
+        """Feed the chunks, and yield what `feed` returns for each; a whole event by itself.
+
+        chunks: as `feed` takes them.
+
+        What is yielded for a chunk is a list, as of `feed`; or an event, if the chunk is framed as
+        the one before (see `_whole_event`). Exceptions of `feed` and of `chunks` pass through.
+        """
+        feed, line = self.feed, self._line
+        size, head, start, stop, tail, event_type = self._frame
+        for chunk in chunks:
+            if line:
+                is_part = type(chunk) is bytes and chunk and _LF not in chunk and _CR not in chunk
+                if is_part and len(chunk) <= self._room:
+                    self._room -= len(chunk)
+                    line.append(chunk)
+                    yield []
+                    continue
+            elif type(chunk) is bytes and chunk[:size] == head and not self._in_event:
+                value = chunk[start:stop]
+                is_whole = chunk[stop:] == tail and _LF not in value and _CR not in value
+                if is_whole and len(chunk) <= self._room:
+                    fields = event_type, value.decode("utf-8", "replace"), self.last_event_id, None
+                    yield _new_event(ServerSentEvent, fields)
+                    del chunk, value, fields  # not held while the next is waited for
+                    continue
+            yield feed(chunk)
+            del chunk
+            size, head, start, stop, tail, event_type = self._frame
 
 
 # A named tuple's own constructor takes twice the time.
@@ -637,26 +643,19 @@ def as_bytes(chunk: Chunk) -> bytes:
     if isinstance(chunk, _BYTES_LIKE):
         return bytes(chunk)
     if isinstance(chunk, str):
-        raise TypeError(
-            "feed() takes bytes, not str: pass the bytes as they came, or text.encode()"
-        )
-    raise TypeError(f"feed() takes bytes, bytearray or memoryview, not {type(chunk).__name__}")
+        raise TypeError("feed() takes bytes, not str: pass bytes as they came, or text.encode()")
+    raise _wrong_type("feed() takes bytes, bytearray or memoryview", chunk)
 
 
 def _check_options(
     last_event_id: object, max_event_size: object, on_oversize: object, incomplete: object
 ) -> None:
     if not isinstance(last_event_id, str):
-        raise TypeError(
-            f'last_event_id must be a str ("" for none), not {type(last_event_id).__name__}'
-        )
-    if max_event_size is not None:
-        if not isinstance(max_event_size, int):
-            name = type(max_event_size).__name__
-            raise TypeError(f"max_event_size must be an int or None, not {name}")
-        if max_event_size < 1:
-            wanted = "at least 1 byte, or None for no bound"
-            raise ValueError(f"max_event_size must be {wanted}, not {max_event_size}")
+        raise _wrong_type('last_event_id must be a str ("" for none)', last_event_id)
+    if max_event_size is not None and not isinstance(max_event_size, int):
+        raise _wrong_type("max_event_size must be an int or None", max_event_size)
+    if max_event_size is not None and max_event_size < 1:
+        raise ValueError(f"max_event_size must be at least 1, or None, not {max_event_size}")
     if on_oversize not in ("raise", "skip"):
         raise ValueError(f'on_oversize must be "raise" or "skip", not {on_oversize!r}')
     if incomplete not in ("dispatch", "discard", "raise"):
@@ -666,4 +665,8 @@ def _check_options(
 def _check_callbacks(**callbacks: object) -> None:
     for name, callback in callbacks.items():
         if callback is not None and not callable(callback):
-            raise TypeError(f"{name} must be callable or None, not {type(callback).__name__}")
+            raise _wrong_type(f"{name} must be callable or None", callback)
+
+
+def _wrong_type(wanted: str, value: object) -> TypeError:
+    return TypeError(f"{wanted}, not {type(value).__name__}")

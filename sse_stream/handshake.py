@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .decoder import SSEError, excerpt
+from ._excerpt import excerpt
+from .decoder import SSEError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

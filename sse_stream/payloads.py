@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 
-from .decoder import IncompleteEventError, ServerSentEvent, SSEError, excerpt
+from ._excerpt import excerpt
+from .decoder import IncompleteEventError, ServerSentEvent, SSEError
 from .streams import (
     AsyncOpening,
     AsyncReader,

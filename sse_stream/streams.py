@@ -54,7 +54,10 @@ if TYPE_CHECKING:
 
         @property
         def ended(self) -> bool:
-            """Whether nothing more is to be fed; `close` then says how it ended."""
+            """Whether nothing more is to be fed; `close` then says how it ended.
+
+            True also when `feed` has raised something, if `close` has items from before.
+            """
             ...
 
         def feed(self, item: Any, /) -> list[Any]:
@@ -98,6 +101,7 @@ class StreamClosedError(SSEError):
 # Why nothing is read any more.
 _EXHAUSTED, _CLOSED, _LEFT, _INTERRUPTED, _FAILED = range(1, 6)
 _NO_ITEMS: Iterator[Any] = iter(())
+_LIST: Any = list
 _WHY_CLOSED = {
     _LEFT: "this was closed when its `with` block was left: read inside the block",
     _INTERRUPTED: (
@@ -121,6 +125,7 @@ class Reading(Generic[Item]):
 
     __slots__ = (
         "__weakref__",
+        "_answers",  # of the machine; the sync loop's
         "_batch",  # an answer of the machine whose items are being handed out
         "_error_to_raise",  # once those of the last answer have been
         "_failure",  # the error that was raised
@@ -185,14 +190,11 @@ class Reading(Generic[Item]):
         error: what ended it; None for the end of the source, or for a `close`.
         """
 
-    def _settle(
-        self, items: list[Any], error: BaseException | None, is_of_machine: bool
-    ) -> BaseException | None:
+    def _settle(self, items: list[Any], error: BaseException | None) -> BaseException | None:
         """Decide how the reading ended, and take the last items of the machine.
 
-        items:         the machine's last answer, if that ended the reading.
-        error:         what the source or the machine raised; None at the end of the source.
-        is_of_machine: whether the machine raised it: it may have items from before.
+        items: the machine's last answer, if that ended the reading.
+        error: what the source or the machine raised; None at the end of the source.
 
         Returns the cancellation or interrupt that nothing may hold up, or None; other errors are
         raised after the items.
@@ -201,13 +203,14 @@ class Reading(Generic[Item]):
         if self._over:  # somebody closed it meanwhile: it ends quietly
             self._ready, self._batch = _NO_ITEMS, ()
             return error if is_interrupt else None
-        if isinstance(error, (StopIteration, StopAsyncIteration)):  # as in generators (PEP 479)
-            stop, error = error, RuntimeError(f"a callback raised {type(error).__name__}")
+        stop = error.__cause__ if isinstance(error, RuntimeError) and self.machine.ended else error
+        if isinstance(stop, (StopIteration, StopAsyncIteration)):  # as in generators (PEP 479)
+            error = RuntimeError(f"a callback raised {type(stop).__name__}")
             error.__cause__ = stop
-        if is_of_machine and is_interrupt:  # what it had completed is not handed out
-            self._final_id = self._id_before
+        if is_interrupt:  # what was completed by then is not handed out
+            self._final_id, items = self._id_before, []
         self._batch = items
-        if error is None or (is_of_machine and not is_interrupt):
+        if error is None or (self.machine.ended and not is_interrupt):
             last_items, fault = _last_items(self.machine)
             error = fault if error is None else error
             self._batch = items + (self._at_the_end(last_items) if error is None else last_items)
@@ -298,6 +301,13 @@ class Reading(Generic[Item]):
                 yield resource
 
 
+def _answers_of(machine: Machine, source: Iterator[Any]) -> Iterator[Any]:
+    """Feed a machine, and yield its answers."""
+    for item in source:
+        yield machine.feed(item)
+        del item  # not held while the next is waited for
+
+
 class Reader(Reading[Item], Generic[Item]):
     """The sync loop: an iterator, and a context manager that closes it. See Reading."""
 
@@ -305,54 +315,55 @@ class Reader(Reading[Item], Generic[Item]):
 
     _stop = StopIteration
 
+    def __init__(self, source: Any, machine: Machine, *resources: Any) -> None:
+        super().__init__(source, machine, *resources)
+        self._answers: Iterator[Any] = _answers_of(machine, source)
+        if type(machine) is SSEDecoder:  # a subclass may have a `feed` of its own
+            self._answers = machine.pull(source)  # fast path: it yields single events, too
+
     def __iter__(self: Self) -> Self:
         return self
 
     def __next__(self) -> Item:
+        item: Item
         for item in self._ready:
             return item
         if self._is_reading:
             raise self._why_nothing()
-        machine = self.machine
-        items: list[Item] = []
-        error, is_of_machine = None, False
-        self._batch, self._id_before = (), machine.last_event_id
+        error: BaseException | None = None
+        answer: Any = None
+        self._batch, self._id_before = (), self.machine.last_event_id
         self._is_reading = True
         if self._over:  # looked at after that: who closes it meanwhile leaves the release to us
-            return self._end(items, error, is_of_machine)
+            return self._end([], error)
         try:
-            for fed in self.source:
-                if self._over:
-                    break
-                try:
-                    items = machine.feed(fed)
-                except BaseException as fault:
-                    error, is_of_machine = fault, True
-                    break
-                fed = None  # not held while the next is waited for
-                if machine.ended:
-                    break
-                if items:
-                    if len(items) > 1:
-                        self._batch, self._ready = items, iter(items)
-                        next(self._ready)
+            for answer in self._answers:
+                if type(answer) is not _LIST:  # a whole event
                     self._is_reading = False
                     if self._over and self._is_resumed_before():
                         break  # closed before this answer
-                    return items[0]
-                self._id_before = machine.last_event_id
-                if self._over:
+                    item = answer
+                    return item
+                if self._over or self.machine.ended:
                     break
+                if answer:
+                    self._batch, self._ready = answer, iter(answer)
+                    item = next(self._ready)
+                    self._is_reading = False
+                    if self._over and self._is_resumed_before():
+                        break
+                    return item
+                self._id_before = self.machine.last_event_id
         except BaseException as fault:
             error = fault
         try:
-            return self._end(items, error, is_of_machine)
+            return self._end(answer or [], error)
         finally:
             del self, error  # no cycle of the error and this frame
 
-    def _end(self, items: list[Any], error: BaseException | None, is_of_machine: bool) -> Item:
+    def _end(self, items: list[Any], error: BaseException | None) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
-        interrupt = self._settle(items, error, is_of_machine)
+        interrupt = self._settle(items, error)
         try:
             try:
                 self.release()
@@ -425,20 +436,16 @@ class AsyncReader(Reading[Item], Generic[Item]):
             raise self._why_nothing()
         machine = self.machine
         items: list[Item] = []
-        error, is_of_machine = None, False
+        error: BaseException | None = None
         self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
         if self._over:  # looked at after that: who closes it meanwhile leaves the release to us
-            return await self._end(items, error, is_of_machine)
+            return await self._end(items, error)
         try:
             async for fed in self.source:
                 if self._over:
                     break
-                try:
-                    items = machine.feed(fed)
-                except BaseException as fault:
-                    error, is_of_machine = fault, True
-                    break
+                items = machine.feed(fed)
                 fed = None  # not held while the next is waited for
                 if machine.ended:
                     break
@@ -456,15 +463,13 @@ class AsyncReader(Reading[Item], Generic[Item]):
         except BaseException as fault:
             error = fault
         try:
-            return await self._end(items, error, is_of_machine)
+            return await self._end(items, error)
         finally:
             del self, error
 
-    async def _end(
-        self, items: list[Any], error: BaseException | None, is_of_machine: bool
-    ) -> Item:
+    async def _end(self, items: list[Any], error: BaseException | None) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
-        interrupt = self._settle(items, error, is_of_machine)
+        interrupt = self._settle(items, error)
         try:
             try:
                 if isinstance(interrupt, GeneratorExit):  # nothing can be awaited
