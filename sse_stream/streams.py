@@ -332,7 +332,8 @@ class Reader(Reading[Item], Generic[Item]):
             raise self._why_nothing()
         error: BaseException | None = None
         answer: Any = None
-        self._batch, self._id_before = (), self.machine.last_event_id
+        machine = self.machine
+        self._batch, self._id_before = (), machine.last_event_id
         self._is_reading = True
         if self._over:  # looked at after that: who closes it meanwhile leaves the release to us
             return self._end([], error)
@@ -344,7 +345,7 @@ class Reader(Reading[Item], Generic[Item]):
                         break  # closed before this answer
                     item = answer
                     return item
-                if self._over or self.machine.ended:
+                if self._over or machine.ended:
                     break
                 if answer:
                     self._batch, self._ready = answer, iter(answer)
@@ -353,7 +354,7 @@ class Reader(Reading[Item], Generic[Item]):
                     if self._over and self._is_resumed_before():
                         break
                     return item
-                self._id_before = self.machine.last_event_id
+                self._id_before = machine.last_event_id
         except BaseException as fault:
             error = fault
         try:
@@ -951,6 +952,9 @@ def _refuse_other_than_chunks(
     chunks: Any, method: str, wanted: str, taker: str, other_method: str, other_taker: str
 ) -> None:
     name = type_name(chunks)
+    by_adapter = "the response to iter_events or aiter_events of its client's adapter, or "
+    if not taker.endswith("EventStream"):
+        by_adapter = ""
     if isinstance(chunks, (bytes, bytearray, memoryview)):
         raise TypeError(f"{name} is one chunk; pass an iterable of chunks: [data]")
     if isinstance(chunks, str):
@@ -963,15 +967,16 @@ def _refuse_other_than_chunks(
     code = getattr(chunks, "gi_code", None) or getattr(chunks, "ag_code", None)
     if getattr(code, "co_name", "") in ("iter_lines", "aiter_lines"):
         raise TypeError(
-            f"{taker} takes bytes as they came, not lines, which have lost their ends; pass the "
-            "response to iter_events or aiter_events of its client's adapter, or pass "
-            "response.iter_bytes() (httpx), response.iter_content(None) (requests)"
+            f"{taker} takes bytes as they came, not lines, which have lost their ends; pass "
+            f"{by_adapter}response.iter_bytes() (httpx), response.iter_content(None) (requests)"
         )
     if hasattr(chunks, "readany") and hasattr(chunks, "iter_any"):  # aiohttp's iterates over lines
         raise TypeError(
-            f"{name} iterates over lines, not over bytes as they came; pass the response to "
-            f"aiter_events of sse_stream.adapters.aiohttp, or pass {name}.iter_any()"
+            f"{name} iterates over lines, not over bytes as they came; pass "
+            f"{by_adapter}{name}.iter_any()"
         )
+    if isinstance(chunks, _Events):
+        raise TypeError(f"{taker} takes bytes, not events, which {name} gives: use it as it is")
     if not hasattr(chunks, method):
         if hasattr(chunks, other_method):
             raise TypeError(f"{taker} iterates over {wanted}; pass this {name} to {other_taker}")

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
+from sse_stream.ndjson import iter_documents
 from sse_stream.payloads import aiter_payloads
 from sse_stream.streams import (
     AsyncEventStream,
@@ -1665,3 +1666,22 @@ def test_a_bare_iterator_is_closed_and_interrupted() -> None:
         assert (bare.closed, bare.interrupted) == (1, 1)
 
     asyncio.run(main())
+
+
+def test_events_in_place_of_bytes_are_refused() -> None:
+    events: Any = EventStream(Chunks([b"data: a\n\n"]))
+    with pytest.raises(TypeError, match=r"not events.* use it as it is"):
+        EventStream(events)
+    aevents: Any = AsyncEventStream(AsyncChunks([]))
+    with pytest.raises(TypeError, match=r"not events.* use it as it is"):
+        AsyncEventStream(aevents)
+
+
+def test_lines_are_refused_with_what_fits_the_taker() -> None:
+    def iter_lines() -> Iterator[bytes]:
+        yield b"data: a"
+
+    with pytest.raises(TypeError, match=r"iter_events or aiter_events.*iter_bytes"):
+        EventStream(iter_lines())
+    with pytest.raises(TypeError, match=r"ends; pass response\.iter_bytes"):
+        iter_documents(iter_lines())
