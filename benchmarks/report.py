@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from math import exp, log
 from typing import TYPE_CHECKING, Any
 
@@ -234,25 +235,22 @@ def _costs(results: Results) -> list[str]:
 def readme(results: Results) -> str:
     """Return the figures that the README shows, of results that have all of them."""
     python = results["python"]
-    return "\n\n".join(
-        [
-            f"On {python['implementation']} {python['version']}, the time of the fastest other "
-            "parser divided by ours: by `EventStream`, and in brackets by `feed`. More than 1 "
-            "means that ours is ahead. In the geometric mean over chunks as networks deliver them, "
-            f"the first {len(NETWORKS)} columns, it is {_means(results, NETWORKS)}. Chunks of 16 "
-            f"bytes, which nobody receives, are a guard: {_means(results, ['16'])}.",
-            _best(results),
-            f"`import sse_stream` takes {results['import']['best ms']:.1f} ms in a bare "
-            "interpreter.",
-        ]
+    stream, feed = _means(results, NETWORKS)
+    small_stream, small_feed = _means(results, ["16"])
+    text = (
+        f"On {python['implementation']} {python['version']} the fastest other parser takes "
+        f"{stream:.2f} times as long as `EventStream`, and {feed:.2f} times as long as `feed`: the "
+        "geometric mean over all streams, in chunks as networks deliver them. In chunks of 16 "
+        f"bytes, which nobody receives, it takes {small_stream:.2f} and {small_feed:.2f} times as "
+        f"long. `import sse_stream` takes {results['import']['best ms']:.1f} ms in a bare "
+        "interpreter."
     )
+    return textwrap.fill(text, 142, break_on_hyphens=False)
 
 
-def _means(results: Results, cuts: Sequence[str]) -> str:
-    by_event_stream, by_feed = (
-        geometric_mean(ratios(results, None, name, cuts=cuts).values()) for name in _BOTH
-    )
-    return f"{by_event_stream:.2f} ({by_feed:.2f})"
+def _means(results: Results, cuts: Sequence[str]) -> list[float]:
+    """Return the mean of best peer / ours, by EventStream and by feed."""
+    return [geometric_mean(ratios(results, None, name, cuts=cuts).values()) for name in _BOTH]
 
 
 def filled(text: str, results: Results) -> str:

@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from markdown_it import MarkdownIt
 
 from .adapters.server import EVENT_STREAM, respond, stream
 
@@ -345,14 +342,3 @@ def speak(protocol: Protocol, handler: Handler | None = None) -> Handler:
             (handler or stream(protocol.parts, headers=[EVENT_STREAM]))(connection)
 
     return answer
-
-
-def readme_block(text: str) -> str:
-    """Return the README's block of Python that has this text."""
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (code,) = [
-        t.content
-        for t in MarkdownIt().parse(readme)
-        if t.type == "fence" and t.info == "python" and text in t.content
-    ]
-    return code

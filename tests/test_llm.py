@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Chats in the protocols of OpenAI and Anthropic: the README's code, each client, the SDKs."""
+"""Chats in the protocols of OpenAI and Anthropic: our pages' code, each client, the SDKs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sse_stream.adapters import httpx as for_httpx
 from sse_stream.adapters import pycurl as for_pycurl
 from sse_stream.adapters import requests as for_requests
 from sse_stream.payloads import ServiceError, aiter_payloads, iter_payloads
-from tests import llm
+from tests import llm, pages
 from tests.adapters.server import (
     EVENT_STREAM,
     FAULTS,
@@ -56,12 +56,13 @@ def serve(server: Server, protocol: Protocol, handler: Handler | None = None) ->
     return server.origin
 
 
-# The README's own code.
+# The code of README and recipes.
 
 ANTHROPIC_BLOCK = "anthropic-version"
+WHOLE_TEXT = "# Or the whole text"
 BLOCKS = {
-    "httpx": ("# The whole text", ("", "")),
-    "requests": ("# The whole text", ("httpx", "requests")),
+    "httpx": (WHOLE_TEXT, ("", "")),
+    "requests": (WHOLE_TEXT, ("httpx", "requests")),
     "anthropic, with aiohttp": (ANTHROPIC_BLOCK, ("", "")),
     "openai SDK": ("_make_sse_decoder", ("", "")),
 }
@@ -74,7 +75,7 @@ def test_the_chats_of_the_readme(
     text, (client, other) = BLOCKS[name]
     protocol = llm.ANTHROPIC if text == ANTHROPIC_BLOCK else llm.OPENAI
     origin = serve(server, protocol)
-    code = llm.readme_block(text).replace("https://example.org", origin)
+    code = pages.code_with(text).replace("https://example.org", origin)
     if client:
         code = code.replace("httpx.HTTPError", "requests.RequestException").replace(client, other)
     namespace: dict[str, Any] = {}
@@ -88,7 +89,8 @@ def test_the_chat_of_the_readme_says_what_went_wrong(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parts = [llm.OPENAI.delta("Sure"), llm.OPENAI.error]
-    code = llm.readme_block("# The whole text").partition("# The whole text")[0]
+    code = pages.code_with(WHOLE_TEXT)
+    code = code[: code.index(f"    {WHOLE_TEXT}")] + code[code.index("except") :]
     code = code.replace("https://example.org", serve(server, llm.OPENAI, stream(parts)))
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith(
@@ -252,7 +254,7 @@ def recipe() -> dict[str, Any]:
     namespace: dict[str, Any] = {}
     exec(
         compile(
-            llm.readme_block("_make_sse_decoder").partition("\nwith OpenAI(")[0],
+            pages.code_with("_make_sse_decoder").partition("\nreason = None")[0],
             "README.md",
             "exec",
         ),

@@ -24,7 +24,7 @@ from tests.adapters.server import (
     stream,
 )
 from tests.adapters.services import Uvicorn
-from tests.test_readme import BLOCKS
+from tests.pages import code_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ class Proxy(NamedTuple):
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    (code,) = [token.content for token in BLOCKS if "class Relay" in token.content]
+    code = code_with("class Relay")
     names: dict[str, Any] = {}
     with Server() as upstream:
         exec(

@@ -3,7 +3,8 @@
 
 Run them from the root of the checkout with a Python that has tests/requirements.txt; what a program
 needs besides is said in its docstring. Each ends with status 0 if what it proves holds, and each
-explains itself with `--help`. The tests beside them (test_*.py) try the programs in a short form.
+explains itself with `--help`. The tests beside them (test_*.py) try the programs in a short form;
+tables.py puts what faults, hostile and migration found into the pages of their names.
 
     python3 -m tests.programs.browser     half a minute   Chromium reads what SSEEncoder wrote
     python3 -m tests.programs.faults      ten seconds     what each client's user sees of a broken

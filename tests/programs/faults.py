@@ -5,8 +5,8 @@
 
 Each client reads from the scripted server, which strikes inside the third event: once as soon as
 the client has handed out the second one, once together with the bytes before it. What is raised,
-and after how many events, becomes the README's table, between its markers; the tests compare the
-two, and `python3 -m tests.programs.faults --write` renews it. Nothing in the table is stated here
+and after how many events, becomes the table in faults.md; the tests compare the two, and
+`python3 -m tests.programs.faults --write` renews it. Nothing in the table is stated here
 but ALTERNATIVES: where one of them is seen, all are shown. It needs tests/requirements.txt and some
 ten seconds, most of which it waits.
 """
@@ -18,7 +18,6 @@ import asyncio
 import sys
 from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pycurl  # type: ignore[import-untyped]
@@ -43,17 +42,14 @@ from tests.clients import (
     IS_TRANSIENT,
     NAMES,
 )
+from tests.programs.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from tests.clients import AsyncOpen, Open
 
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = (
-    "<!-- faults: begin (python3 -m tests.programs.faults --write) -->\n",
-    "<!-- faults: end -->\n",
-)
+TABLE = Table("faults")
 
 #: Seconds without a byte after which a client gives up, where the server's silence is the fault.
 LIMIT = 0.25
@@ -272,24 +268,19 @@ def table() -> str:
     return "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in rows)
 
 
-def in_readme() -> str:
-    """Return the README's table."""
-    return README.read_text().split(BEGIN)[1].split(END)[0]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.programs.faults",
         description="Show what each client makes of each fault.",
     )
     parser.add_argument(
-        "--write", action="store_true", help="put the table into the README, between its markers"
+        "--write", action="store_true", help=f"put the table into {TABLE.page.name}"
     )
     options = parser.parse_args()
     text = table()
     print(text, end="")
     if options.write:
-        README.write_text(README.read_text().replace(in_readme(), text))
+        TABLE.write(text)
     return 0
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Attack every client.
 
-`python3 -m tests.programs.hostile [--attack NAME] [--client NAME]`
+`python3 -m tests.programs.hostile [--attack NAME] [--client NAME] [--write]`
 
 A server on a socket of this machine does what a hostile one may do; each client meets each attack,
 through its adapter, in a process of its own, with `max_event_size` of 1 MiB and a read limit of
 half a second. What comes out is a Markdown table: how each attack ends, and by how many MiB the
-peak of the process's memory grew meanwhile. It needs Linux (for the peak, VmHWM) and the clients of
-the tests, and takes about two minutes. The exit status is 1 if an attack does not end, or not as it
-should.
+peak of the process's memory grew meanwhile; `--write` puts it into hostile.md. It needs Linux (for
+the peak, VmHWM) and the clients of the tests, and takes about two minutes. The exit status is 1 if
+an attack does not end, or not as it should.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tests.adapters.server import (
     Server,
     brotli,
 )
+from tests.programs.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ BOUND, READ_LIMIT = 1 << 20, 0.5
 FLOOD, BOMB = 8 << 20, 256 << 20
 
 ROOT = Path(__file__).parents[2]
+TABLE = Table("hostile")
 
 
 # The attacks.
@@ -350,7 +352,7 @@ def table(outcomes: dict[str, dict[str, Outcome]]) -> str:
             for outcome in row.values()
         )
         rows.append([name, ", ".join(ends), *(f"{outcome.growth:.1f}" for outcome in row.values())])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def main() -> int:
@@ -362,6 +364,12 @@ def main() -> int:
     )
     parser.add_argument(
         "--client", action="append", choices=CLIENTS, metavar="NAME", help="; ".join(CLIENTS)
+    )
+    add = parser.add_argument
+    add(
+        "--write",
+        action="store_true",
+        help=f"put the table, of all of them, into {TABLE.page.name}",
     )
     # The client and the URLs, of another process.
     parser.add_argument("--suffer", nargs="+", help=argparse.SUPPRESS)
@@ -378,7 +386,10 @@ def main() -> int:
         }
         for name in options.attack or ATTACKS
     }
-    print(table(outcomes))
+    text = table(outcomes)
+    print(text, end="")
+    if options.write and not (options.attack or options.client):
+        TABLE.write(text)
     wrong = [
         f"{client} ends {name} with {outcome.error or 'no error'}"
         for name, row in outcomes.items()

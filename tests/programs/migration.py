@@ -4,10 +4,10 @@
 `python3 -m tests.programs.migration [--write]`
 
 It installs the pinned libraries of PEERS into an environment of its own, lets each of them and this
-package read the same streams from the scripted server, and makes the README's table, between its
-markers: of each outcome what ROWS says of it, or the outcome itself where it says nothing.
-`--write` renews the table. It needs a package index, and takes about half a minute. The exit status
-is 1 if the README says otherwise.
+package read the same streams from the scripted server, and makes the table of migration.md: of each
+outcome what ROWS says of it, or the outcome itself where it says nothing. `--write` renews the
+table. It needs a package index, and takes about half a minute. The exit status is 1 if the table
+says otherwise.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.programs.tables import Table
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -33,10 +35,7 @@ if TYPE_CHECKING:
     Got = Callable[[str, Any, Any], None]
 
 ROOT = Path(__file__).parents[2]
-BEGIN, END = (
-    "<!-- migration: begin (python3 -m tests.programs.migration --write) -->\n",
-    "<!-- migration: end -->\n",
-)
+TABLE = Table("migration")
 PEERS = {"httpx-sse": "0.4.3", "sseclient-py": "1.9.0", "aiohttp-sse-client": "0.2.1"}
 NEEDS = ["aiohttp==3.14.5", "brotli", "h2", "httpx==0.28.1", "requests==2.34.2"]
 
@@ -322,7 +321,7 @@ def main() -> int:
         description="Compare with three other libraries.",
     )
     parser.add_argument(
-        "--write", action="store_true", help="put the table into the README, between its markers"
+        "--write", action="store_true", help=f"put the table into {TABLE.page.name}"
     )
     parser.add_argument(
         "--here", action="store_true", help="in this environment, which has the libraries"
@@ -333,12 +332,10 @@ def main() -> int:
     print(text, end="")
     if options.here:
         return 0
-    readme = (ROOT / "README.md").read_text()
-    there = readme.split(BEGIN)[1].split(END)[0]
     if options.write:
-        (ROOT / "README.md").write_text(readme.replace(BEGIN + there + END, BEGIN + text + END))
-    elif there != text:
-        print("DIFFERENT: the README says otherwise")
+        TABLE.write(text)
+    elif TABLE.read() != text:
+        print(f"DIFFERENT: {TABLE.page.name} says otherwise")
         return 1
     return 0
 

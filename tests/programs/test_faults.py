@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The README's table of faults is what happens."""
+"""The table of faults is what happens."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_table_of_the_readme(
+def test_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = faults.README.read_text()
-    renewed = tmp_path / "README.md"
-    renewed.write_text(readme.replace(faults.in_readme(), "another table\n"))
-    monkeypatch.setattr(faults, "README", renewed)
+    page, table = faults.TABLE.page.read_text(encoding="utf-8"), faults.TABLE.read()
+    renewed = tmp_path / "faults.md"
+    renewed.write_text(page.replace(table, "another table\n"), encoding="utf-8")
+    monkeypatch.setattr(faults.TABLE, "page", renewed)
     monkeypatch.setattr("sys.argv", ["faults", "--write"])
     assert faults.main() == 0
-    assert renewed.read_text() == readme
-    assert capsys.readouterr().out == faults.in_readme()
+    assert renewed.read_text(encoding="utf-8") == page
+    assert capsys.readouterr().out == table
 
 
 def test_nothing_is_left_out() -> None:
