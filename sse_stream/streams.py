@@ -348,11 +348,13 @@ class Reader(Reading[Item], Generic[Item]):
                 if self._over or machine.ended:
                     break
                 if answer:
-                    self._batch, self._ready = answer, iter(answer)
-                    item = next(self._ready)
+                    if len(answer) > 1:
+                        self._batch, self._ready = answer, iter(answer)
+                        next(self._ready)
                     self._is_reading = False
                     if self._over and self._is_resumed_before():
                         break
+                    item = answer[0]
                     return item
                 self._id_before = machine.last_event_id
         except BaseException as fault:
