@@ -7,25 +7,37 @@ import argparse
 import errno
 import json
 import os
+import re
+import socket
 import sys
 import threading
 import time
 import unicodedata
-from http.client import HTTPException, InvalidURL
+from http import HTTPStatus
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from . import __version__
 from ._demo import EVENT_COUNT, PIECE_SIZE, STREAM, DemoServer
+from ._excerpt import excerpt
 from .adapters.urllib import connect, subscribe
-from .decoder import ServerSentEvent, SSEDecoder, SSEError, excerpt
-from .handshake import Headers, header_value, shown_url
+from .decoder import (
+    EventTooLargeError,
+    IncompleteEventError,
+    ServerSentEvent,
+    SSEDecoder,
+    SSEError,
+)
+from .handshake import ContentTypeError, Headers, ResponseError, header_value, shown_url
+from .policy import ReconnectionError
 from .streams import EventStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .decoder import Chunk
     from .reconnect import EventSource
@@ -36,7 +48,8 @@ _START_SIZE = 1024  # how much of the input, or of its lines without effect, is 
 
 _EPILOG = """\
 examples:
-  sse-stream https://example.org/v1/chat -H 'Authorization: Bearer KEY' --body @request.json --data
+  sse-stream https://example.org/v1/chat -H 'Authorization: Bearer KEY' --body @request.json \\
+      --data-only --until '[DONE]'
   curl -sN https://example.org/events | sse-stream
 
 A terminal shows events for reading; a pipe or a file gets one JSON object a line, with the keys
@@ -55,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    _check(parser, options)
     try:
-        return _demo() if options.demo else _read(parser, options)
+        return _demo() if options.demo else _read(options)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -64,30 +78,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (SSEError, OSError, HTTPException, ValueError) as error:
-        message = _message(error)
-        if isinstance(error, InvalidURL):  # its text would show user info and query
-            message = f"not a URL: {shown_url(str(options.source))}"
-        _complain(message)
+        _complain(_words(error, options))
         return 1
 
 
-def _read(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    if options.source in (None, "-") and (
-        sys.stdin is None or (options.source is None and sys.stdin.isatty())
-    ):
-        parser.error("nothing to read: name a URL or a file, pipe a stream in, or try --demo")
+def _read(options: argparse.Namespace) -> int:
     if sys.stdout is None:
-        raise OSError("standard output is closed")
+        raise OSError(errno.EBADF, "it is closed", "standard output")
     account = _Account()
     try:
-        with _open(parser, options, account) as stream:
-            _write(stream, options)
+        with _open(options, account) as stream:
+            saw_mark = _write(stream, options)
     except BrokenPipeError:
         raise
     except Exception:
         account.tell_of_ignored()
         raise
     account.tell()
+    if options.until is not None and not saw_mark:
+        raise SSEError(f"the stream ended before its mark {options.until!r}")
     return 0
 
 
@@ -152,17 +161,19 @@ class _Decoder(SSEDecoder):
         return events
 
 
-def _message(error: Exception) -> str:
-    return str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
+# What the command line is.
 
 
-def _complain(message: str) -> None:
-    if sys.stderr is not None:
-        print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, not the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        _complain(f"{message}")
+        self.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sse-stream",
         description="Read Server-Sent Events, and write them as they arrive.",
         epilog=_EPILOG,
@@ -177,8 +188,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--demo", action="store_true", help="read from a local server")
     add("--version", action="version", version=f"sse_stream {__version__}")
     shape = parser.add_mutually_exclusive_group()
-    shape.add_argument("--data", action="store_true", help="write only the data, and a line feed")
+    shape.add_argument("--data-only", action="store_true", help="write the data alone, a line feed")
     shape.add_argument("--json", action="store_true", help="write JSON at a terminal, too")
+    add(
+        "--until",
+        metavar="MARK",
+        help="end at the event whose data is MARK, and do not write it; an end before it is an "
+        "error",
+    )
     add(
         "--incomplete",
         choices=("dispatch", "discard", "raise"),
@@ -187,12 +204,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--max-event-size",
-        type=int,
+        type=_size,
         default=64 << 20,
         metavar="BYTES",
         help="bound on one event (default: 64 MiB)",
     )
-    add("--last-event-id", default="", metavar="ID", help="resume after this event")
+    add("--last-event-id", type=_id, default="", metavar="ID", help="resume after this event")
     _add_request_options(parser)
     return parser
 
@@ -202,6 +219,7 @@ def _add_request_options(parser: argparse.ArgumentParser) -> None:
     add(
         "-H",
         "--header",
+        type=_header,
         action="append",
         default=[],
         metavar="'NAME: VALUE'",
@@ -213,6 +231,9 @@ def _add_request_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT|@FILE",
         help="sent as JSON, unless a header says otherwise; @-: standard input",
     )
+    # curl's words for a body; --data was once our word for --data-only.
+    curls = ("-d", "--data", "--data-raw", "--data-binary")
+    add(*curls, dest="curls_data", action=_CurlsData, nargs="?", help=argparse.SUPPRESS)
     add("--timeout", type=_seconds, metavar="SECONDS", help="give up after so long without a byte")
     add(
         "--reconnect",
@@ -220,6 +241,14 @@ def _add_request_options(parser: argparse.ArgumentParser) -> None:
         help="connect again, and resume, when the connection breaks",
     )
     add("--no-check", action="store_true", help="accept any status and Content-Type")
+
+
+class _CurlsData(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.error(
+            "--data is curl's word for the body of a request, which is --body BODY here; "
+            "--data-only writes the data of the events alone"
+        )
 
 
 def _seconds(text: str) -> float:
@@ -232,16 +261,117 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _open(
-    parser: argparse.ArgumentParser, options: argparse.Namespace, account: _Account
-) -> EventStream | EventSource:
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"not a number of bytes above 0: {text!r}")
+    return int(text)
+
+
+def _id(text: str) -> str:
+    if text and header_value(text) is None:
+        raise argparse.ArgumentTypeError(
+            "this ID cannot be sent: it has a control character, or a blank at an end"
+        )
+    return text
+
+
+def _header(text: str) -> tuple[str, str]:
+    # The texts do not show the header: it may be a key.
+    name, colon, value = text.partition(":")
+    if not colon or not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name.strip(), re.ASCII):
+        raise argparse.ArgumentTypeError("a header is given as 'NAME: VALUE'")
+    if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value.strip()):
+        raise argparse.ArgumentTypeError("a header has no line ends and no control characters")
+    return name.strip(), value.strip()
+
+
+# What is wrong with it.
+
+_QUOTES = " \t\r\n'\"`<>\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_ALMOST_URL = re.compile(r"(https?)(?::|(?=[/\\]{2}))[/\\]*(?=[^/\\])", re.IGNORECASE)
+_HOST = re.compile(
+    r"(//)?([^/@\s]*@)?(([\w-]+\.)+[^\W\d_]{2,}|localhost|\d+(\.\d+){3}|\[[\da-f:]+\])"
+    r"(:\d+)?([/?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End the process if the command line makes no sense, and say what to write instead."""
+    source: str | None = options.source
+    if options.demo:
+        return
+    if source in (None, "-") and (sys.stdin is None or (source is None and sys.stdin.isatty())):
+        parser.error("nothing to read: name a URL or a file, pipe a stream in, or try --demo")
+    if source and (mistake := _mistake(source)):
+        parser.error(mistake)
+    request = (options.header, options.method, options.timeout, options.reconnect, options.no_check)
+    if not _is_url(source) and (any(request) or options.body is not None):
+        parser.error("the options of a request need a URL that begins with http:// or https://")
+
+
+def _is_url(source: str | None) -> bool:
+    return bool(source and _URL.match(source))
+
+
+def _mistake(source: str) -> str:
+    """Return what is wrong with a source that is meant to be a URL, or ""."""
+    if _is_url(source):
+        return _mistake_in_url(source)
+    bare = source.strip(_QUOTES)
+    if _is_url(bare):
+        return f"the URL has quotes or blanks round it that belong to no URL: {shown_url(bare)}"
+    if os.path.exists(source):
+        return ""
+    scheme = re.match(r"([a-z][a-z\d+.-]*)://", source, re.IGNORECASE)
+    if almost := _ALMOST_URL.match(source):
+        url = f"{almost[1]}://{source[almost.end() :]}".replace("\\", "/")
+        return f"a URL begins with http:// or https://; write {shown_url(url)}"
+    if scheme:
+        return f"only http:// and https:// are read, not {scheme[0]}"
+    if host := _HOST.fullmatch(source):
+        is_here = host[3].startswith("127.") or host[3].lower() == "localhost"
+        url = f"{'http' if is_here else 'https'}://{source.lstrip('/')}"
+        return f"there is no such file; if it is meant to be a URL, write {shown_url(url)}"
+    return ""
+
+
+def _mistake_in_url(url: str) -> str:
+    stripped = url.rstrip(_QUOTES)
+    if stripped != url:
+        return f"the URL has a quote or a blank at its end: {shown_url(stripped)}"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return f"not a URL: {shown_url(url)}"
+    if not parts.hostname:
+        return f"not a URL, for it names no host: {shown_url(url)}"
+    if "@" in parts.netloc:
+        return (
+            "the user name and password of a URL are not sent; "
+            "write them as -H 'Authorization: Basic ...'"
+        )
+    if (
+        re.search(r"[\x00-\x20\x7f]", url)
+        or not url.partition("://")[2].partition("/")[2].isascii()
+    ):
+        return (
+            "a URL has no blanks, and nothing beyond ASCII behind its host (write %20 for a "
+            f"blank): {shown_url(url)}"
+        )
+    return ""
+
+
+# The source.
+
+
+def _open(options: argparse.Namespace, account: _Account) -> EventStream | EventSource:
     source: str = options.source or "-"
-    if source.partition("://")[0].lower() in ("http", "https"):
+    if _is_url(source):
         return _open_url(source, options, account)
     decoder = _Decoder(account, options, options.last_event_id)
-    request = (options.header, options.method, options.timeout, options.reconnect, options.no_check)
-    if any(request) or options.body is not None:
-        parser.error("the options of a request need a URL that begins with http:// or https://")
     # The stream closes it.
     file: Any = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115
     chunks = iter(lambda: file.read1(65536), b"")  # what is there, without waiting for more
@@ -251,52 +381,54 @@ def _open(
 def _open_url(
     url: str, options: argparse.Namespace, account: _Account
 ) -> EventStream | EventSource:
-    last_event_id: str = options.last_event_id
-    if last_event_id and header_value(last_event_id) is None:
-        raise ValueError(
-            "this --last-event-id cannot be sent: it has a control character, or a blank at an end"
-        )
-    fields = Headers(map(_header, options.header))
-    headers = {name: value.encode() for name, value in fields.items()}
+    fields = Headers(options.header)
+    headers = {name: os.fsencode(value) for name, value in fields.items()}
     request: dict[str, Any] = {
         "headers": headers,
         "timeout": options.timeout,
         "check": not options.no_check,
     }
-    method = options.method or ("GET" if options.body is None else "POST")
     if options.body is not None:
         request["data"] = _read_body(options.body)
         if "Content-Type" not in fields:
             headers["Content-Type"] = b"application/json"
-    if options.reconnect:
+    last_event_id: str = options.last_event_id
+    if not options.reconnect:
+        decoder = _Decoder(account, options, last_event_id)
+        return connect(None, _method(options), url, decoder=decoder, **request).__enter__()
 
-        def make_decoder(last_event_id: str) -> SSEDecoder:
-            return _Decoder(account, options, last_event_id)
+    def make_decoder(last_event_id: str) -> SSEDecoder:
+        return _Decoder(account, options, last_event_id)
 
-        def tell_of_loss(error: Exception | None, delay: float | None) -> None:
-            if delay is not None:
-                account.tell_of_ignored()
-                cause = _message(error) if error else "the stream ended"
-                _complain(f"{cause}; connecting again in {delay:.1f} s")
+    def tell_of_loss(error: Exception | None, delay: float | None) -> None:
+        if delay is not None:
+            account.tell_of_ignored()
+            cause = _words(error, options) if error else f"{shown_url(url)}: the stream ended"
+            _complain(f"{cause}; connecting again in {delay:.1f} s")
 
-        return subscribe(
-            None,
-            method,
-            url,
-            make_decoder=make_decoder,
-            last_event_id=last_event_id,
-            on_disconnect=tell_of_loss,
-            **request,
-        )
-    decoder = _Decoder(account, options, last_event_id)
-    return connect(None, method, url, decoder=decoder, **request).__enter__()
+    _keep_quiet()
+    return subscribe(
+        None,
+        _method(options),
+        url,
+        make_decoder=make_decoder,
+        last_event_id=last_event_id,
+        on_disconnect=tell_of_loss,
+        **request,
+    )
 
 
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise ValueError(f"a header is given as 'NAME: VALUE', not {text!r}")
-    return name.strip(), value.strip()
+def _method(options: argparse.Namespace) -> str:
+    return options.method or ("GET" if options.body is None else "POST")
+
+
+def _keep_quiet() -> None:
+    """Keep what the source logs off standard error, where the same is told in our own words."""
+    from logging import NullHandler, getLogger
+
+    logger = getLogger("sse_stream")
+    if not logger.handlers:
+        logger.addHandler(NullHandler())
 
 
 def _read_body(text: str) -> bytes:
@@ -305,14 +437,108 @@ def _read_body(text: str) -> bytes:
     if text.startswith("@"):
         with open(text[1:], "rb") as file:
             return file.read()
-    return text.encode()
+    return os.fsencode(text)
 
 
-def _write(events: Iterable[ServerSentEvent], options: argparse.Namespace) -> None:
+# What went wrong, in words.
+
+
+def _complain(message: str) -> None:
+    if sys.stderr is not None:
+        print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
+
+
+def _words(error: Exception, options: argparse.Namespace) -> str:
+    """Return what an error says, in the words of the command line, and where it came from."""
+    if isinstance(error, ResponseError):
+        return _words_of_response(error, options)
+    if isinstance(error, ReconnectionError):
+        return str(error)
+    if isinstance(error, EventTooLargeError):
+        told = f"an event has more than {error.limit} bytes; --max-event-size allows more"
+    elif isinstance(error, IncompleteEventError):
+        told = "the stream ended inside an event, before its blank line"
+    elif isinstance(error, OSError) and error.filename is not None:
+        return f"{excerpt(str(error.filename))}: {_system_words(error)}"
+    elif _is_url(options.source):
+        told = _words_of_connection(error, options)
+    else:
+        told = _system_words(error)
+    source: str = options.source or "-"
+    if source == "-":
+        return told
+    return f"{shown_url(source) if _is_url(source) else source}: {told}"
+
+
+def _words_of_response(error: ResponseError, options: argparse.Namespace) -> str:
+    where = shown_url(error.url)
+    location = error.headers.get("Location", "")
+    if isinstance(error, ContentTypeError):
+        got = excerpt(error.headers.get("Content-Type", "")) or "something without a Content-Type"
+        told = f"{where} sent no event stream, but {got} (--no-check reads it all the same)"
+    elif 300 <= error.status < 400 and location:
+        target = shown_url(location)
+        where = shown_url(options.source)
+        told = f"{where} answered with status {error.status} {_phrase(error.status)}: "
+        if _method(options) not in ("GET", "HEAD"):
+            return f"{told}{_method(options)} is not sent on; if you trust it, ask {target}"
+        return f"{told}it redirects in a circle or too often, or where nobody follows: {target}"
+    else:
+        return str(error)
+    start = excerpt(error.body.decode("utf-8", "replace"))
+    return f"{told}: {start}" if start else told
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in {*HTTPStatus} else ""
+
+
+def _words_of_connection(error: Exception, options: argparse.Namespace) -> str:
+    """Return what came between us and the server."""
+    cause: Any = error.reason if isinstance(error, URLError) else error
+    url: str = options.source
+    host = urlsplit(url).netloc
+    if isinstance(cause, socket.gaierror):
+        return f"the host {host} cannot be found"
+    if hasattr(cause, "verify_message"):
+        return f"the server's certificate is refused: {cause.verify_message}"
+    if type(cause).__name__.startswith("SSL"):
+        reason = str(cause.reason or "").replace("_", " ").lower()
+        return f"TLS failed, perhaps this server speaks plain http: {reason}"
+    if isinstance(cause, TimeoutError):
+        seconds = options.timeout
+        return f"nothing came for {seconds:g} s" if seconds else "the connection timed out"
+    if isinstance(cause, ConnectionRefusedError):
+        return f"the connection was refused: nothing listens at {host}"
+    if isinstance(cause, RemoteDisconnected):
+        return "the server closed the connection without an answer"
+    if isinstance(cause, ConnectionError):
+        return "the connection was reset"
+    if isinstance(cause, IncompleteRead):
+        missing = f", with {cause.expected} bytes missing" if cause.expected else ""
+        return f"the connection ended before the answer did{missing}"
+    if isinstance(cause, BadStatusLine):
+        return "this is no answer of an HTTP server"
+    if isinstance(cause, HTTPException):
+        return "the answer is no HTTP that can be read"
+    return _system_words(cause)
+
+
+def _system_words(error: object) -> str:
+    return getattr(error, "strerror", None) or str(error) or "the connection broke"
+
+
+# The output.
+
+
+def _write(events: Iterable[ServerSentEvent], options: argparse.Namespace) -> bool:
+    """Write the events, and return whether their mark was seen."""
     terminal = sys.stdout.isatty()
     encoding = sys.stdout.encoding if terminal else "utf-8"
     for event in events:
-        if options.data:
+        if event.data == options.until:
+            return True
+        if options.data_only:
             text = _visible(event.data) if terminal else event.data
         elif terminal and not options.json:
             text = _readable(event)
@@ -324,7 +550,8 @@ def _write(events: Iterable[ServerSentEvent], options: argparse.Namespace) -> No
         except OSError as error:
             if error.errno == _CLOSED_PIPE:
                 raise BrokenPipeError from error
-            raise
+            raise OSError(error.errno, error.strerror, "standard output") from error
+    return False
 
 
 # JSON lets them stand; some readers take them for the end of a line or a command.

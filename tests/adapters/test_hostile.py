@@ -186,7 +186,7 @@ def obeyed(text: str) -> list[str]:
 
 
 @terminal
-@pytest.mark.parametrize("options", [[], ["--data"], ["--json"]], ids=str)
+@pytest.mark.parametrize("options", [[], ["--data-only"], ["--json"]], ids=str)
 def test_an_event_at_a_terminal(options: list[str]) -> None:
     shown = at_a_terminal(*options, stdin=EVENT)
     assert "title" in shown
@@ -222,7 +222,7 @@ ANSWERS: dict[str, Any] = {
 @terminal
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_at_a_terminal(server: Server, name: str) -> None:
-    for options in ([], ["--data"]):
+    for options in ([], ["--data-only"]):
         shown = at_a_terminal(server.url(ANSWERS[name]), *options)
         assert shown.strip()
         assert obeyed(shown) == []
