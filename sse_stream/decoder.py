@@ -607,7 +607,7 @@ class SSEDecoder:
                     del chunk, value, fields  # not held while the next is waited for
                     continue
             yield feed(chunk)
-            del chunk
+            chunk = value = b""
             size, head, start, stop, tail, event_type = self._frame
 
 
