@@ -63,7 +63,19 @@ if TYPE_CHECKING:
         ReconnectionPolicy,
     )
     from .reconnect import AsyncEventSource, EventSource
-    from .relay import AsyncTee, Tee, TeeOutcome, atee, tee
+    from .relay import (
+        AsyncRelayed,
+        AsyncTee,
+        Relayed,
+        Tee,
+        TeeOutcome,
+        arewrite,
+        atee,
+        awhole_events,
+        rewrite,
+        tee,
+        whole_events,
+    )
 
 __version__ = "0.1.0"
 
@@ -73,6 +85,7 @@ __all__ = [
     "AsyncEventSource",
     "AsyncEventStream",
     "AsyncPayloads",
+    "AsyncRelayed",
     "AsyncTee",
     "ContentTypeError",
     "DocumentError",
@@ -86,6 +99,7 @@ __all__ = [
     "Reconnection",
     "ReconnectionError",
     "ReconnectionPolicy",
+    "Relayed",
     "ResponseError",
     "SSEDecoder",
     "SSEEncoder",
@@ -98,11 +112,15 @@ __all__ = [
     "TeeOutcome",
     "aiter_documents",
     "aiter_payloads",
+    "arewrite",
     "atee",
+    "awhole_events",
     "is_service_error",
     "iter_documents",
     "iter_payloads",
+    "rewrite",
     "tee",
+    "whole_events",
 ]
 
 # Where the names are that are loaded when they are first asked for.
@@ -126,7 +144,19 @@ _MODULES = {
     ),
     "policy": ("TRANSIENT_STATUSES", "Reconnection", "ReconnectionError", "ReconnectionPolicy"),
     "reconnect": ("AsyncEventSource", "EventSource"),
-    "relay": ("AsyncTee", "Tee", "TeeOutcome", "atee", "tee"),
+    "relay": (
+        "AsyncRelayed",
+        "AsyncTee",
+        "Relayed",
+        "Tee",
+        "TeeOutcome",
+        "arewrite",
+        "atee",
+        "awhole_events",
+        "rewrite",
+        "tee",
+        "whole_events",
+    ),
 }
 _VERBS = ("connect", "aconnect", "subscribe", "asubscribe", "iter_events", "aiter_events")
 

@@ -6,23 +6,55 @@ import gc
 import gzip
 import logging
 import threading
+import time
+import weakref
 import zlib
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
-from sse_stream.relay import AsyncTee, Tee, TeeOutcome, atee, tee
+from sse_stream.decoder import (
+    BOM,
+    EventTooLargeError,
+    IncompleteEventError,
+    ServerSentEvent,
+    SSEDecoder,
+)
+from sse_stream.relay import (
+    AsyncTee,
+    Relayed,
+    Tee,
+    TeeOutcome,
+    arewrite,
+    atee,
+    awhole_events,
+    rewrite,
+    tee,
+    whole_events,
+)
 from sse_stream.streams import StreamClosedError
 from tests import vectors
-from tests.support import AsyncChunks, AsyncResource, Chunks, Resource, generate
+from tests.support import (
+    SHAPES,
+    AsyncChunks,
+    AsyncResource,
+    Chunks,
+    Resource,
+    cut_points,
+    generate,
+    streams,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
+GUARD = 6.0  # seconds, after which something that should have happened counts as failed
+ZSTD = b"\x28\xb5\x2f\xfd"
 ONE, TWO = b"id: 1\ndata: one\n\n", b"id: 2\ndata: two\n\n"
 EVENTS = [ServerSentEvent(data="one", id="1"), ServerSentEvent(data="two", id="2")]
 
@@ -707,3 +739,788 @@ def test_text_chunks() -> None:
     with pytest.raises(TypeError, match="takes bytes, not str"):
         list(log.tee([ONE, "data"]))
     assert log.outcome.state == "failed"
+
+
+# Whole events.
+
+
+def cut_at(stream: bytes, points: list[int]) -> list[bytes]:
+    return vectors.cut(stream, [point % (len(stream) + 1) for point in points])
+
+
+def is_compressed(stream: bytes) -> bool:
+    return stream[:2] in (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda") or stream[:4] == ZSTD
+
+
+def up_to_the_last_event(stream: bytes) -> bytes:
+    """Return as much of a stream as ends with a line, and outside of any event."""
+    for end in range(len(stream), 0, -1):
+        decoder = SSEDecoder()
+        decoder.feed(stream[:end])
+        is_line_end = stream[end - 1] in b"\r\n" or stream[:end] == BOM
+        if is_line_end and not decoder.incomplete:
+            return stream[:end]
+    return b""
+
+
+class Fed:
+    """Chunks that are asked for one by one: `handed_on` is what came out by each."""
+
+    def __init__(self, chunks: list[bytes], error: Exception | None = None) -> None:
+        self.chunks = chunks
+        self.error = error
+        self.fed = b""
+        self.handed_on = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self.chunks:
+            assert self.handed_on == up_to_the_last_event(self.fed)
+            self.fed += chunk
+            yield chunk
+        assert self.handed_on == up_to_the_last_event(self.fed)
+        if self.error is not None:
+            raise self.error
+
+    def read(self, relayed: Relayed) -> bytes:
+        for chunk in relayed:
+            assert type(chunk) is bytes
+            assert chunk
+            self.handed_on += chunk
+        return self.handed_on
+
+
+def unchanged(event: ServerSentEvent) -> ServerSentEvent:
+    return ServerSentEvent(*event)
+
+
+@pytest.mark.parametrize("relay", [whole_events, partial(rewrite, edit=unchanged)])
+@given(streams, cut_points)
+def test_the_same_bytes_cut_where_events_end(relay: Any, stream: bytes, points: list[int]) -> None:
+    """And that at once, at every chunking; at an error, nothing of an event that was cut off."""
+    assume(not is_compressed(stream))
+    fed = Fed(cut_at(stream, points))
+    assert fed.read(relay(fed)) == stream
+    error = OSError("reset")
+    fed = Fed(cut_at(stream, points), error)
+    with pytest.raises(OSError, match="reset"):
+        fed.read(relay(fed))
+    assert fed.handed_on == up_to_the_last_event(stream)
+
+
+class Heard(NamedTuple):
+    """All that a reader gets of a stream."""
+
+    log: list[Any]  # events, comments and ignored lines in their order
+    last_event_id: str
+    retry: int | None
+    ignored_text: str
+    incomplete: bool
+    error: Any = None
+
+    @property
+    def events(self) -> list[ServerSentEvent]:
+        return [entry for entry in self.log if isinstance(entry, ServerSentEvent)]
+
+    @property
+    def others(self) -> list[Any]:
+        return [entry for entry in self.log if not isinstance(entry, ServerSentEvent)]
+
+
+def heard(chunks: list[bytes], **options: Any) -> Heard:
+    """Read byte by byte."""
+    log: list[Any] = []
+    decoder = SSEDecoder(
+        on_comment=lambda text: log.append(("comment", text)),
+        on_ignored=lambda text: log.append(("ignored", text)),
+        **options,
+    )
+    error = None
+    for byte in b"".join(chunks):
+        log += decoder.feed(bytes([byte]))
+    try:
+        log += decoder.close()
+    except IncompleteEventError as fault:
+        error = fault
+    state = decoder.last_event_id, decoder.retry, decoder.ignored_text, decoder.incomplete
+    return Heard(log, *state, error)
+
+
+# Rewriting.
+
+
+def new(event: ServerSentEvent) -> ServerSentEvent:
+    return ServerSentEvent("extra", f"of {event.data[:3]}", event.id)
+
+
+# By name: what becomes of an event.
+EDITS: dict[str, Callable[[ServerSentEvent], Any]] = {
+    "keep": lambda event: event,
+    "keep in a list": lambda event: [event],
+    "drop": lambda event: None,
+    "drop by a list": lambda event: [],
+    "data": lambda event: event._replace(data=f"{event.data}\n!"),
+    "no data": lambda event: event._replace(data=""),
+    "type": lambda event: event._replace(event="other"),
+    "no type": lambda event: event._replace(event="message"),
+    "split": lambda event: (event._replace(data="1"), event._replace(data="2")),
+    "after": lambda event: [event, new(event)],
+    "twice": lambda event: [event, event],
+    "before": lambda event: (part for part in (new(event), event)),
+}
+OTHER_EDITS: dict[str, Callable[[ServerSentEvent], Any]] = {
+    "id": lambda event: event._replace(id=f"x{event.id}"),
+    "no id": lambda event: event._replace(id=""),
+    "made new": lambda event: ServerSentEvent(data=event.data),
+    "retry": lambda event: event._replace(retry=3),
+    "no retry": lambda event: event._replace(retry=None),
+    "between": lambda event: [ServerSentEvent(id="a"), event, ServerSentEvent(id="b")],
+}
+PIECES = [
+    b"data: a\n\n", b"id: 1\ndata: b\n\n", b"id: 2\r\nevent: x\r\ndata: c\r\n\r\n",
+    b"id: 3\n\n", b"retry: 5\n\n", b"retry: 6\r\r", b"retry: 7\ndata: e\n\n", b"event: x\n\n",
+    b"id\ndata: d\n\n", b"\r",
+    b": c\n", b": d\r", b": e\n\n", b"retry: x\ndata: a\n\n", b"foo: bar\ndata: a\n\n", b"foo\n\n",
+    b"id: \0\ndata: a\n\n", b"event: z\nretry: 8\nid: 4\n: f\nfoo\ndata: g\ndata: h\n\n", b"\n",
+    b"data: i\r\r", b"\xef\xbb\xbffoo\ndata: j\n\n", b"\xef\xbb\xbf", b"data\n\n", b"id: 5\r",
+    b"data: k", b"data: l\n", b"event: y\n", b"foo", b"retry: 9", b": g",
+]  # fmt: skip
+long_streams = st.lists(st.sampled_from(PIECES), max_size=7).map(b"".join) | streams
+
+
+@given(long_streams, cut_points, st.sampled_from(["dispatch", "discard", "raise"]))
+@example(b"id: 1\n: a\ndata: b\n: c", [], "discard")
+@example(b"retry: 1\nevent: x\nfoo", [], "raise")
+def test_an_unfinished_event_is_treated_as_the_decoder_says(
+    stream: bytes, points: list[int], incomplete: Any
+) -> None:
+    assume(not is_compressed(stream))
+    source = heard([stream], incomplete=incomplete)
+    relayed = whole_events(cut_at(stream, points), decoder=SSEDecoder(incomplete=incomplete))
+    handed_on: list[bytes] = []
+    if source.error:
+        with pytest.raises(IncompleteEventError) as raised:
+            handed_on.extend(iter(lambda: next(relayed, b""), b""))
+        assert raised.value.event == source.error.event
+        incomplete = "discard"  # nothing is missing at the far end
+    else:
+        handed_on += relayed
+    far = heard(handed_on, incomplete=incomplete)
+    assert far[:4] == source[:4]
+    if incomplete == "discard":  # then it is all the same what the far end does
+        assert heard(handed_on)[1:4] == source[1:4]
+        assert heard(handed_on).events == source.events
+
+
+class Editor:
+    """Edits the events of a stream, each as the name for it says; the last name goes on."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.count = 0
+
+    def __call__(self, event: ServerSentEvent) -> Any:
+        self.count += 1
+        name = self.names[min(self.count, len(self.names)) - 1]
+        return {**EDITS, **OTHER_EDITS}[name](event)
+
+    def of(self, event: ServerSentEvent) -> list[ServerSentEvent]:
+        edited = self(event)
+        return [edited] if isinstance(edited, ServerSentEvent) else [*(edited or [])]
+
+
+@given(
+    long_streams,
+    cut_points,
+    st.lists(st.sampled_from([*EDITS, *OTHER_EDITS]), min_size=1, max_size=4),
+    st.sampled_from(["dispatch", "discard"]),
+    st.sampled_from(["", "0"]),
+)
+@settings(max_examples=200)
+@example(
+    b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [], ["drop"], "dispatch", ""
+)  # no mark for the far end
+@example(b"data: cut", [], ["after"], "dispatch", "")
+@example(b"data: cut", [], ["data"], "dispatch", "")
+@example(b"id: 1\ndata: a\n\ndata: b\n\n", [], ["id", "keep"], "dispatch", "0")
+@example(b"id: 1\ndata: a\n\ndata: b\n\n", [], ["drop", "no id", "keep"], "dispatch", "0")
+@example(b"id: 1\ndata: a\n\nretry: 5\n\ndata: b\n\n", [], ["id", "keep"], "dispatch", "0")
+def test_the_far_end_sees_the_edit_and_nothing_else(
+    stream: bytes, points: list[int], names: list[str], incomplete: Any, resumed: str
+) -> None:
+    assume(not is_compressed(stream))
+    source = heard([stream], incomplete=incomplete, last_event_id=resumed)
+    decoder = SSEDecoder(incomplete=incomplete, last_event_id=resumed)
+    chunks = [*rewrite(cut_at(stream, points), Editor(names), decoder=decoder)]
+    far = heard(chunks, incomplete=incomplete, last_event_id=resumed)
+    model = Editor(names)
+    edited = [model.of(event) for event in source.events]
+    assert far.events == [event for events in edited for event in events]
+    assert far.others == source.others
+    assert far.ignored_text == source.ignored_text
+    if incomplete == "dispatch" and not {"drop", "drop by a list"} & {*names}:
+        assert far.incomplete == source.incomplete
+    if not {"before", "between"} & {*names}:  # there the lines of the block come later
+        left = iter(edited)
+        log: list[Any] = []
+        for entry in source.log:
+            log += next(left) if isinstance(entry, ServerSentEvent) else [entry]
+        assert far.log == log
+    if not {*OTHER_EDITS} & {*names}:
+        assert (far.last_event_id, far.retry) == (source.last_event_id, source.retry)
+
+
+@given(long_streams, st.lists(st.sampled_from([*EDITS]), min_size=1, max_size=3), cut_points)
+@example(b"id: 8\ndata: a\n\ndata: b\n\n", ["drop"], [])
+def test_who_stops_anywhere_resumes_where_the_source_is(
+    stream: bytes, names: list[str], points: list[int]
+) -> None:
+    assume(not is_compressed(stream))
+    source, far = SSEDecoder(last_event_id="0"), SSEDecoder(last_event_id="0")
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in cut_at(stream, points):
+            source.feed(chunk)
+            yield chunk
+            assert far.last_event_id == source.last_event_id == relayed.position()
+
+    relayed = rewrite(chunks(), Editor(names), last_event_id="0")
+    for chunk in relayed:
+        far.feed(chunk)
+        assert not far.incomplete or relayed.is_exhausted
+        assert relayed.is_exhausted or far.last_event_id == relayed.position()
+
+
+@given(long_streams, st.lists(st.sampled_from([*OTHER_EDITS, "keep", "drop"]), min_size=1))
+def test_the_position_is_that_of_the_far_end(stream: bytes, names: list[str]) -> None:
+    assume(not is_compressed(stream))
+    far = SSEDecoder()
+    relayed = rewrite([stream[i : i + 1] for i in range(len(stream))], Editor(names))
+    for chunk in relayed:
+        far.feed(chunk)
+        if relayed.is_exhausted:
+            far.close()
+        assert far.last_event_id == relayed.position()
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [*SHAPES, b"data: " + b"x" * 30 + b"\n", b": " + b"x" * 30 + b"\r", b"id: " + b"7" * 30]
+        ),
+        max_size=8,
+    ).map(b"".join),
+    cut_points,
+    st.integers(1, 40),
+    st.sampled_from(["raise", "skip"]),
+)
+@settings(max_examples=150)
+def test_the_bound_is_that_of_the_decoder(
+    stream: bytes, points: list[int], limit: int, on_oversize: Any
+) -> None:
+    options: Any = {"max_event_size": limit, "on_oversize": on_oversize}
+    expected: list[ServerSentEvent] = []
+    decoder, is_too_large = SSEDecoder(**options), False
+    try:
+        for byte in stream:
+            expected += decoder.feed(bytes([byte]))
+        expected += decoder.close()
+    except EventTooLargeError:
+        is_too_large = True
+    relayed = whole_events(cut_at(stream, points), decoder=SSEDecoder(**options))
+    handed_on: list[bytes] = []
+    try:
+        handed_on.extend(iter(lambda: next(relayed, b""), b""))
+        assert not is_too_large
+    except EventTooLargeError:
+        assert is_too_large
+    far = SSEDecoder()
+    got = far.feed(b"".join(handed_on)) + far.close()
+    assert got == expected
+    assert (far.last_event_id, far.retry) == (decoder.last_event_id, decoder.retry)
+
+
+def test_what_passes_as_it_came_and_what_is_written_anew() -> None:
+    stream = b"id: 1\r\n: c\r\nevent: x\r\nfoo\r\ndata: a\r\n\r\n"
+    edits: list[tuple[Callable[[ServerSentEvent], Any], bytes]] = [
+        (unchanged, stream),
+        (lambda event: None, b"id: 1\n: c\nfoo\n\n"),
+        (lambda event: event._replace(data="b"), b": c\nfoo\nid: 1\nevent: x\ndata: b\n\n"),
+    ]
+    for edit, expected in edits:
+        whole = [*rewrite([stream + b": d\r\n"], edit)]
+        assert whole == [expected + b": d\r\n"]
+        cut = [*rewrite([stream[:-1], stream[-1:], b": d\r\n"], edit)]
+        assert b"".join(cut) == expected + b": d\r\n"  # no stray LF
+    twice = [*rewrite([stream], lambda event: [event, event])]
+    assert twice == [stream + b"event: x\ndata: a\n\n"]
+
+
+def test_an_unfinished_event_goes_out_unfinished() -> None:
+    for cut in (b"data: a", b"data: a\n"):
+        assert [*rewrite([cut], lambda event: event)] == [cut]
+        assert [*rewrite([cut], lambda event: event._replace(data="b"))] == [b"data: b\n"]
+        assert [*rewrite([cut], lambda event: None)] == []
+
+
+def test_rewriting_for_a_reader_that_resumed() -> None:
+    """Its decoder starts from the ID, and what repeats it need not be written."""
+    stream = b"data: a\n\nid: 7\ndata: b\n\n"
+    seen: list[str] = []
+
+    def edit(event: ServerSentEvent) -> ServerSentEvent:
+        seen.append(event.id)
+        return event._replace(data="x")
+
+    options: Any
+    for options in ({"last_event_id": "7"}, {"decoder": SSEDecoder(last_event_id="7")}):
+        assert b"".join(rewrite([stream], edit, **options)) == b"data: x\n\ndata: x\n\n"
+    assert b"".join(rewrite([stream], edit)) == b"data: x\n\nid: 7\ndata: x\n\n"
+    assert seen == ["7", "7", "7", "7", "", "7"]
+
+
+relays = pytest.mark.parametrize(
+    "relay", [whole_events, partial(rewrite, edit=unchanged)], ids=["whole_events", "rewrite"]
+)
+
+
+def test_each_relay_on_the_async_side() -> None:
+    async def main() -> None:
+        for relay in (awhole_events, partial(arewrite, edit=unchanged)):
+            source, response = AsyncChunks(ONE[:3], ONE[3:] + TWO[:5], TWO[5:]), AsyncResource()
+            async with relay(source, response=response) as relayed:
+                assert [chunk async for chunk in relayed] == [ONE, TWO]
+            assert (source.closed, response.closed) == (1, 1)
+
+    asyncio.run(main())
+
+
+@relays
+def test_a_reply_that_is_no_event_stream_passes_as_it_is(relay: Any) -> None:
+    chunks = [b'{"data":\n\n', b"\x1f\x8b"]
+    response = Response("application/json")
+    assert [*relay(chunks, response=response)] == chunks
+    assert response.closed == 1
+    with pytest.raises(IncompleteEventError):  # for who knows better
+        list(relay([*chunks[:1], b"x"], response=response, decoder=SSEDecoder(incomplete="raise")))
+
+
+@relays
+@pytest.mark.parametrize("start", [gzip.compress(ONE), zlib.compress(ONE), ZSTD + ONE])
+@pytest.mark.parametrize("size", [1, 99])
+def test_compressed_bytes_are_an_error_at_once(relay: Any, start: bytes, size: int) -> None:
+    read: list[int] = []
+
+    def chunks() -> Iterator[bytes]:
+        for i in range(0, len(start), size):
+            read.append(i)
+            yield start[i : i + size]
+
+    with pytest.raises(ValueError, match=r"compressed .*pass them decoded"):
+        list(relay(chunks()))
+    assert len(read) <= 4
+    for plain in (b"x\n\n", b"(", b"\x1f"):
+        assert b"".join(relay([plain[:1], plain[1:]])) == plain
+
+
+@relays
+def test_lines_that_are_no_data_are_bounded_too(relay: Any) -> None:
+    """A decoder holds nothing of them; who hands them on has to."""
+
+    def comments() -> Iterator[bytes]:
+        yield b"data: a\n"
+        while True:
+            yield b": " + b"c" * 98 + b"\n"
+
+    on_oversize: Any
+    for on_oversize in ("raise", "skip"):
+        decoder = SSEDecoder(max_event_size=1000, on_oversize=on_oversize)
+        with pytest.raises(EventTooLargeError, match="1000 bytes"):
+            list(relay(comments(), decoder=decoder))
+
+
+@relays
+def test_what_is_held_of_an_event_that_is_left_out_is_bounded(relay: Any) -> None:
+    decoder = SSEDecoder(max_event_size=1000, on_oversize="skip")
+    relayed = relay(
+        [
+            b"id: 5\r\n",
+            *[b"data: " + b"x" * 10_000] * 50,
+            b"\n",
+            *[b"data: y\n"] * 20_000,
+            b"retry: 6\r",
+            b"\n: " + b"c" * 1000 + b"\n",
+            b"foo: ",
+            *[b"z" * 1000] * 100,
+            b"\n\n" + TWO,
+        ],
+        decoder=decoder,
+    )
+    largest, chunks = 0, []
+    for chunk in relayed:
+        chunks.append(chunk)
+        largest = max(largest, len(relayed.machine._held))
+    assert chunks == [b"id: 5\nretry: 6\n\n" + TWO]
+    assert largest < 100_000
+    assert decoder.skipped == 1
+
+
+def test_an_edit_that_raises_ends_it_after_what_was_whole() -> None:
+    fault = ZeroDivisionError("of the edit")
+
+    def edit(event: ServerSentEvent) -> ServerSentEvent:
+        if event.data == "two":
+            raise fault
+        return event
+
+    source = Chunks(ONE + TWO + ONE, ONE)
+    relayed = rewrite(source, edit)
+    assert next(relayed) == ONE
+    with pytest.raises(ZeroDivisionError) as raised:
+        next(relayed)
+    assert raised.value is fault
+    assert source.closed == 1
+    with pytest.raises(StreamClosedError) as closed:
+        next(relayed)
+    assert closed.value.last_event_id == "1"
+
+
+@pytest.mark.parametrize(
+    ("edited", "error", "hint"),
+    [
+        (ServerSentEvent(id="a\nb"), ValueError, "forge a line"),
+        ("text", TypeError, "must return a ServerSentEvent, several of them, or None, not str"),
+        (5, TypeError, "not int"),
+        (["a"], TypeError, "not str"),
+        (("message", "a", "", None), TypeError, "not str"),
+    ],
+)
+def test_an_edit_that_returns_what_cannot_be_sent(edited: Any, error: Any, hint: str) -> None:
+    relayed = rewrite([ONE + TWO], lambda event: event if event.id == "1" else edited)
+    assert next(relayed) == ONE
+    with pytest.raises(error, match=hint):
+        next(relayed)
+
+
+@pytest.mark.parametrize("make", [whole_events, awhole_events, rewrite, arewrite])
+def test_mistakes_with_relays(make: Any) -> None:
+    edit = (unchanged,) if make in (rewrite, arewrite) else ()
+    for chunks, options, error, hint in [
+        (ONE, {}, TypeError, "one chunk"),
+        (Response(None), {}, TypeError, "is a response"),
+        (5, {}, TypeError, make.__name__),
+        (AsyncChunks(), {"decoder": 1}, TypeError, "decoder must be"),
+    ]:
+        with pytest.raises(error, match=hint):
+            make(chunks, *edit, **options)
+    if edit:
+        for mistake, hint in [(None, "must be a function"), (observer, "not an async one")]:
+            with pytest.raises(TypeError, match=hint):
+                make(AsyncChunks(), mistake)
+        with pytest.raises(ValueError, match="either decoder or last_event_id"):
+            make(AsyncChunks(), *edit, decoder=SSEDecoder(), last_event_id="1")
+
+
+# Interrupts, and what is left behind.
+
+
+def test_an_interrupt_of_an_observer_ends_the_reading() -> None:
+    def on_event(event: ServerSentEvent) -> None:
+        raise KeyboardInterrupt
+
+    source = Chunks(ONE, TWO)
+    chunks = tee(source, on_event=on_event)
+    assert next(chunks) == ONE
+    with pytest.raises(KeyboardInterrupt):
+        next(chunks)
+    assert source.closed == 1
+    with pytest.raises(StreamClosedError, match="cancelled or interrupted"):
+        next(chunks)
+
+    async def main() -> None:
+        source = AsyncChunks(ONE, TWO)
+        chunks = atee(source, on_event=on_event)
+        assert await anext(chunks) == ONE
+        with pytest.raises(KeyboardInterrupt):
+            await anext(chunks)
+        assert source.closed == 1
+
+    asyncio.run(main())
+
+
+def too_large(chunks: Any) -> Any:
+    return whole_events(chunks, decoder=SSEDecoder(max_event_size=1))
+
+
+@pytest.mark.parametrize("relay", [tee, whole_events, too_large, partial(rewrite, edit=unchanged)])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_nothing_is_left_to_the_collector_after_an_error(relay: Any, is_async: bool) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        if is_async:
+            relay = {tee: atee, whole_events: awhole_events}.get(relay, relay)
+        is_async = relay in (atee, awhole_events)
+        source: Any = (AsyncChunks if is_async else Chunks)(ONE, OSError("reset"))
+        relayed = relay(source)
+        with pytest.raises((OSError, EventTooLargeError)) as raised:
+            asyncio.run(read_on([relayed])) if is_async else list(relayed)
+        left = weakref.ref(relayed)
+        del relayed, raised
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_what_a_relay_costs_is_linear(size: int) -> None:
+    """An event of a megabyte, in small chunks, costs a step for each chunk."""
+    event = b"data: " + b"x" * 100_000 + b"\n" + b"data: y\n" * 2000 + b"\n"
+    chunks = [event[i : i + size] for i in range(0, len(event), size)]
+    begin = time.process_time()
+    assert b"".join(rewrite(chunks, lambda event: event)) == event
+    assert time.process_time() - begin < 5
+
+
+# Keeping alive.
+
+KEEP_ALIVE, BETWEEN_LINES = b": keep-alive\n\n", b": keep-alive\n"
+
+
+class Live:
+    """Chunks that are put in while the other end reads; counts what is asked of it."""
+
+    def __init__(self, *chunks: Any) -> None:
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.reads = self.cancelled = self.closed = 0
+        self.put(*chunks)
+
+    def put(self, *chunks: Any) -> None:
+        for chunk in chunks:
+            self.queue.put_nowait(chunk)
+
+    def __aiter__(self) -> Live:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.reads += 1
+        try:
+            chunk = await self.queue.get()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if isinstance(chunk, BaseException):
+            raise chunk
+        return chunk  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+END = StopAsyncIteration()
+
+
+class Reply(AsyncResource):
+    def __init__(self, **headers: str) -> None:
+        super().__init__()
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+EVENTS_REPLY = {"Content_Type": "text/event-stream"}
+
+
+@pytest.mark.parametrize(
+    ("before", "headers", "expected"),
+    [
+        ([], {}, KEEP_ALIVE),
+        ([], EVENTS_REPLY, KEEP_ALIVE),
+        ([ONE], {}, KEEP_ALIVE),
+        ([b": c\n"], {}, KEEP_ALIVE),
+        ([BOM], {}, KEEP_ALIVE),
+        ([b"data: a\n"], {}, BETWEEN_LINES),
+        ([b"data: a\n: c\n"], {}, BETWEEN_LINES),
+        ([b"data: a\r\n"], {}, BETWEEN_LINES),
+        ([b"data: a\r", b"\n"], {}, BETWEEN_LINES),
+        ([b"event: a"], {}, None),
+        ([b": c"], {}, None),
+        ([BOM[:2]], {}, None),
+        ([b"data: a\r"], {}, None),  # its LF may follow
+        ([b"data: a\r\r"], {}, None),
+        ([gzip.compress(ONE)[:9], b"\n"], {}, None),
+        ([ZSTD[:1], ZSTD[1:], b"\n\n"], EVENTS_REPLY, None),
+        ([b"{}\n"], {"Content_Type": "application/json"}, None),
+        ([], {"Content_Type": "application/json"}, None),
+        ([], {**EVENTS_REPLY, "Content_Encoding": "br"}, None),  # who knows
+        ([b"\x0b\x02\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, None),
+        ([b"d", b"ata: a\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, BETWEEN_LINES),
+        ([BOM, b": c\n"], {**EVENTS_REPLY, "Content_Encoding": "gzip"}, KEEP_ALIVE),
+    ],
+)
+def test_where_a_comment_goes(before: Any, headers: Any, expected: bytes | None) -> None:
+    async def main() -> None:
+        log, source, reply = Log(), Live(*before), Reply(**headers)
+        async with log.atee(source, response=reply, keepalive=0.01) as chunks:
+            assert [await anext(chunks) for _ in before] == before
+            read = asyncio.ensure_future(anext(chunks))
+            await asyncio.wait({read}, timeout=0.06 if expected is None else GUARD)
+            if expected is None:
+                assert not read.done()
+            else:
+                assert await read == expected
+                assert [await anext(chunks) for _ in range(2)] == [expected] * 2
+                read = asyncio.ensure_future(anext(chunks))
+            source.put(b"\n\n")
+            assert await read in (b"\n\n", expected)
+            assert source.reads == len(before) + 1  # the one that waits was never cancelled
+            assert source.cancelled == 0
+        assert reply.closed == 1
+
+    asyncio.run(main())
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=5).map(b"".join) | streams,
+    cut_points,
+    st.lists(st.booleans(), min_size=12, max_size=12),
+)
+@settings(max_examples=60, deadline=None)
+@example(b"\xef\xbb\xbfdata: a\n\n", [1], [True] * 12)
+@example(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", [], [True] * 12)
+@example(b"\xef\xbbdata: a\n\n", [1, 2], [True] * 12)
+@example(b"\xef", [], [True] * 12)
+@example(b"data: a\r\n\r\ndata: b\r\n\r\n", [8, 10, 11], [True] * 12)
+def test_keep_alives_change_nothing_of_what_a_client_gets(
+    stream: bytes, points: list[int], silences: list[bool]
+) -> None:
+    assume(not is_compressed(stream))
+    cut = cut_at(stream, points)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for chunk, is_silent in zip(cut, silences, strict=False):
+            if is_silent:
+                await asyncio.sleep(0.003)
+            yield chunk
+        if silences[-1]:
+            await asyncio.sleep(0.003)
+
+    log = Log()
+    got = asyncio.run(collect(log.atee(chunks(), keepalive=0.001)))
+    source, far = heard(cut), heard(got)
+    assert far.events == source.events == log.events
+    kept_alive = ("comment", "keep-alive")
+    assert [entry for entry in far.log if entry != kept_alive] == source.log
+    assert far[1:] == source[1:]
+    assert log.outcome.bytes == len(stream)
+    assert log.outcome.events == len(source.events)
+
+
+def test_upstream_ends_or_fails_after_silence() -> None:
+    async def main() -> None:
+        for last in (END, OSError("reset")):
+            log, source = Log(), Live(ONE)
+            chunks = log.atee(source, keepalive=0.01)
+            assert await anext(chunks) == ONE
+            assert await anext(chunks) == KEEP_ALIVE
+            source.put(TWO, last)
+            got = []
+            with pytest.raises((StopAsyncIteration, OSError)) as raised:
+                while True:
+                    got.append(await anext(chunks))
+            assert raised.type is type(last)
+            assert [chunk for chunk in got if chunk != KEEP_ALIVE] == [TWO]
+            assert log.events == EVENTS
+            state = "complete" if last is END else "failed"
+            assert log.outcome[0] == state
+            assert log.outcome.bytes == len(ONE + TWO)
+            assert source.closed == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["cancel", "leave", "close", "close from outside", "drop"])
+def test_leaving_cancels_the_read_that_waits(way: str) -> None:
+    async def main() -> None:
+        log, source, reply = Log(), Live(), Reply()
+        chunks = log.atee(source, response=reply, keepalive=0.01)
+        async with chunks if way == "leave" else nullcontext():
+            assert await anext(chunks) == KEEP_ALIVE
+            source.put()
+            if way == "cancel":
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(read_on([chunks]), 0.03)
+            elif way == "close":
+                await chunks.aclose()
+            elif way == "close from outside":
+                task = asyncio.ensure_future(read_on([chunks]))
+                await asyncio.sleep(0.03)
+                await chunks.aclose()
+                await asyncio.wait_for(task, GUARD)
+            elif way == "drop":
+                del chunks
+                gc.collect()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (source.reads, source.cancelled, source.closed) == (1, 1, 1)
+        assert reply.closed == (way != "drop")
+        assert log.outcome == ("closed", None, 0, 0, "")
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+async def read_on(tees: list[Any]) -> None:
+    async for _ in tees.pop():  # held by nobody here
+        pass
+
+
+def test_leaving_does_not_wait_for_the_read() -> None:
+    goes_on: list[bool] = []
+
+    async def stubborn() -> AsyncIterator[bytes]:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            while not goes_on:
+                await asyncio.sleep(0)
+        yield ONE
+        raise AssertionError("read again")
+
+    async def main() -> None:
+        chunks = atee(stubborn(), keepalive=0.01)
+        assert await anext(chunks) == KEEP_ALIVE
+        await asyncio.wait_for(chunks.aclose(), GUARD)
+        goes_on.append(True)
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_leaving_before_the_read_has_begun() -> None:
+    async def main() -> None:
+        source = Live()
+        chunks = atee(source, keepalive=5)
+        read = asyncio.ensure_future(anext(chunks))
+        closing = asyncio.ensure_future(chunks.aclose())
+        await closing
+        with pytest.raises(StopAsyncIteration):
+            await read
+        assert source.reads == source.cancelled
+        assert source.closed == 1
+
+    asyncio.run(main())
+
+
+def test_keeping_alive_needs_asyncio() -> None:
+    async def main() -> None:
+        source = AsyncChunks(ONE)
+        with pytest.raises(TypeError, match="does not run on asyncio: leave keepalive out"):
+            await anext(atee(source, keepalive=1))
+        assert source.closed == 1
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("seconds", ["1", True, 0, -1, float("nan")])
+def test_a_keepalive_that_is_no_time(seconds: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="keepalive must be"):
+        atee(AsyncChunks(), keepalive=seconds)
