@@ -11,6 +11,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -27,6 +28,7 @@ import trustme
 import sse_stream
 from sse_stream.__main__ import main
 from sse_stream.policy import ReconnectionPolicy
+from tests import llm, pages
 from tests.adapters import server as scripted
 
 if TYPE_CHECKING:
@@ -731,6 +733,44 @@ def test_ctrl_c_ends_it_quietly() -> None:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert (process.wait(GUARD), process.stderr.read()) == (130, b"")
+
+
+# The recipe.
+
+
+def chat(handler: scripted.Handler | None, key: str = "KEY") -> tuple[int, str, str]:
+    """Ask a service of chat as the recipe does."""
+    (recipe,) = [block.code for block in pages.BLOCKS if "jq -rj" in block.code]
+    with scripted.Server() as server:
+        url = server.url(llm.speak(llm.OPENAI, handler))
+        recipe = recipe.replace("https://example.org/v1/chat/completions", f"'{url}'")
+        ran = subprocess.run(
+            ["bash", "-c", recipe.replace("python3", f"'{sys.executable}'")],
+            env={**ENVIRONMENT, "KEY": key},
+            capture_output=True,
+            timeout=GUARD,
+            check=False,
+        )
+    return ran.returncode, ran.stdout.decode(), ran.stderr.decode()
+
+
+@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("bash")), reason="jq is needed")
+def test_a_chat_through_jq() -> None:
+    assert chat(None) == (0, llm.TEXT, "")
+    code, out, err = chat(None, key="wrong")
+    assert (code, out) == (0, "")  # of `echo`
+    assert " answered with status 401 " in err
+    assert err.endswith("The answer is not whole.\n")
+    parts = llm.OPENAI.parts
+    for cut, told in (
+        ([*parts[:3]], "the stream ended before its mark '[DONE]'"),
+        ([*parts[:3], b'data: {"error": {"message": "overloaded"}}\n\n'], "overloaded"),
+        ([b'data: {"choices": []}\n\n', b'data: {"usage": 1}\n\n', *parts], ""),
+    ):
+        code, out, err = chat(scripted.stream(cut))
+        assert out == llm.TEXT if not told else llm.TEXT.startswith(out)
+        assert told in err
+        assert err.endswith("The answer is not whole.\n") if told else not err
 
 
 # The demo and the help.
