@@ -73,6 +73,10 @@ class ReconnectionPolicy:
     one that lasted `healthy_after`, moved the last event ID, or gave an event and came to a clean
     end. Any other is a try that came to nothing.
 
+    By default a source gives up when the server has been away for two to three minutes. If it goes
+    away for longer, say five minutes a day for a deploy, pass `max_attempts=None` and how long you
+    would wait, such as `max_elapsed=3600`: some twelve requests for those five minutes.
+
     initial:          the first delay. The server's `retry`, longer or shorter, takes its place.
     factor:           what each further try that came to nothing multiplies the delay by, at least
                       1.

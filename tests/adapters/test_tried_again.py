@@ -19,6 +19,7 @@ from sse_stream import (
     SSEDecoder,
     StatusError,
 )
+from sse_stream.__main__ import main
 from sse_stream.adapters import httpx as httpx_adapter
 
 from .server import EVENT_STREAM, FRAMINGS, Connection, Handler, Server, respond, stream
@@ -149,6 +150,45 @@ def test_a_post_that_is_never_answered_is_given_up(client: Client, server: Serve
     _, error = client.run(url, method="POST", **body_of(client))
     assert type(error).__name__ == "ReconnectionError"
     assert len(server.requests) == 4
+
+
+def cut(body: bytes) -> Handler:
+    """Return a handler that sends these bytes of a stream, and closes inside of it."""
+
+    def handler(connection: Connection) -> None:
+        connection.send(FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM]))
+        FRAMINGS["chunked"].send(connection, body)
+        connection.close()
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("first", "status", "count", "out", "err"),
+    [
+        (cut(b"data: a\n\n"), 1, 1, "a\n", "the connection ended before"),
+        (stream([b"data: a\n\n"]), 0, 1, "a\n", ""),
+        (cut(b"retry: 1\n\n"), 0, 3, "second\n", "connecting again in 0."),
+        (cut(b"retry: 1\nid: 1\ndata: a\n\n"), 0, 3, "a\nsecond\n", "connecting again in 0."),
+    ],
+)
+def test_the_command_line_with_a_body(
+    first: Handler,
+    status: int,
+    count: int,
+    out: str,
+    err: str,
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = server.url(one_after_the_other(first, stream([b"retry: 1\n" + SECOND])))
+    assert main([url, "--reconnect", "--body", BODY.decode(), "--data-only"]) == status
+    shown = capsys.readouterr()
+    assert shown.out == out
+    assert err in shown.err
+    assert [(request.method, request.body) for request in server.requests] == [
+        ("POST", BODY)
+    ] * count
 
 
 # Tokens.
