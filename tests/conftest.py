@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # No deadlines: a slow machine is no fault of the code. The examples are the same in every run, more
 # of them in CI, and new ones each time with SSE_STREAM_EXPLORE=1.
@@ -40,3 +40,17 @@ def quick_collections() -> None:
 def thorough_collection_at_the_end() -> Iterator[None]:
     yield
     gc.unfreeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail what is skipped in CI without a reason given there, or since something is missing."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped").removeprefix(": ")
+        if reason in ("", "unconditional skip") or reason.startswith("could not import"):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped: {reason}"
+    return report
