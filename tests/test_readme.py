@@ -285,7 +285,7 @@ def test_the_defaults_of_the_policy() -> None:
     assert "it doubles up to" in section
     statuses = ", ".join(map(str, sorted(TRANSIENT_STATUSES)))
     statuses = statuses.replace("520, 521, 522, 523, 524, 525", "520 to 525")
-    assert f"`policy.statuses` ({statuses})" in section
+    assert f"`policy.statuses` ({statuses})" in " ".join(section.split())
     assert ReconnectionPolicy().statuses == TRANSIENT_STATUSES
     assert {*re.findall(r"`(\w+)`", section)} >= {"max_elapsed"} <= {*POLICY}
 
