@@ -18,6 +18,7 @@ Several modules
     test_cost         time in proportion to the bytes, memory in proportion to the event
     test_package      layers, public names, style, docstrings and their examples, this index
     test_typing       what users write, with the types that checkers see
+    test_vectors      the recorded streams as files, and how one is added
     test_vendoring    the folder under another name, and the decoder copied alone
     test_llm          chats in the protocols of OpenAI and Anthropic, by every client
     test_proxy        the proxy of the recipes, between a real server and a real client

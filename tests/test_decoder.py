@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["dispatch", "discard", "raise"]
 
-NAMED = [*vectors.load("wpt.json"), *vectors.load("services.json")]
-BROWSER = vectors.load("browser.json.gz")
+NAMED = [case for name in ("wpt.json", "services.json", "own.json") for case in vectors.load(name)]
+BROWSER = vectors.load("browser.json")
 FAMILIES = sorted({case.family for case in BROWSER})
 
 

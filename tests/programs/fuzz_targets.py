@@ -630,7 +630,7 @@ def _streams() -> list[bytes]:
     cases = [
         *vectors.load("wpt.json"),
         *vectors.load("services.json"),
-        *vectors.load("browser.json.gz")[::10],
+        *vectors.load("browser.json")[::10],
     ]
     return [case.stream for case in cases if len(case.stream) < 600]
 

@@ -162,6 +162,7 @@ def vendor(wheel: Path, project: Path) -> str:
         sys.executable,
         "-m",
         "tests.vectors",
+        "replay",
         "yourtool._vendor.sse_stream.decoder",
         PYTHONPATH=str(project),
     )

@@ -4,9 +4,9 @@
 `python3 -m tests.programs.wasm [--pyodide VERSION]`
 
 It installs the npm package pyodide, which is CPython in WebAssembly, into a temporary folder,
-mounts this checkout there, and runs under node what `python3 -m tests.vectors` runs here; then it
-imports every module of the package that needs no client. Pyodide's version begins with CPython's
-(314.0.7 is on 3.14).
+mounts this checkout there, and runs under node what `python3 -m tests.vectors replay` runs here;
+then it imports every module of the package that needs no client. Pyodide's version begins with
+CPython's (314.0.7 is on 3.14).
 
 It needs node and npm, and npm's registry, and takes about ten seconds, so it is no part of the
 tests that pytest collects. The exit status is 0 if every replay gave what it must.
@@ -36,7 +36,7 @@ sys.path.insert(0, "/checkout")
 os.chdir("/checkout")
 print(sys.version, sys.platform)
 from tests import vectors
-status = vectors.main([])
+status = vectors.main(["replay"])
 modules = [
     "__main__", "encoder", "handshake", "ndjson", "payloads", "reconnect", "relay", "streams",
     "adapters.urllib",
