@@ -6,11 +6,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import ssl
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import aiohttp
 import httpx
@@ -22,7 +25,7 @@ from markdown_it import MarkdownIt
 from sse_stream import ReconnectionPolicy, adapters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     import pytest
 
@@ -210,3 +213,11 @@ def read_with(adapter: str, url: str) -> None:
 async def _aread(module: Any, url: str) -> None:
     async with aiohttp.ClientSession() as session, module.aconnect(session, "GET", url) as stream:
         assert [event async for event in stream]
+
+
+@contextmanager
+def no_tls() -> Generator[None]:
+    """Let all clients share one context for TLS, of which each would take 20 ms to make its own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with patch.object(ssl, "create_default_context", lambda *args, **options: context):
+        yield

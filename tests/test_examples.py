@@ -153,7 +153,7 @@ def blocks(text: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[pages.Service]:
-    with pages.Service() as service:
+    with pages.no_tls(), pages.Service() as service:
         yield service
 
 

@@ -57,7 +57,7 @@ EVENTS = b": hello\n" + b"".join(
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[pages.Service]:
-    with pages.Service() as service:
+    with pages.no_tls(), pages.Service() as service:
         service.answers["/nothing-here"] = pages.Answer(b"", 404)
         for protocol in llm.PROTOCOLS.values():
             service.answers[protocol.path] = pages.Answer(b"".join(protocol.parts))
