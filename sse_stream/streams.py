@@ -309,7 +309,10 @@ def _answers_of(machine: Machine, source: Iterator[Any]) -> Iterator[Any]:
 
 
 class Reader(Reading[Item], Generic[Item]):
-    """The sync loop: an iterator, and a context manager that closes it. See Reading."""
+    """The sync loop: an iterator, and a context manager that closes it.
+
+    `source`, `machine` and `resources` are those of Reading.
+    """
 
     __slots__ = ()
 
