@@ -35,10 +35,14 @@ from sse_stream import (
     TeeOutcome,
     aiter_documents,
     aiter_payloads,
+    arewrite,
     atee,
+    awhole_events,
     iter_documents,
     iter_payloads,
+    rewrite,
     tee,
+    whole_events,
 )
 from tests.adapters.server import Server, respond, stream
 
@@ -129,6 +133,12 @@ def test_what_is_built_on_streams() -> None:
             assert_type(part, bytes)
     assert assert_type(outcomes[0].bytes, int)
     assert_type(outcomes[0].error, Exception | None)
+    for part in whole_events(bytearray(part) for part in PARTS):
+        assert_type(part, bytes)
+    for part in rewrite(PARTS, lambda event: event._replace(data="") if event.data else None):
+        assert_type(part, bytes)
+    for part in rewrite(PARTS, lambda event: [event, event], last_event_id="7"):
+        assert_type(part, bytes)
     with iter_payloads(EventStream(PARTS), done=None) as payloads:
         for payload in payloads:
             assert_type(payload, Any)
@@ -144,6 +154,13 @@ def test_what_is_built_on_streams() -> None:
         async with atee(chunks()) as parts:
             async for part in parts:
                 assert_type(part, bytes)
+        async with atee(chunks(), keepalive=0.5) as parts:
+            async for part in parts:
+                assert_type(part, bytes)
+        async for part in awhole_events(chunks()):
+            assert_type(part, bytes)
+        async for part in arewrite(chunks(), lambda event: event, decoder=SSEDecoder()):
+            assert_type(part, bytes)
         async for payload in aiter_payloads(AsyncEventStream(chunks())):
             assert_type(payload, Any)
         async for document in aiter_documents(chunks(), loads=str):
