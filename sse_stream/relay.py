@@ -562,7 +562,8 @@ def atee(
     is left out. There is none if the response has another Content-Type than text/event-stream, none
     in bytes that are compressed, and none before the first bytes if the response has a
     Content-Encoding: so pass `response`. The observers and `TeeOutcome.bytes` know nothing of it.
-    The read that waits is not cancelled by it; on leaving it is cancelled, and not waited for.
+    The read that waits is not cancelled by it; on leaving, and if the iterator is dropped, it is
+    cancelled, and not waited for.
 
     TypeError or ValueError as for `tee`; TypeError at the first read with `keepalive` outside
     asyncio.
@@ -882,7 +883,7 @@ def _name_of(line: bytes) -> bytes:
 
 def _has_effect(line: bytes) -> bool:
     decoder = SSEDecoder(max_event_size=None)
-    decoder.feed(line + b"\n")
+    decoder.feed(b"\n" + line + b"\n")  # not at the start, where a byte order mark may be
     return not decoder.ignored
 
 

@@ -890,6 +890,7 @@ long_streams = st.lists(st.sampled_from(PIECES), max_size=7).map(b"".join) | str
 @given(long_streams, cut_points, st.sampled_from(["dispatch", "discard", "raise"]))
 @example(b"id: 1\n: a\ndata: b\n: c", [], "discard")
 @example(b"retry: 1\nevent: x\nfoo", [], "raise")
+@example(b"data: a\n\xef\xbb\xbfretry: 5", [], "discard")
 def test_an_unfinished_event_is_treated_as_the_decoder_says(
     stream: bytes, points: list[int], incomplete: Any
 ) -> None:
@@ -1491,6 +1492,28 @@ def test_leaving_does_not_wait_for_the_read() -> None:
         goes_on.append(True)
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_that_is_closed_while_upstream_is_silent() -> None:
+    """Nothing can be awaited then; the read is cancelled all the same."""
+    log, source, reply = Log(), Live(), Reply()
+
+    async def read() -> None:
+        async with log.atee(source, response=reply, keepalive=60) as chunks:
+            await anext(chunks)
+
+    async def main() -> None:
+        coroutine = read()
+        asyncio.get_running_loop().call_soon(lambda: coroutine.send(None))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        coroutine.close()
+        assert log.outcome.state == "closed"
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (source.reads, source.cancelled, source.closed) == (1, 1, 1)
 
     asyncio.run(main())
 
