@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 import pytest
 
+from tests import llm
 from tests.adapters.server import (
     EVENT_STREAM,
     FRAMINGS,
@@ -27,7 +30,7 @@ from tests.adapters.services import Uvicorn
 from tests.pages import code_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 ONE, TWO = b"id: 1\ndata: one\n\n", b"id: 2\ndata: two\n\n"
 USED = b'data: {"usage": {"total_tokens": 42}}\n\n'
@@ -48,8 +51,13 @@ class Proxy(NamedTuple):
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    code = code_with("class Relay")
-    names: dict[str, Any] = {}
+    with serving(code_with("class Relay")) as proxy:
+        yield proxy
+
+
+@contextmanager
+def serving(code: str, **names: Any) -> Generator[Proxy]:
+    """Run the code of the proxy, with these names besides its own, and serve it."""
     with Server() as upstream:
         exec(
             compile(code.replace("https://example.org", upstream.origin), "README.md", "exec"),
@@ -161,3 +169,111 @@ def test_the_upstream_of_the_proxy_breaks_off(proxy: Proxy) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(proxy.url + "/chat")
     assert proxy.entry() == ("/chat", "failed", len(USED + b"data: cut"), 42)
+
+
+# What is counted.
+
+
+def events(*payloads: Any) -> bytes:
+    return b"".join(b"data: %b\n\n" % json.dumps(payload).encode() for payload in payloads)
+
+
+def growing(count: int) -> dict[str, Any]:
+    usage = {"prompt_tokens": 9, "completion_tokens": count, "total_tokens": 9 + count}
+    return {"choices": [], "usage": usage}
+
+
+ANTHROPIC = {"type": "message", "usage": {"input_tokens": 9, "output_tokens": 6}}
+RESPONSES = {"input_tokens": 9, "output_tokens": 6, "total_tokens": 15}
+STREAMS = {
+    "in the last chunk alone": (b"".join(llm.OPENAI.parts), 15),
+    "growing": (events(growing(1), growing(3), growing(6)) + b"data: [DONE]\n\n", 15),
+    "null up to the last": (events({"usage": None}, growing(6)), 15),
+    "Anthropic": (b"".join(llm.ANTHROPIC.parts), 15),
+    "Responses": (
+        events({"type": "a"}, {"type": "response.completed", "response": {"usage": RESPONSES}}),
+        15,
+    ),
+    "details": (events({"usage": {**RESPONSES, "details": {"cached_tokens": 5}}}), 15),
+    "none": (events({"choices": []}, [1], "text", 5, None, {"usage": "much"}), 0),
+    "no JSON": (b"event: ping\ndata: 2026-11-28\n\ndata\n\n" + events(growing(6)), 15),
+    "cut": (events(growing(3)) + events(growing(6))[:-9], 12),
+}
+
+
+@pytest.mark.parametrize("framing", ["chunked", "gzip"])
+def test_the_proxy_counts(proxy: Proxy, framing: str) -> None:
+    for name, (body, total) in STREAMS.items():
+        proxy.upstream.url(stream([body], FRAMINGS[framing]), "/chat")
+        assert httpx.get(proxy.url + "/chat").content == body
+        state = "truncated" if name == "cut" else "complete"
+        assert proxy.entry() == ("/chat", state, len(body), total), name
+        proxy.ledger.clear()
+
+
+def test_the_proxy_counts_replies_that_are_not_streamed(proxy: Proxy) -> None:
+    headers = [("Content-Type", "application/json; charset=utf-8")]
+    documents: list[Any] = [growing(6), ANTHROPIC, {"object": "response", "usage": RESPONSES}]
+    for document in documents:
+        body = json.dumps(document).encode()
+        proxy.upstream.url(stream([body], FRAMINGS["gzip"], headers=headers), "/chat")
+        response = httpx.get(proxy.url + "/chat")
+        assert response.json() == document
+        assert response.headers["Content-Type"] == headers[0][1]
+        assert proxy.entry() == ("/chat", "complete", len(body), 15)
+        proxy.ledger.clear()
+
+
+def test_the_proxy_and_a_document_that_breaks_off(proxy: Proxy) -> None:
+    proxy.upstream.url(broken_off(200, b'{"a', [("Content-Type", "application/json")]), "/chat")
+    response = httpx.get(proxy.url + "/chat")
+    assert (response.status_code, "RemoteProtocolError" in response.text) == (502, True)
+    assert proxy.ledger == []
+
+
+def test_the_proxy_passes_json_lines_on_at_once(proxy: Proxy) -> None:
+    parts = [b'{"a": 1}\n', b'{"done": true}\n']
+    headers = [("Content-Type", "application/x-ndjson")]
+    proxy.upstream.url(stream(parts, lock_step=True, headers=headers), "/chat")
+    with httpx.stream("GET", proxy.url + "/chat") as response:
+        for part, chunk in zip(parts, response.iter_bytes(), strict=True):
+            assert chunk == part
+            proxy.upstream.acknowledge()
+    assert proxy.entry() == ("/chat", "complete", len(b"".join(parts)), 0)
+
+
+def test_the_proxy_keeps_a_client_alive() -> None:
+    with serving(code_with("class Relay").replace("keepalive=15", "keepalive=0.05")) as proxy:
+        proxy.upstream.url(stream([USED], lock_step=True), "/chat")
+        with httpx.stream("GET", proxy.url + "/chat") as response:
+            chunks = response.iter_bytes()
+            got = [next(chunks) for _ in range(4)]
+            assert USED in got
+            assert {*got} <= {USED, b": keep-alive\n\n"}
+            proxy.upstream.acknowledge()
+        assert proxy.entry()[2:] == (len(USED), 42)
+
+
+def test_the_pump_counts_though_the_client_has_left() -> None:
+    code = code_with("class Relay").replace(
+        "return Relay(body,",
+        "queue = asyncio.Queue()\n"
+        "    tasks.append(asyncio.create_task(pump(body, queue)))\n"
+        "    return StreamingResponse(listen(queue),",
+    )
+    pumping: dict[str, Any] = {}
+    exec(code_with("async def pump").replace("asyncio.run(main())", ""), pumping)
+    tasks: list[Any] = []
+    names = {name: pumping[name] for name in ("asyncio", "pump", "listen")}
+    with serving(code, tasks=tasks, **names) as proxy:
+        proxy.upstream.url(stream([ONE, USED], lock_step=True), "/chat")
+        with httpx.stream("GET", proxy.url + "/chat") as response:
+            assert next(response.iter_bytes()) == ONE
+        proxy.upstream.acknowledge(2)
+        assert proxy.entry() == ("/chat", "complete", len(ONE + USED), 42)
+        proxy.ledger.clear()
+        proxy.upstream.url(broken_off(200, USED + b"data: cut", [EVENT_STREAM]), "/chat")
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(proxy.url + "/chat")
+        assert proxy.entry()[1:] == ("failed", len(USED + b"data: cut"), 42)
+        assert becomes_true(lambda: all(task.done() for task in tasks))

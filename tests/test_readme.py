@@ -63,6 +63,9 @@ def service() -> Iterator[pages.Service]:
             service.answers[protocol.path] = pages.Answer(b"".join(protocol.parts))
         service.answers["/v1/answers"] = pages.Answer(b"data: {}\n\ndata: [DONE]\n\n")
         service.answers["/mcp"] = pages.Answer(b'data: {"id": 1, "result": "a"}\n\n')
+        service.answers["/rpc"] = service.answers["/mcp"]
+        service.answers["/chat"] = pages.Answer(b"".join(llm.OPENAI.parts))
+        service.answers["/token"] = pages.Answer(b'{"token": "T"}', content_type="application/json")
         lines = b'{"message": {"content": "Hel"}}\n{"message": {"content": "lo"}, "done": true}\n'
         service.answers["/api/chat"] = pages.Answer(lines, content_type="application/x-ndjson")
         service.other = pages.Answer(EVENTS)
