@@ -136,7 +136,13 @@ _START, _OPEN, _AFTER_CR, _IN_CALLBACK, _TOO_LARGE, _BROKEN, _CLOSED = range(7)
 
 
 class SSEDecoder:
-    """Decode one event stream incrementally (WHATWG HTML 9.2.5 and 9.2.6).
+    r"""Decode one event stream incrementally (WHATWG HTML 9.2.5 and 9.2.6).
+
+    >>> decoder = SSEDecoder()
+    >>> decoder.feed(b"id: 1\ndata: one\n\ndata: t")
+    [ServerSentEvent(event='message', data='one', id='1', retry=None)]
+    >>> decoder.feed(b"wo"), decoder.close()
+    ([], [ServerSentEvent(event='message', data='two', id='1', retry=None)])
 
     last_event_id: the ID that the stream resumes from, a str; "" for none. Events without an ID
         of their own carry it.

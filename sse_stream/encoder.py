@@ -18,7 +18,13 @@ __all__ = ["SSEEncoder"]
 
 
 class SSEEncoder:
-    """Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
+    r"""Encode the events of one event stream (WHATWG HTML 9.2.5 and 9.2.6).
+
+    >>> encoder = SSEEncoder()
+    >>> encoder.event("one\ntwo", event="greeting", id="7")
+    b'id: 7\nevent: greeting\ndata: one\ndata: two\n\n'
+    >>> encoder.comment("still here")
+    b': still here\n'
 
     last_event_id: the ID that the reader starts from, a str: its request's `Last-Event-ID`; "" for
         none.

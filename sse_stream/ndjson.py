@@ -238,7 +238,10 @@ def iter_documents(
     require_done: bool = False,
     is_error: IsError | None = is_service_error,
 ) -> Documents:
-    """Iterate over the JSON documents in an iterable of bytes.
+    r"""Iterate over the JSON documents in an iterable of bytes.
+
+    >>> list(iter_documents([b'{"text": "Hi', b'"}\n{"done": true}\n']))
+    [{'text': 'Hi'}, {'done': True}]
 
     chunks:        any iterable of bytes, bytearray or memoryview, cut anywhere; closed at the end.
     max_line_size: how many bytes a line may have, an int of at least 1; None for no bound; by

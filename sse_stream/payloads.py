@@ -125,7 +125,12 @@ def iter_payloads(
     loads: Callable[[str], Any] | None = None,
     read_to_end: bool = False,
 ) -> Payloads:
-    """Iterate over the parsed JSON of each event.
+    r"""Iterate over the parsed JSON of each event.
+
+    >>> from sse_stream import EventStream
+    >>> stream = EventStream([b'data: {"token": "Hi"}\n\n', b"data: [DONE]\n\n"])
+    >>> list(iter_payloads(stream, require_done=True))
+    [{'token': 'Hi'}]
 
     events:       an EventStream, or any iterable of events. It is closed at the mark, at the end,
                   at an error, and with the iterator.

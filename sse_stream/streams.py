@@ -609,7 +609,10 @@ class _Events(Reading[ServerSentEvent]):
 
 
 class EventStream(_Events, Reader[ServerSentEvent]):
-    """Iterate over the events in an iterable of bytes. An iterator and a context manager.
+    r"""Iterate over the events in an iterable of bytes. An iterator and a context manager.
+
+    >>> [event.data for event in EventStream([b"data: o", b"ne\n\ndata: two\n\n"])]
+    ['one', 'two']
 
     chunks:   any iterable of bytes, bytearray or memoryview, cut anywhere. Its exceptions pass
               through, after the events completed before them; the event that they cut off is never

@@ -37,6 +37,7 @@ All clients, one situation each, in adapters/
     test_read_to_end  a connection used again after the mark
     test_hostile      a hostile server, and a terminal
     test_mistakes     mistakes of the caller
+    test_docstrings   the examples in docstrings
     test_doubles      what tests of applications put in a client's place
     test_shared, test_source, test_errors, test_reading_urllib3   what adapters share
     test_server       the tests' own servers

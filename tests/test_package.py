@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
+import inspect
 import pickle
 import re
 import subprocess
@@ -377,6 +379,63 @@ def unexplained_parameters(path: Path) -> Iterator[str]:
             explained = re.search(rf"\b{parameter.arg}\b", doc)
             if not explained and parameter.arg not in ("self", "cls") and parameter.arg[0] != "_":
                 yield f"{name}: {parameter.arg}"
+
+
+def public_callables() -> Iterator[tuple[str, Any, str]]:
+    """Yield what a user may call, as it is at run time, with the docstrings that explain it.
+
+    That is each function and class of an `__all__`, also of the adapters, and each public method,
+    inherited ones, too.
+    """
+    for path in FILES:
+        if path.name == "__main__.py" or (path.name.startswith("_") and path.name != "__init__.py"):
+            continue
+        module = module_of(path)
+        for name in getattr(module, "__all__", ()) if module is not sse_stream else ():
+            value = getattr(module, name)
+            where = f"{module.__name__}.{name}"
+            if inspect.isfunction(value):
+                yield where, value, value.__doc__ or ""
+            elif inspect.isclass(value):
+                ours = [kind for kind in value.__mro__ if kind.__module__.startswith("sse_stream")]
+                docs = "\n".join(kind.__doc__ or "" for kind in ours)
+                made = value.__init__ if inspect.isfunction(value.__init__) else value
+                yield where, made, docs
+                for key, member in inspect.getmembers(value, inspect.isfunction):
+                    if not key.startswith("_") and member.__module__.startswith("sse_stream"):
+                        yield (
+                            f"{where}.{key}",
+                            member,
+                            f"{inspect.getdoc(getattr(value, key))}\n{docs}",
+                        )
+
+
+PUBLIC = {where: (function, doc) for where, function, doc in public_callables()}
+
+
+@pytest.mark.parametrize("where", PUBLIC)
+def test_every_parameter_is_explained_where_it_is_asked_for(where: str) -> None:
+    """In a line of its own that begins with it, or in prose in backquotes."""
+    function, doc = PUBLIC[where]
+    assert doc.strip()
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # of an exception without an __init__ of its own
+        return
+    for name in parameters:
+        explained = rf"(?m)^ *(\w+, )*{name}(, \w+)*: |[`(]{name}[`,)(=]|`[^`\n]*\b{name}\b[^`\n]*`"
+        assert name in ("self", "args", "kwargs", "cls") or re.search(explained, doc), name
+
+
+def test_the_examples_in_docstrings_run() -> None:
+    """Those with `>>>`, of all modules; tests/adapters/test_docstrings.py runs the others."""
+    have = set[str]()
+    for path in FILES:
+        if path.name != "__main__.py":
+            failed, tried = doctest.testmod(module_of(path))
+            assert not failed
+            have |= {module_name(path)} if tried else set()
+    assert have >= {"decoder", "streams", "encoder", "payloads", "ndjson"}
 
 
 def run(program: str, *options: str) -> str:

@@ -151,6 +151,10 @@ def aconnect(
 ) -> AsyncOpening:
     """Connect: an async context manager that sends the request and gives an AsyncEventStream.
 
+        async with aconnect(client, "GET", "https://example.org/events") as stream:
+            async for event in stream:
+                print(event.data)
+
     client:          an aiohttp.ClientSession, or the TestClient of aiohttp.test_utils.
     method:          of the request: "GET", "POST", ...
     url:             of the request, a str or a yarl.URL.
@@ -169,6 +173,10 @@ def aconnect(
     request_options: those of `ClientSession.request`: params, data, json, cookies, auth, timeout,
                      allow_redirects, proxy, ssl, .... `raise_for_status` of the session goes behind
                      `check`.
+
+    By default aiohttp ends every stream after 5 minutes; with `timeout=ClientTimeout(total=None)`
+    it does not. Redirects are followed. Reading a broken stream raises, after all completed events,
+    `ClientPayloadError` or, after `idle_timeout`, `SocketTimeoutError`.
 
     Raises at the call TypeError for another client and for an unknown option, ValueError for a
     closed decoder and for a decoder together with an ID. Entering raises aiohttp's own exceptions
@@ -219,14 +227,19 @@ def asubscribe(
 ) -> AsyncEventSource:
     """Subscribe: an async iterator over the events of a stream that connects again if it breaks.
 
+        async with asubscribe(client, "GET", "https://example.org/events") as source:
+            async for event in source:
+                print(event.data)
+
     client:          an aiohttp.ClientSession, or the TestClient of aiohttp.test_utils.
     method:          of each request: "GET", "POST", ...
     url:             of each request, a str or a yarl.URL.
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
                      SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
                      that is cut off comes again after resuming.
-    policy:          a ReconnectionPolicy: when to connect again, and when to give up; None, the
-                     default: `ReconnectionPolicy()`.
+    policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
+                     default: after 1 second, then 2, 4 and up to 30, each with a random share on
+                     top; it gives up after 8 further connections in a row that came to nothing.
     last_event_id:   the ID to resume from at first, sent as Last-Event-ID; "", the default, for
                      none. A Last-Event-ID among the headers is the same.
     check:           True, the default: a status outside 2xx raises StatusError, a media type other
@@ -254,11 +267,11 @@ def asubscribe(
                      only once. `raise_for_status` of the session goes behind `check`.
 
     Raises at the call TypeError for another client, for `decoder` among the options, for a field of
-    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
-    `aconnect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
-    an error of the decoder; the last error when the policy gives up; what a callback raises. It
-    ends at 204 (WHATWG HTML 9.2.3), at `aclose`, and after a clean end if the policy does not
-    connect again then.
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError for a
+    `check` that is none of these. Reading raises what is not tried again: a status that stays,
+    ContentTypeError, an error of the decoder; the last error when the policy gives up; what a
+    callback raises. It ends at 204 (WHATWG HTML 9.2.3), at `aclose`, and after a clean end if the
+    policy does not connect again then.
     """
     return make_source(
         AsyncEventSource,

@@ -190,6 +190,10 @@ def connect(
 ) -> Opening:
     """Connect: a context manager that sends the request on entering and gives an EventStream.
 
+        with connect(client, "GET", "https://example.org/events") as stream:
+            for event in stream:
+                print(event.data)
+
     client:          a Client of httpx or httpx2 (Starlette's TestClient is one), or the module
                      `httpx` or `httpx2` itself, which gets a client of its own.
     method:          of the request: "GET", "POST", ...
@@ -207,6 +211,12 @@ def connect(
     request_options: those of `Client.stream`: params, content, data, files, json, cookies, auth,
                      follow_redirects, timeout, extensions; with the module also cert, verify,
                      proxy, trust_env.
+
+    By default httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10,
+    read=60)` sets another limit, `timeout=None` none. Redirects are followed with
+    `follow_redirects=True`. Reading a broken stream raises, after all completed events,
+    `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or
+    `DecodingError`.
 
     Raises at the call TypeError for another client and for an unknown option, ValueError for a
     closed decoder and for a decoder together with an ID. Entering raises httpx's own exceptions if
@@ -249,6 +259,10 @@ def aconnect(
 ) -> AsyncOpening:
     """Connect: an async context manager that sends the request and gives an AsyncEventStream.
 
+        async with aconnect(client, "GET", "https://example.org/events") as stream:
+            async for event in stream:
+                print(event.data)
+
     client:          an AsyncClient of httpx or httpx2.
     method:          of the request: "GET", "POST", ...
     url:             of the request, a str or a URL of the client.
@@ -264,6 +278,12 @@ def aconnect(
                      others. It is not changed.
     request_options: those of `AsyncClient.stream`: params, content, data, files, json, cookies,
                      auth, follow_redirects, timeout, extensions.
+
+    By default httpx ends a stream after 5 seconds without a byte: `timeout=httpx.Timeout(10,
+    read=60)` sets another limit, `timeout=None` none. Redirects are followed with
+    `follow_redirects=True`. Reading a broken stream raises, after all completed events,
+    `RemoteProtocolError` (cut short, a malformed chunk), `ReadError`, `ReadTimeout` or
+    `DecodingError`.
 
     Raises at the call TypeError for another client and for an unknown option, ValueError for a
     closed decoder and for a decoder together with an ID. Entering raises httpx's own exceptions if
@@ -307,6 +327,10 @@ def subscribe(
 ) -> EventSource:
     """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
+        with subscribe(client, "GET", "https://example.org/events") as source:
+            for event in source:
+                print(event.data)
+
     client:          a Client of httpx or httpx2 (Starlette's TestClient is one), or the module
                      `httpx` or `httpx2` itself, which gets a client of its own.
     method:          of each request: "GET", "POST", ...
@@ -314,8 +338,9 @@ def subscribe(
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
                      SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
                      that is cut off comes again after resuming.
-    policy:          a ReconnectionPolicy: when to connect again, and when to give up; None, the
-                     default: `ReconnectionPolicy()`.
+    policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
+                     default: after 1 second, then 2, 4 and up to 30, each with a random share on
+                     top; it gives up after 8 further connections in a row that came to nothing.
     last_event_id:   the ID to resume from at first, sent as Last-Event-ID; "", the default, for
                      none. A Last-Event-ID among the headers is the same.
     check:           True, the default: a status outside 2xx raises StatusError, a media type other
@@ -341,11 +366,11 @@ def subscribe(
                      proxy, trust_env, for each request; no body that can be sent only once.
 
     Raises at the call TypeError for another client, for `decoder` among the options, for a field of
-    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
-    `connect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
-    an error of the decoder; the last error when the policy gives up; what a callback raises. It
-    ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the policy does not
-    connect again then.
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError for a
+    `check` that is none of these. Reading raises what is not tried again: a status that stays,
+    ContentTypeError, an error of the decoder; the last error when the policy gives up; what a
+    callback raises. It ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the
+    policy does not connect again then.
     """
     return make_source(
         EventSource,
@@ -386,14 +411,19 @@ def asubscribe(
 ) -> AsyncEventSource:
     """Subscribe: an async iterator over the events of a stream that connects again if it breaks.
 
+        async with asubscribe(client, "GET", "https://example.org/events") as source:
+            async for event in source:
+                print(event.data)
+
     client:          an AsyncClient of httpx or httpx2.
     method:          of each request: "GET", "POST", ...
     url:             of each request, a str or a URL of the client.
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
                      SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
                      that is cut off comes again after resuming.
-    policy:          a ReconnectionPolicy: when to connect again, and when to give up; None, the
-                     default: `ReconnectionPolicy()`.
+    policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
+                     default: after 1 second, then 2, 4 and up to 30, each with a random share on
+                     top; it gives up after 8 further connections in a row that came to nothing.
     last_event_id:   the ID to resume from at first, sent as Last-Event-ID; "", the default, for
                      none. A Last-Event-ID among the headers is the same.
     check:           True, the default: a status outside 2xx raises StatusError, a media type other
@@ -419,11 +449,11 @@ def asubscribe(
                      be sent only once.
 
     Raises at the call TypeError for another client, for `decoder` among the options, for a field of
-    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
-    `aconnect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
-    an error of the decoder; the last error when the policy gives up; what a callback raises. It
-    ends at 204 (WHATWG HTML 9.2.3), at `aclose`, and after a clean end if the policy does not
-    connect again then.
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError for a
+    `check` that is none of these. Reading raises what is not tried again: a status that stays,
+    ContentTypeError, an error of the decoder; the last error when the policy gives up; what a
+    callback raises. It ends at 204 (WHATWG HTML 9.2.3), at `aclose`, and after a clean end if the
+    policy does not connect again then.
     """
     return make_source(
         AsyncEventSource,

@@ -145,6 +145,10 @@ def connect(
 ) -> Opening:
     """Connect: a context manager that sends the request on entering and gives an EventStream.
 
+        with connect(client, "GET", "https://example.org/events") as stream:
+            for event in stream:
+                print(event.data)
+
     client:        a pycurl.Curl; its POSTFIELDS are the body. URL, CUSTOMREQUEST and HTTPHEADER are
                    set, and stay.
     method:        of the request: "GET", "POST", ...
@@ -161,6 +165,10 @@ def connect(
                    are others. It is not changed.
     idle_timeout:  seconds without a byte, comments included, until `pycurl.error` 28; None, the
                    default: never.
+
+    TIMEOUT would cut the stream: use `idle_timeout`. Redirects are followed with FOLLOWLOCATION.
+    Reading a broken stream raises, after all completed events, `pycurl.error`: 18 cut short, 28
+    silent for `idle_timeout`, 56 reset or malformed.
 
     Raises at the call TypeError for what is no Curl and for header lines as HTTPHEADER takes them,
     ValueError for a method or header of more than one line, for a closed decoder and for a decoder
@@ -191,6 +199,10 @@ def aconnect(
 ) -> AsyncOpening:
     """Connect: an async context manager that sends the request and gives an AsyncEventStream.
 
+        async with aconnect(client, "GET", "https://example.org/events") as stream:
+            async for event in stream:
+                print(event.data)
+
     client:        a pycurl.Curl; its POSTFIELDS are the body. URL, CUSTOMREQUEST and HTTPHEADER are
                    set, and stay.
     method:        of the request: "GET", "POST", ...
@@ -207,6 +219,10 @@ def aconnect(
                    are others. It is not changed.
     idle_timeout:  seconds without a byte, comments included, until `pycurl.error` 28; None, the
                    default: never.
+
+    TIMEOUT would cut the stream: use `idle_timeout`. Redirects are followed with FOLLOWLOCATION.
+    Reading a broken stream raises, after all completed events, `pycurl.error`: 18 cut short, 28
+    silent for `idle_timeout`, 56 reset or malformed.
 
     Raises at the call TypeError for what is no Curl and for header lines as HTTPHEADER takes them,
     ValueError for a method or header of more than one line, for a closed decoder and for a decoder
@@ -252,6 +268,10 @@ def subscribe(
 ) -> EventSource:
     """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
+        with subscribe(client, "GET", "https://example.org/events") as source:
+            for event in source:
+                print(event.data)
+
     client:        a pycurl.Curl; its POSTFIELDS are the body. URL, CUSTOMREQUEST and HTTPHEADER are
                    set, and stay.
     method:        of each request: "GET", "POST", ...
@@ -259,8 +279,9 @@ def subscribe(
     make_decoder:  called as `make_decoder(last_event_id=...)` for each connection, returns its
                    SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
                    that is cut off comes again after resuming.
-    policy:        a ReconnectionPolicy: when to connect again, and when to give up; None, the
-                   default: `ReconnectionPolicy()`.
+    policy:        a ReconnectionPolicy: when to connect again, and when to give up. None, the
+                   default: after 1 second, then 2, 4 and up to 30, each with a random share on top;
+                   it gives up after 8 further connections in a row that came to nothing.
     last_event_id: the ID to resume from at first, sent as Last-Event-ID; "", the default, for none.
                    A Last-Event-ID among the headers is the same.
     check:         True, the default: a status outside 2xx raises StatusError, a media type other
@@ -286,11 +307,11 @@ def subscribe(
     other_options: there are none; a field of ReconnectionPolicy is refused in words.
 
     Raises at the call TypeError for another client, for `decoder` among the options, for a field of
-    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
-    `connect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
-    an error of the decoder; the last error when the policy gives up; what a callback raises. It
-    ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the policy does not
-    connect again then.
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError for a
+    `check` that is none of these. Reading raises what is not tried again: a status that stays,
+    ContentTypeError, an error of the decoder; the last error when the policy gives up; what a
+    callback raises. It ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the
+    policy does not connect again then.
     """
     return make_source(
         EventSource,
@@ -332,6 +353,10 @@ def asubscribe(
 ) -> AsyncEventSource:
     """Subscribe: an async iterator over the events of a stream that connects again if it breaks.
 
+        async with asubscribe(client, "GET", "https://example.org/events") as source:
+            async for event in source:
+                print(event.data)
+
     client:        a pycurl.Curl; its POSTFIELDS are the body. URL, CUSTOMREQUEST and HTTPHEADER are
                    set, and stay.
     method:        of each request: "GET", "POST", ...
@@ -339,8 +364,9 @@ def asubscribe(
     make_decoder:  called as `make_decoder(last_event_id=...)` for each connection, returns its
                    SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
                    that is cut off comes again after resuming.
-    policy:        a ReconnectionPolicy: when to connect again, and when to give up; None, the
-                   default: `ReconnectionPolicy()`.
+    policy:        a ReconnectionPolicy: when to connect again, and when to give up. None, the
+                   default: after 1 second, then 2, 4 and up to 30, each with a random share on top;
+                   it gives up after 8 further connections in a row that came to nothing.
     last_event_id: the ID to resume from at first, sent as Last-Event-ID; "", the default, for none.
                    A Last-Event-ID among the headers is the same.
     check:         True, the default: a status outside 2xx raises StatusError, a media type other
@@ -366,11 +392,11 @@ def asubscribe(
     other_options: there are none; a field of ReconnectionPolicy is refused in words.
 
     Raises at the call TypeError for another client, for `decoder` among the options, for a field of
-    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
-    `aconnect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
-    an error of the decoder; the last error when the policy gives up; what a callback raises. It
-    ends at 204 (WHATWG HTML 9.2.3), at `aclose`, and after a clean end if the policy does not
-    connect again then.
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError for a
+    `check` that is none of these. Reading raises what is not tried again: a status that stays,
+    ContentTypeError, an error of the decoder; the last error when the policy gives up; what a
+    callback raises. It ends at 204 (WHATWG HTML 9.2.3), at `aclose`, and after a clean end if the
+    policy does not connect again then.
     """
     return make_source(
         AsyncEventSource,

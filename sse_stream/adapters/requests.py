@@ -133,6 +133,10 @@ def connect(
 ) -> Opening:
     """Connect: a context manager that sends the request on entering and gives an EventStream.
 
+        with connect(client, "GET", "https://example.org/events") as stream:
+            for event in stream:
+                print(event.data)
+
     client:          a Session, or the module `requests` itself, which opens one for the request.
     method:          of the request: "GET", "POST", ...
     url:             of the request.
@@ -148,6 +152,11 @@ def connect(
                      others. It is not changed.
     request_options: those of `Session.request` but `stream`: params, data, json, cookies, files,
                      auth, timeout, allow_redirects, proxies, hooks, verify, cert.
+
+    There is no timeout by default; `timeout=60` limits the connecting and each silence. Redirects
+    are followed. Reading a broken stream raises, after all completed events, `ChunkedEncodingError`
+    (cut short, reset, a malformed chunk), `ContentDecodingError` or, after the timeout,
+    `ConnectionError`.
 
     Raises at the call TypeError for another client and for an unknown option, ValueError for a
     closed decoder and for a decoder together with an ID. Entering raises requests' own exceptions
@@ -190,14 +199,19 @@ def subscribe(
 ) -> EventSource:
     """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
+        with subscribe(client, "GET", "https://example.org/events") as source:
+            for event in source:
+                print(event.data)
+
     client:          a Session, or the module `requests` itself, which opens one for the request.
     method:          of each request: "GET", "POST", ...
     url:             of each request.
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
                      SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
                      that is cut off comes again after resuming.
-    policy:          a ReconnectionPolicy: when to connect again, and when to give up; None, the
-                     default: `ReconnectionPolicy()`.
+    policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
+                     default: after 1 second, then 2, 4 and up to 30, each with a random share on
+                     top; it gives up after 8 further connections in a row that came to nothing.
     last_event_id:   the ID to resume from at first, sent as Last-Event-ID; "", the default, for
                      none. A Last-Event-ID among the headers is the same.
     check:           True, the default: a status outside 2xx raises StatusError, a media type other
@@ -223,11 +237,11 @@ def subscribe(
                      no body that can be sent only once.
 
     Raises at the call TypeError for another client, for `decoder` among the options, for a field of
-    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
-    `connect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
-    an error of the decoder; the last error when the policy gives up; what a callback raises. It
-    ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the policy does not
-    connect again then.
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError for a
+    `check` that is none of these. Reading raises what is not tried again: a status that stays,
+    ContentTypeError, an error of the decoder; the last error when the policy gives up; what a
+    callback raises. It ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the
+    policy does not connect again then.
     """
     return make_source(
         EventSource,

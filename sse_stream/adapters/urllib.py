@@ -110,6 +110,10 @@ def connect(
 ) -> Opening:
     """Connect: a context manager that sends the request on entering and gives an EventStream.
 
+        with connect(None, "GET", "https://example.org/events") as stream:
+            for event in stream:
+                print(event.data)
+
     client:        an OpenerDirector, as `urllib.request.build_opener` makes one, or None for
                    `urllib.request.urlopen`.
     method:        of the request: "GET", "POST", ...
@@ -127,6 +131,10 @@ def connect(
     data:          the body, as `urllib.request.Request` takes it; None, the default, for none.
     timeout:       seconds without a byte, also while it connects, until TimeoutError; None, the
                    default: never.
+
+    Redirects of GET and HEAD are followed, and some of POST. Reading a broken stream raises, after
+    all completed events, `http.client.IncompleteRead` (cut short, a malformed chunk),
+    `ConnectionResetError` or `TimeoutError`.
 
     Raises at the call TypeError for another client or other types, ValueError for another scheme,
     for user info, for a closed decoder, and for a decoder together with an ID. Entering raises
@@ -179,6 +187,10 @@ def subscribe(
 ) -> EventSource:
     """Subscribe: an iterator over the events of a stream that connects again whenever it breaks.
 
+        with subscribe(None, "GET", "https://example.org/events") as source:
+            for event in source:
+                print(event.data)
+
     client:        an OpenerDirector, as `urllib.request.build_opener` makes one, or None for
                    `urllib.request.urlopen`.
     method:        of each request: "GET", "POST", ...
@@ -186,8 +198,9 @@ def subscribe(
     make_decoder:  called as `make_decoder(last_event_id=...)` for each connection, returns its
                    SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
                    that is cut off comes again after resuming.
-    policy:        a ReconnectionPolicy: when to connect again, and when to give up; None, the
-                   default: `ReconnectionPolicy()`.
+    policy:        a ReconnectionPolicy: when to connect again, and when to give up. None, the
+                   default: after 1 second, then 2, 4 and up to 30, each with a random share on top;
+                   it gives up after 8 further connections in a row that came to nothing.
     last_event_id: the ID to resume from at first, sent as Last-Event-ID; "", the default, for none.
                    A Last-Event-ID among the headers is the same.
     check:         True, the default: a status outside 2xx raises StatusError, a media type other
@@ -215,11 +228,11 @@ def subscribe(
     other_options: there are none; a field of ReconnectionPolicy is refused in words.
 
     Raises at the call TypeError for another client, for `decoder` among the options, for a field of
-    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError as
-    `connect` does. Reading raises what is not tried again: a status that stays, ContentTypeError,
-    an error of the decoder; the last error when the policy gives up; what a callback raises. It
-    ends at 204 (WHATWG HTML 9.2.3), at `close`, and after a clean end if the policy does not
-    connect again then.
+    ReconnectionPolicy among them, and for a body that can be sent only once; ValueError for a
+    `check` that is none of these, another scheme, and user info. Reading raises what is not tried
+    again: a status that stays, ContentTypeError, an error of the decoder; the last error when the
+    policy gives up; what a callback raises. It ends at 204 (WHATWG HTML 9.2.3), at `close`, and
+    after a clean end if the policy does not connect again then.
     """
     return make_source(
         EventSource,
