@@ -23,7 +23,7 @@ from sse_stream.__main__ import main
 from sse_stream.adapters import httpx as httpx_adapter
 
 from .server import EVENT_STREAM, FRAMINGS, Connection, Handler, Server, respond, stream
-from .test_subscribe import CLIENTS, QUICK, Client
+from .subscribers import CLIENTS, QUICK, Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
