@@ -741,13 +741,13 @@ class _Blocks:
         before: the decoder's last event ID before the block.
         end:    the end of its blank line, b"" if that never came.
         """
-        if not events:
+        if not events or self._edit is None:
             self._follow(block, before)
             self._answers.append(block)
             self._is_as_it_came = True
             return
         event = events[0]
-        results = [event] if self._edit is None else _events_of(self._edit(event))
+        results = _events_of(self._edit(event))
         if not results:
             self._drop(block, before, end)
             return
