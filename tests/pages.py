@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import signal
 import ssl
 import threading
 import time
@@ -91,7 +92,11 @@ def run(code: str, origin: str, page: str = "a block") -> dict[str, Any]:
     host = origin.partition("://")[2]
     code = code.replace('HTTPSConnection("example.org"', f'HTTPConnection("{host}"')
     names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(code.replace("https://example.org", origin), page, "exec"), names)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        exec(compile(code.replace("https://example.org", origin), page, "exec"), names)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return names
 
 

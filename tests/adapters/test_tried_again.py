@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What is tried again and what is not, counted by a server: the README's table, row by row."""
+"""What is tried again and what is not, counted by a server: tried_again.md, row by row."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
@@ -380,7 +381,7 @@ def test_a_source_over_ones_own_function(name: str, server: Server, is_async_def
     assert sent == [None, b"1", b"2"]
 
 
-# The README's table.
+# The table.
 
 
 class Row(NamedTuple):
@@ -462,11 +463,16 @@ TABLE: dict[str, Row] = {
 
 
 def table() -> str:
-    """Return the README's table."""
+    """Return the table, as it stands in tried_again.md."""
     lines = ["| what happens | GET, HEAD | POST and others |", "|---|---|---|"]
     for name, row in TABLE.items():
         lines.append(f"| {name} | {row.get} | {row.post} |")
     return "\n".join(lines) + "\n"
+
+
+def test_the_table_is_the_one_that_is_shown() -> None:
+    page = Path(__file__).with_name("tried_again.md").read_text(encoding="utf-8")
+    assert f"\n\n{table()}\n" in page
 
 
 def outcome(client: Client, url: str, method: str, options: dict[str, Any]) -> str:
