@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -21,6 +22,8 @@ from sse_stream.adapters import requests as requests_adapter
 from sse_stream.adapters import urllib as urllib_adapter
 from sse_stream.adapters import urllib3 as urllib3_adapter
 from sse_stream.reconnect import ReconnectionPolicy
+
+from .server import NO_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,10 +107,12 @@ class LazySession:
 
 
 CLIENTS: dict[str, Client] = {
-    "httpx": Client(httpx_adapter, httpx.Client),
-    "httpx on asyncio": Client(httpx_adapter, httpx.AsyncClient, on_asyncio),
-    "httpx on trio": Client(httpx_adapter, httpx.AsyncClient, trio.run),
-    "httpx2": Client(httpx_adapter, httpx2.Client),
+    "httpx": Client(httpx_adapter, partial(httpx.Client, verify=NO_TLS)),
+    "httpx on asyncio": Client(
+        httpx_adapter, partial(httpx.AsyncClient, verify=NO_TLS), on_asyncio
+    ),
+    "httpx on trio": Client(httpx_adapter, partial(httpx.AsyncClient, verify=NO_TLS), trio.run),
+    "httpx2": Client(httpx_adapter, partial(httpx2.Client, verify=NO_TLS)),
     "aiohttp": Client(aiohttp_adapter, LazySession, on_asyncio, "idle_timeout"),
     "requests": Client(requests_adapter, requests.Session),
     "urllib3": Client(urllib3_adapter, urllib3.PoolManager),

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -34,6 +33,7 @@ from .server import (
     FAULTS,
     FRAMINGS,
     GUARD,
+    NO_TLS,
     SILENT_FAULTS,
     Connection,
     Handler,
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
     from .conftest import Certificates
     from .services import Service
-
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default context takes 20 ms to make
 
 
 class Facade:

@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import types
 import urllib.request
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
@@ -26,6 +27,8 @@ from sse_stream.adapters import requests as of_requests
 from sse_stream.adapters import urllib as of_urllib
 from sse_stream.adapters import urllib3 as of_urllib3
 from sse_stream.policy import ReconnectionPolicy
+
+from .server import NO_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +51,13 @@ class Side(NamedTuple):
         return getattr(self.adapter, self.prefix + name)
 
 
+of_no_tls = partial(partial, verify=NO_TLS)
+
 SIDES = {
-    "httpx": Side(of_httpx, "", httpx.Client, "an httpx.Client, or the module httpx"),
-    "httpx2": Side(of_httpx, "", httpx2.Client, "an httpx.Client, or the module httpx"),
-    "httpx, async": Side(of_httpx, "a", httpx.AsyncClient, "an httpx.AsyncClient"),
-    "httpx2, async": Side(of_httpx, "a", httpx2.AsyncClient, "an httpx.AsyncClient"),
+    "httpx": Side(of_httpx, "", of_no_tls(httpx.Client), "an httpx.Client, or the module httpx"),
+    "httpx2": Side(of_httpx, "", of_no_tls(httpx2.Client), "an httpx.Client, or the module httpx"),
+    "httpx, async": Side(of_httpx, "a", of_no_tls(httpx.AsyncClient), "an httpx.AsyncClient"),
+    "httpx2, async": Side(of_httpx, "a", of_no_tls(httpx2.AsyncClient), "an httpx.AsyncClient"),
     "aiohttp": Side(of_aiohttp, "a", aiohttp.ClientSession, "an aiohttp.ClientSession"),
     "requests": Side(
         of_requests, "", requests.Session, "a requests.Session, or the module requests"
@@ -75,10 +80,10 @@ SIDES = {
 
 # What could be taken for a client: each library's clients, their classes, modules, responses.
 CLIENTS: dict[str, Callable[[], Any]] = {
-    "an httpx.Client": httpx.Client,
-    "an httpx2.Client": httpx2.Client,
-    "an httpx.AsyncClient": httpx.AsyncClient,
-    "an httpx2.AsyncClient": httpx2.AsyncClient,
+    "an httpx.Client": of_no_tls(httpx.Client),
+    "an httpx2.Client": of_no_tls(httpx2.Client),
+    "an httpx.AsyncClient": of_no_tls(httpx.AsyncClient),
+    "an httpx2.AsyncClient": of_no_tls(httpx2.AsyncClient),
     "a ClientSession": aiohttp.ClientSession,
     "a Session": requests.Session,
     "a PoolManager": urllib3.PoolManager,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,7 +21,7 @@ from sse_stream.adapters import aiohttp as with_aiohttp
 from sse_stream.adapters import httpx as with_httpx
 from sse_stream.adapters import requests as with_requests
 from sse_stream.adapters import urllib3 as with_urllib3
-from tests.adapters.server import EVENT_STREAM, FRAMINGS, Server, stream
+from tests.adapters.server import EVENT_STREAM, FRAMINGS, NO_TLS, Server, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 
 PARTS = [b'data: {"text": "a"}\n\n', b"data: [DONE]\n\n"]
 CLIENTS: dict[str, tuple[Callable[[], Any], Any]] = {
-    "httpx": (httpx.Client, with_httpx.connect),
-    "httpx2": (httpx2.Client, with_httpx.connect),
+    "httpx": (partial(httpx.Client, verify=NO_TLS), with_httpx.connect),
+    "httpx2": (partial(httpx2.Client, verify=NO_TLS), with_httpx.connect),
     "requests": (requests.Session, with_requests.connect),
     "urllib3": (urllib3.PoolManager, with_urllib3.connect),
 }
 ASYNC_CLIENTS: dict[str, tuple[Callable[[], Any], Any]] = {
-    "httpx": (httpx.AsyncClient, with_httpx.aconnect),
-    "httpx2": (httpx2.AsyncClient, with_httpx.aconnect),
+    "httpx": (partial(httpx.AsyncClient, verify=NO_TLS), with_httpx.aconnect),
+    "httpx2": (partial(httpx2.AsyncClient, verify=NO_TLS), with_httpx.aconnect),
     "aiohttp": (aiohttp.ClientSession, with_aiohttp.aconnect),
 }
 clients = pytest.mark.parametrize("name", CLIENTS)
