@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
@@ -41,7 +44,7 @@ from .server import (
 from .services import Uvicorn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 
     from starlette.requests import Request
 
@@ -136,6 +139,67 @@ def test_a_client_that_leaves_while_upstream_is_silent_is_noticed(server: Server
 
 
 HEAD = FRAMINGS["chunked"].head(0, headers=[EVENT_STREAM])
+
+
+@asynccontextmanager
+async def opened(client: str, url: str) -> AsyncGenerator[tuple[Any, Any]]:
+    """Give a response, and its chunks."""
+    if client == "aiohttp":
+        async with aiohttp.ClientSession() as session:
+            response = await session.get(url)
+            yield response, response.content.iter_any()
+    else:
+        module: Any = {"httpx": httpx, "httpx2": httpx2}[client]
+        async with module.AsyncClient(timeout=None) as session:
+            reply = await session.send(session.build_request("GET", url), stream=True)
+            yield reply, reply.aiter_bytes()
+
+
+@pytest.mark.parametrize("way", ["leave", "cancel", "close"])
+@pytest.mark.parametrize("client", ["aiohttp", "httpx", "httpx2"])
+def test_leaving_a_silent_upstream_releases_its_connection(
+    server: Server, client: str, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def silent(connection: Connection) -> None:
+        connection.send(HEAD)
+        connection.stall()
+
+    async def main() -> None:
+        states: list[str] = []
+        async with opened(client, server.url(silent)) as (response, chunks):
+            tee = atee(
+                chunks,
+                response=response,
+                keepalive=0.01,
+                on_end=lambda outcome: states.append(outcome.state),
+            )
+            count = 0
+
+            async def read() -> None:
+                nonlocal count
+                async with tee:
+                    async for chunk in tee:
+                        assert chunk == b": keep-alive\n\n"
+                        count += 1
+                        if count > 1 and way == "leave":
+                            break
+
+            task = asyncio.create_task(read())
+            while count < 2:
+                await asyncio.sleep(0.01)
+            if way == "cancel":
+                task.cancel()
+            elif way == "close":
+                await tee.aclose()
+            await asyncio.wait({task}, timeout=GUARD)
+            assert task.done()
+            released = server.connections[0].released
+            assert await asyncio.to_thread(released.wait, GUARD)
+        assert states == ["closed"]
+
+    asyncio.run(main())
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 # Whole events.
