@@ -279,7 +279,7 @@ def test_the_defaults_of_the_policy() -> None:
     section = TEXT[TEXT.index("## Connections that last") : TEXT.index("## Chats")]
     shown = {
         name: (value, unit)
-        for name, value, unit in re.findall(r"`(\w+)` \(([\d.]+)( s)?\)", section)
+        for name, value, unit in re.findall(r"`(\w+)` \(([\d.]+)( s)?[;)]", section)
     }
     assert {"max_attempts", "healthy_after", "initial", "maximum"} == {*shown}
     for name, (value, unit) in shown.items():
