@@ -21,7 +21,7 @@ from sse_stream.decoder import ServerSentEvent
 from sse_stream.ndjson import aiter_documents, iter_documents
 from sse_stream.payloads import aiter_payloads, iter_payloads
 from sse_stream.reconnect import EventSource
-from sse_stream.relay import atee, tee
+from sse_stream.relay import arewrite, atee, awhole_events, rewrite, tee, whole_events
 from sse_stream.streams import AsyncEventStream, EventStream, Opening, StreamClosedError
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ FACES: dict[str, tuple[Any, Any, Any, Any]] = {
     "payloads": (iter_payloads, aiter_payloads, ServerSentEvent(data="1"), 1),
     "documents": (iter_documents, aiter_documents, b"1\n", 1),
     "tee": (tee, atee, CHUNK, CHUNK),
+    "whole events": (whole_events, awhole_events, CHUNK, CHUNK),
+    "rewriting": (
+        lambda chunks: rewrite(chunks, lambda event: event._replace(data="2")),
+        lambda chunks: arewrite(chunks, lambda event: event._replace(data="2")),
+        CHUNK,
+        b"data: 2\n\n",
+    ),
     # One face reads from another.
     "payloads of a stream": (
         lambda chunks: iter_payloads(EventStream(chunks)),
