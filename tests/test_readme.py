@@ -31,7 +31,7 @@ from sse_stream import (
     adapters,
     iter_payloads,
 )
-from tests import llm, pages
+from tests import llm, pages, vectors
 from tests.pages import PYTHON, README, ROOT
 
 if TYPE_CHECKING:
@@ -214,6 +214,15 @@ def test_the_contents_name_all_sections() -> None:
     linked = {*re.findall(r"\(#([^)]+)\)", contents)}
     assert linked == anchors(README) - {"sse_stream", "install", "licence"}
     assert len(sections) == len(linked) + 2
+
+
+def test_the_contents_of_the_recipes() -> None:
+    text = pages.RECIPES.read_text(encoding="utf-8")
+    linked = re.findall(r"\(#([^)]+)\)", text[: text.index("\n## ")])
+    sections = re.findall(
+        r"^## (.+)", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE
+    )
+    assert len(linked) == len(sections)
 
 
 def rows(first: str) -> list[list[str]]:
@@ -420,6 +429,24 @@ def test_what_may_be_deleted(kept: str, tmp_path: Path) -> None:
 
 
 # The project's files.
+
+
+def test_the_commands_of_contributing() -> None:
+    section = " ".join(TEXT[TEXT.index("## Contributing") : TEXT.index("## Compatibility")].split())
+    file, word = re.findall(r"pytest -q (\S+) -k (\w+)`", section)[0]
+    assert re.search(rf"def test_\w*{word}", (ROOT / file).read_text(encoding="utf-8"))
+    assert "`.venv/bin/python -m tests.vectors add NAME " in section
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (parts,) = re.findall(r"^case .*? in (.*) \| all\)", script, re.MULTILINE)
+    assert {*parts.split(" | ")} == {"lint", "types", "tests", "wheel"}
+    assert "`bash .ci/run lint`" in section
+    assert "`types`, `tests`, `wheel`" in section
+
+
+def test_the_number_of_recorded_streams() -> None:
+    (number,) = re.findall(r"replays ([\d,]+) streams and more", TEXT)
+    cases = sum(len(vectors.load(file)) for file in vectors.FILES)
+    assert 0 <= cases - int(number.replace(",", "")) < 500
 
 
 def test_the_changelog_names_the_version() -> None:
