@@ -75,8 +75,6 @@ class Client:
 
     async def _arun(self, url: str, limit: int, data: list[str], options: Any) -> Any:
         client = self.new()
-        if self.loop is trio.run:
-            options["sleep"] = trio.sleep
         try:
             async with self.adapter.asubscribe(
                 client, options.pop("method", "GET"), url, **options

@@ -90,6 +90,52 @@ def test_reconnections_lose_and_double_nothing(client: Client, server: Server) -
     assert len(server.requests) > 50
 
 
+@pytest.mark.parametrize("name", [name for name, client in CLIENTS.items() if client.loop])
+@pytest.mark.filterwarnings(r"ignore:Async generator '(httpx2?|httpcore2?)\.:ResourceWarning")
+def test_cancelled_reads_lose_and_double_nothing(name: str, server: Server) -> None:
+    """Cancel one read in three after some steps of the loop; resume with the next."""
+
+    async def read_on_asyncio(source: Any, steps: int) -> str:
+        read = asyncio.ensure_future(source.__anext__())
+        for _ in range(steps):
+            await asyncio.sleep(0 if steps % 2 else 0.0005)
+        read.cancel()
+        await asyncio.wait({read})
+        return "" if read.cancelled() else read.result().data
+
+    async def read_on_trio(source: Any, steps: int) -> str:
+        with trio.move_on_after(steps / 10_000):
+            data: str = (await source.__anext__()).data
+            return data
+        return ""
+
+    async def main() -> None:
+        client = CLIENTS[name].new()
+        options: dict[str, Any] = {"policy": QUICK.replace(max_attempts=None)}
+        source: Any = CLIENTS[name].adapter.asubscribe(client, "GET", url, **options)
+        cancelled = 0
+        while True:
+            try:
+                if choose.random() < 0.66:
+                    data = (await source.__anext__()).data
+                else:
+                    read = read_on_trio if CLIENTS[name].loop is trio.run else read_on_asyncio
+                    data = await read(source, choose.randrange(12))
+            except StopAsyncIteration:
+                break
+            cancelled += not data
+            got.extend([data] * bool(data))
+        assert cancelled
+        closing = (getattr(client, "aclose", None) or client.close)()
+        if closing is not None:
+            await closing
+
+    choose = random.Random(name)
+    url, got = server.url(resuming(150, 11)), list[str]()
+    CLIENTS[name].loop(main)
+    assert got == [str(i) for i in range(1, 151)]
+
+
 def decoding_handle() -> Any:
     curl = pycurl.Curl()
     curl.setopt(pycurl.ACCEPT_ENCODING, "gzip")
