@@ -21,9 +21,13 @@ from sse_stream.payloads import aiter_payloads
 from sse_stream.streams import (
     AsyncEventStream,
     AsyncOpening,
+    DoneMark,
     EventStream,
     Opening,
     StreamClosedError,
+    UnfinishedEvent,
+    aclose_all,
+    check_decoder,
 )
 from tests import reference, support, vectors
 from tests.support import AsyncChunks, AsyncResource, Chunks, Resource, generate
@@ -1685,3 +1689,197 @@ def test_lines_are_refused_with_what_fits_the_taker() -> None:
         EventStream(iter_lines())
     with pytest.raises(TypeError, match=r"ends; pass response\.iter_bytes"):
         iter_documents(iter_lines())
+
+
+# What this file would leave to the tests of others.
+
+
+class Ending(EventStream):
+    """A stream whose face is interrupted while it takes note of the end."""
+
+    def note_end(self, error: BaseException | None) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_end_is_noted() -> None:
+    chunks = Chunks(b"data: a\n\n")
+    stream = Ending(chunks)
+    assert next(stream) == A
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+    assert chunks.closed == 1
+    with pytest.raises(StreamClosedError, match="interrupted"):
+        next(stream)
+
+
+def test_what_is_released_within_a_release_is_released_once() -> None:
+    class Response(Resource):
+        def close(self) -> None:
+            super().close()
+            stream.release()
+
+    chunks, response = Chunks(ABC), Response()
+    stream = EventStream(chunks, response=response)
+    stream.close()
+    assert (chunks.closed, response.closed) == (1, 1)
+
+
+def test_a_mark_is_words_or_a_function() -> None:
+    event = ServerSentEvent(data="a")
+    marks = DoneMark(("[DONE]", " end ", lambda event: event.data == "a"))
+    assert [*map(marks.is_text, ("[DONE]", ' "[DONE]"\n', "end", '"end"', "[DONE", ""))] == [
+        True, True, True, False, False, False,
+    ]  # fmt: skip
+    assert marks.is_met(event)
+    assert not marks.is_met(event._replace(data="b"))
+    assert not DoneMark(None).is_text("")
+    assert not DoneMark([]).is_met(event)
+    assert DoneMark({"end"}, is_required=True).is_required
+
+    async def function(event: object) -> bool:
+        return True
+
+    for wrong, error, words in (
+        ("", ValueError, "None for no mark"),
+        (["a", 7], TypeError, "done must be a str, a function"),
+        (function, TypeError, "done must be a plain function"),
+    ):
+        with pytest.raises(error, match=words):
+            DoneMark(wrong)
+    with pytest.raises(ValueError, match="needs a mark"):
+        DoneMark(None, is_required=True)
+
+
+def test_a_decoder_and_an_id() -> None:
+    with pytest.raises(ValueError, match="either decoder or last_event_id"):
+        check_decoder(SSEDecoder(), "7")
+    assert check_decoder(None, "7").last_event_id == "7"
+
+
+def test_the_content_of_aiohttp_is_named() -> None:
+    class StreamReader(AsyncChunks):
+        def readany(self) -> None: ...
+
+        def iter_any(self) -> None: ...
+
+    with pytest.raises(TypeError, match=r"StreamReader iterates over lines.*iter_any\(\)"):
+        AsyncEventStream(StreamReader())
+
+
+def test_an_event_that_the_end_cut_off_shows_itself_as_any_other() -> None:
+    (event,) = EventStream([b"data: a"])
+    assert type(event) is UnfinishedEvent
+    assert repr(event) == repr(A)
+    assert event == A
+
+
+def test_openings_that_are_left_without_having_been_entered() -> None:
+    def never() -> Any:
+        raise AssertionError
+
+    opening = Opening(never)
+    opening.__exit__(None, None, None)
+    aopening = AsyncOpening(never)
+    aopening.__exit__()
+    asyncio.run(opening.__aexit__())
+    asyncio.run(aopening.__aexit__(None, None, None))
+
+
+def test_a_drain_that_is_woken_too_late_wakes_nobody() -> None:
+    stream = EventStream(Waking(b"data: a\n\n"))
+    stream._wake_drain()
+    assert stream.source.interrupted == 0
+
+
+class Waking(Chunks):
+    """Chunks that know how to wake who reads them."""
+
+    interrupted = 0
+
+    def interrupt(self) -> None:
+        self.interrupted += 1
+
+
+class AsyncWaking(Waking, AsyncChunks):
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.close()
+
+
+def test_an_async_stream_that_can_be_woken_is_closed_by_its_reader() -> None:
+    async def main() -> None:
+        class Blocked(AsyncWaking):
+            async def __anext__(self) -> bytes:
+                await woken.wait()
+                return b""
+
+            def interrupt(self) -> None:
+                super().interrupt()
+                woken.set()
+
+        woken = asyncio.Event()
+        chunks = Blocked()
+        stream = AsyncEventStream(chunks)
+        reader = asyncio.create_task(anext(stream, None))
+        await asyncio.sleep(0)
+        await stream.aclose()
+        assert chunks.interrupted == 1
+        assert await reader is None
+        assert chunks.closed == 1
+
+    asyncio.run(main())
+
+
+def test_what_is_released_at_once_is_told_so_if_it_can_be_woken() -> None:
+    chunks = AsyncWaking(ABC)
+    stream = AsyncEventStream(chunks)
+    stream.release_at_once()
+    assert (chunks.interrupted, chunks.closed) == (1, 0)
+    asyncio.run(stream.aclose())
+    assert chunks.closed == 1
+
+
+def test_two_resources_of_a_coroutine_that_is_closed() -> None:
+    """Nothing more is awaited after the first; the second is closed as far as that can be."""
+
+    class Waiting(AsyncResource):
+        async def aclose(self) -> None:
+            await Suspend()
+
+    response, other = Waiting(), Resource()
+    closing = aclose_all(response, other, AsyncResource())
+    closing.send(None)
+    with pytest.raises(GeneratorExit):
+        closing.throw(GeneratorExit)
+    assert other.closed == 1
+
+
+class Suspend:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_chunks_that_close_their_stream_and_then_give_events(count: int) -> None:
+    """Events that complete after `close` are not handed out: the position is that before them."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b"id: 1\ndata: a\n\n"
+        stream.close()
+        yield b"".join(b"id: %d\ndata: b\n\n" % number for number in range(2, 2 + count))
+
+    async def achunks() -> AsyncIterator[bytes]:
+        yield b"id: 1\ndata: a\n\n"
+        await astream.aclose()
+        yield b"".join(b"id: %d\ndata: b\n\n" % number for number in range(2, 2 + count))
+
+    stream = EventStream(chunks())
+    assert [event.id for event in stream] == ["1"]
+    assert stream.last_event_id == "1"
+    astream = AsyncEventStream(achunks())
+
+    async def main() -> None:
+        assert [event.id async for event in astream] == ["1"]
+        assert astream.last_event_id == "1"
+
+    asyncio.run(main())
