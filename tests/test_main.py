@@ -509,6 +509,19 @@ def test_what_comes_between(
     assert not re.search(r"secret|[a-z]Error|[A-Z]\w+\(", err)
 
 
+def test_a_port_where_nobody_listens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Standard(monkeypatch, b"", False)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{unused.getsockname()[1]}"
+        assert main([f"http://{host}/a?secret"]) == 1
+    assert capsys.readouterr().err == (
+        f"sse-stream: http://{host}/a: the connection was refused: nothing listens at {host}\n"
+    )
+
+
 def test_a_host_that_is_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

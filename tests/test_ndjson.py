@@ -525,3 +525,28 @@ def test_a_coroutine_function_would_always_say_yes(name: str) -> None:
     options: Any = {name: function}
     with pytest.raises(TypeError, match=f"{name} must be a plain function"):
         iter_documents([], **options)
+
+
+def test_an_error_check_that_is_no_function() -> None:
+    wrong: Any = "error"
+    with pytest.raises(TypeError, match="is_error must be a function or None, not str"):
+        iter_documents([], is_error=wrong)
+
+
+def test_an_error_check_whose_parameters_are_not_known() -> None:
+    """Such as a builtin: it is called as payloads call theirs, with None and the document."""
+
+    class Document:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def __gt__(self, other: object) -> bool:
+            assert other is None
+            return self.text == "b"
+
+    is_error: Any = max
+    documents = iter_documents([b"a\nb\n"], loads=Document, is_error=is_error)
+    assert next(documents).text == "a"
+    with pytest.raises(ServiceError) as failed:
+        next(documents)
+    assert failed.value.payload.text == "b"

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 import types
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -1335,3 +1336,14 @@ def test_dropped_payloads_leave_no_warning() -> None:
     for _ in iter_payloads(EventStream(iter([b"data: 1\n\n"]))):
         break
     gc.collect()
+
+
+def test_an_error_without_an_event_that_json_cannot_show() -> None:
+    assert str(ServiceError(None, {7})) == "the service sent an error: {7}"
+    assert str(ServiceError(None, {"code": 7})) == 'the service sent an error: {"code": 7}'
+
+
+def test_what_has_to_be_entered_first_is_told_so() -> None:
+    events: Any = nullcontext([ServerSentEvent(data="1")])
+    with pytest.raises(TypeError, match="not nullcontext; enter it with `with`"):
+        iter_payloads(events)

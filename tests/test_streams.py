@@ -1716,11 +1716,11 @@ def test_what_is_released_within_a_release_is_released_once() -> None:
     class Response(Resource):
         def close(self) -> None:
             super().close()
-            stream.release()
+            stream.release_at_once()
 
-    chunks, response = Chunks(ABC), Response()
-    stream = EventStream(chunks, response=response)
-    stream.close()
+    chunks, response = AsyncChunks(ABC), Response()
+    stream = AsyncEventStream(chunks, response=response)
+    stream.release_at_once()
     assert (chunks.closed, response.closed) == (1, 1)
 
 
@@ -1882,4 +1882,47 @@ def test_chunks_that_close_their_stream_and_then_give_events(count: int) -> None
         assert [event.id async for event in astream] == ["1"]
         assert astream.last_event_id == "1"
 
+    asyncio.run(main())
+
+
+class ClosedMeanwhile(EventStream):
+    """A stream that another thread closes between the end of a read and what the read returns."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        was_reading = getattr(self, "_is_reading", False)
+        super().__setattr__(name, value)
+        if was_reading and not self._is_reading and not self.is_closed:
+            self.close()
+
+
+@pytest.mark.parametrize(
+    ("chunk", "data", "position"),
+    [
+        (b"data: a\n\ndata: b\n\n", [], ""),
+        (b": c\ndata: a\n\n", [], ""),
+        (b"id: 1\ndata: a\n\n", ["a"], "1"),  # the position counts it as handed out
+    ],
+)
+def test_close_while_an_answer_is_handed_out(chunk: bytes, data: list[str], position: str) -> None:
+    """The event and the position agree: who resumes from it loses and doubles nothing."""
+    chunks = Chunks(chunk)
+    stream = ClosedMeanwhile(chunks)
+    assert [event.data for event in stream] == data
+    assert (stream.last_event_id, chunks.closed) == (position, 1)
+
+
+@pytest.mark.parametrize("chunk", [b": close\ndata: a\n\n", b": close\n"])
+def test_async_close_from_a_comment_before_an_event(chunk: bytes) -> None:
+    def close(_: str) -> None:
+        with pytest.raises(StopIteration):
+            stream.aclose().send(None)
+
+    async def main() -> None:
+        nonlocal stream
+        chunks = AsyncChunks(chunk, b"data: b\n\n")
+        stream = AsyncEventStream(chunks, decoder=SSEDecoder(on_comment=close))
+        assert [event async for event in stream] == []
+        assert chunks.closed == 1
+
+    stream: Any = None
     asyncio.run(main())
