@@ -340,7 +340,9 @@ PLAIN = [
     pytest.param(block, id=block.name)
     for block in pages.PYTHON
     if "https://example.org/events" in block.code
-    and not any(word in block.code for word in ("vcr", "respx", "pycurl", "iter_bytes"))
+    and not any(
+        word in block.code for word in ("vcr", "respx", "RequestsMock", "pycurl", "iter_bytes")
+    )
 ]
 STREAMS = {
     "OpenAI": b"".join(_OPENAI),
