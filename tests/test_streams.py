@@ -1713,12 +1713,12 @@ def test_an_interrupt_while_the_end_is_noted() -> None:
 
 
 def test_what_is_released_within_a_release_is_released_once() -> None:
-    class Response(Resource):
+    class Releasing(AsyncChunks):
         def close(self) -> None:
             super().close()
             stream.release_at_once()
 
-    chunks, response = AsyncChunks(ABC), Response()
+    chunks, response = Releasing(ABC), Releasing()
     stream = AsyncEventStream(chunks, response=response)
     stream.release_at_once()
     assert (chunks.closed, response.closed) == (1, 1)
