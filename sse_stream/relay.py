@@ -882,6 +882,7 @@ def _name_of(line: bytes) -> bytes:
 
 
 def _has_effect(line: bytes) -> bool:
+    """Return whether a line is none that the decoder counts as ignored."""
     decoder = SSEDecoder(max_event_size=None)
     decoder.feed(b"\n" + line + b"\n")  # not at the start, where a byte order mark may be
     return not decoder.ignored
@@ -907,8 +908,7 @@ def _what_counts_of_unfinished(block: bytes, limit: int) -> bytes:
     last = block.splitlines()[-1]
     if block[-1] in b"\r\n" or lines[-1:] != [last]:
         return _written(lines, b"")
-    is_ignored = last[0] != _COLON and not _has_effect(last)
-    return _written(lines[:-1], b"") + (last if is_ignored else b"")
+    return _written(lines[:-1], b"") + (b"" if _has_effect(last) else last)
 
 
 def _ends_with_blank_line(block: bytes) -> bool:
