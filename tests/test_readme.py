@@ -295,6 +295,10 @@ def test_the_defaults_of_the_policy() -> None:
         assert (float(value), bool(unit)) == (POLICY[name], name != "max_attempts"), name
     assert POLICY["factor"] == 2
     assert "it doubles up to" in section
+    delays = [min(POLICY["initial"] * 2**n, POLICY["maximum"]) for n in range(8)]
+    assert sum(delays) == pytest.approx(120, abs=5)
+    assert "away for two minutes" in section
+    assert ReconnectionPolicy(max_attempts=None, max_elapsed=3600)
     statuses = ", ".join(map(str, sorted(TRANSIENT_STATUSES)))
     statuses = statuses.replace("520, 521, 522, 523, 524, 525", "520 to 525")
     assert f"`policy.statuses` ({statuses})" in " ".join(section.split())
