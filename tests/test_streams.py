@@ -1913,6 +1913,8 @@ def test_close_while_an_answer_is_handed_out(chunk: bytes, data: list[str], posi
 
 @pytest.mark.parametrize("chunk", [b": close\ndata: a\n\n", b": close\n"])
 def test_async_close_from_a_comment_before_an_event(chunk: bytes) -> None:
+    stream: Any = None
+
     def close(_: str) -> None:
         with pytest.raises(StopIteration):
             stream.aclose().send(None)
@@ -1924,5 +1926,4 @@ def test_async_close_from_a_comment_before_an_event(chunk: bytes) -> None:
         assert [event async for event in stream] == []
         assert chunks.closed == 1
 
-    stream: Any = None
     asyncio.run(main())

@@ -7,6 +7,8 @@ explains itself with `--help`. The tests beside them (test_*.py) try the program
 tables.py puts what faults, hostile and migration found into the pages of their names.
 
     python3 -m tests.programs.browser     half a minute   Chromium reads what SSEEncoder wrote
+    python3 -m tests.programs.covered     ten minutes     each module is run, with all its branches,
+                                                          by its own tests alone
     python3 -m tests.programs.faults      ten seconds     what each client's user sees of a broken
                                                           connection: the table of faults
     python3 -m tests.programs.fuzz        an hour         no input makes the package differ from a
