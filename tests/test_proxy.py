@@ -254,21 +254,36 @@ def test_the_proxy_keeps_a_client_alive() -> None:
         assert proxy.entry()[2:] == (len(USED), 42)
 
 
-def test_the_pump_counts_though_the_client_has_left() -> None:
-    code = code_with("class Relay").replace(
+@contextmanager
+def pumping(**replacements: str) -> Generator[Proxy]:
+    """Serve the proxy with the pump, as the page says."""
+    code = code_with("class Relay")
+    for old, new in replacements.items():
+        assert old in code
+        code = code.replace(old, new)
+    code = code.replace(
         "return Relay(body,",
         "queue = asyncio.Queue()\n"
         "    tasks.append(asyncio.create_task(pump(body, queue)))\n"
         "    return StreamingResponse(listen(queue),",
     )
-    pumping: dict[str, Any] = {}
-    exec(code_with("async def pump").replace("asyncio.run(main())", ""), pumping)
+    pump: dict[str, Any] = {}
+    exec(code_with("async def pump").replace("asyncio.run(main())", ""), pump)
     tasks: list[Any] = []
-    names = {name: pumping[name] for name in ("asyncio", "pump", "listen")}
-    with serving(code, tasks=tasks, **names) as proxy:
+    with serving(code, tasks=tasks, **{n: pump[n] for n in ("asyncio", "pump", "listen")}) as proxy:
+        yield proxy
+        assert becomes_true(lambda: all(task.done() for task in tasks))
+
+
+def leave_after_one(proxy: Proxy) -> None:
+    with httpx.stream("GET", proxy.url + "/chat") as response:
+        assert next(response.iter_bytes()) == ONE
+
+
+def test_the_pump_counts_though_the_client_has_left() -> None:
+    with pumping() as proxy:
         proxy.upstream.url(stream([ONE, USED], lock_step=True), "/chat")
-        with httpx.stream("GET", proxy.url + "/chat") as response:
-            assert next(response.iter_bytes()) == ONE
+        leave_after_one(proxy)
         proxy.upstream.acknowledge(2)
         assert proxy.entry() == ("/chat", "complete", len(ONE + USED), 42)
         proxy.ledger.clear()
@@ -276,4 +291,22 @@ def test_the_pump_counts_though_the_client_has_left() -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.get(proxy.url + "/chat")
         assert proxy.entry()[1:] == ("failed", len(USED + b"data: cut"), 42)
-        assert becomes_true(lambda: all(task.done() for task in tasks))
+
+
+@pytest.mark.parametrize(("last", "state"), [(b"data: [DONE]\n\n", "complete"), (TWO, "failed")])
+def test_the_mark_decides_what_the_pump_has_counted(last: bytes, state: str) -> None:
+    """The client has left, and upstream breaks off: after the mark nothing is missing."""
+
+    def broken(connection: Connection) -> None:
+        framing = FRAMINGS["chunked"]
+        connection.send(framing.head(0, headers=[EVENT_STREAM]))
+        framing.send(connection, ONE)
+        connection.wait()
+        framing.send(connection, USED + last)
+        connection.close()  # without the last chunk
+
+    with pumping(**{"keepalive=15": 'done="[DONE]"'}) as proxy:
+        proxy.upstream.url(broken, "/chat")
+        leave_after_one(proxy)
+        proxy.upstream.acknowledge()
+        assert proxy.entry() == ("/chat", state, len(ONE + USED + last), 42)
