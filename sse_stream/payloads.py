@@ -147,19 +147,21 @@ def iter_payloads(
     loads:        a function that parses the data, a str; None: `json.loads`.
     read_to_end:  whether to read on after the mark, to the end of the body, so that the connection
                   can be used again: at most 64 KiB and one second, with a stream that an adapter
-                  made. What goes wrong there is nobody's business. False by default.
+                  made. What goes wrong there raises nothing. False by default.
 
     Returns an iterator and context manager; its `.event` is the event of the payload handed out
     last. Passed over are events with empty data, and data that is no JSON object or array in an
     event whose type is that of a keep-alive ("ping", "heartbeat", "keepalive", "keep-alive").
 
     Raises PayloadError for other data that `loads` refuses, ServiceError for an error,
-    IncompleteEventError as above, and what `events` raises. If no payload came, but lines that are
-    no event, it raises what those say at the end: ServiceError if they are an error document, else
-    PayloadError. After payloads a field named "error" is a ServiceError at the end, too. Such lines
-    are known of a stream of this package, and of what has its attribute `ignored_text`; that the
-    end cut an event is known through generators, too. If the caller closed the stream, the payloads
-    end quietly. TypeError or ValueError for an argument of a wrong kind.
+    IncompleteEventError as above, and what `events` raises. TypeError or ValueError for an argument
+    of a wrong kind. If the caller closed the stream, the payloads end quietly.
+
+    Some services send an error document in place of events, in lines that are no event. If no
+    payload came, but such lines, it raises what they say at the end: ServiceError for an error
+    document, else PayloadError. After payloads a field named "error" is a ServiceError, too. This
+    needs a stream of this package, or events with an attribute `ignored_text`: of a generator such
+    lines are not known. That the end cut off an event is known of a generator over a stream, too.
     """
     _refuse_other_than_events(events, "iter_payloads", "__iter__", "aiter_payloads")
     machine = _PayloadMachine(events, done, require_done, is_error, loads, read_to_end)

@@ -322,6 +322,14 @@ class _Source:
 class EventSource(_Source):
     """An iterator over the events of a stream that connects again whenever it breaks.
 
+        def resume(last_event_id):
+            decoder = SSEDecoder(last_event_id=last_event_id, incomplete="discard")
+            return connect(client, "GET", url, decoder=decoder)
+
+        with EventSource(resume) as source:
+            for event in source:
+                print(event.data)
+
     It is a context manager too: leaving it closes it. Any thread, or a signal handler, may call
     `close`; one thread at a time may read. `name` is what log lines call it, of `subscribe` the URL
     without user info and query; it may be set.

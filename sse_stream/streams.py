@@ -637,7 +637,7 @@ class EventStream(_Events, Reader[ServerSentEvent]):
         self._start(iterator, chunks, decoder, response)
 
     def drain(self, size: int, seconds: float) -> None:
-        """Read on to the end of the chunks, and drop them; what goes wrong is nobody's business.
+        """Read on to the end of the chunks, and drop them; what goes wrong there raises nothing.
 
         size:    how many bytes are read at the most.
         seconds: how long it takes at the most.

@@ -44,7 +44,7 @@ def examples(module: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             for block in re.findall(r"(?m)(?:^    .+\n)+", f"{ast.get_docstring(node)}\n"):
                 code = textwrap.dedent(block)
-                if re.match(r"(async )?with |from |timeout = ", code):
+                if re.match(r"(async )?with |from |timeout = |def ", code):
                     yield getattr(node, "name", "module"), code
 
 
@@ -138,3 +138,17 @@ def test_the_example_of_documents(server: Server, capsys: pytest.CaptureFixture[
     with httpx.Client() as client:
         exec(code, {"client": client, "url": url, "request": {}, "iter_documents": iter_documents})
     assert capsys.readouterr().out == "{'done': False}\n{'done': True}\n"
+
+
+def test_the_example_of_a_source(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    import sse_stream
+    from sse_stream.adapters.urllib import connect
+
+    codes = [code for where, code in examples("sse_stream.reconnect") if where == "EventSource"]
+    names = {name: getattr(sse_stream, name) for name in sse_stream.__all__}
+    policy = sse_stream.ReconnectionPolicy(initial=0, minimum=0, jitter=0)
+    names |= {"client": None, "connect": connect, "url": server.url(once_and_no_more())}
+    exec(
+        "\n".join(codes).replace("(resume)", "(resume, policy=policy)"), {**names, "policy": policy}
+    )
+    assert capsys.readouterr().out == "a\n"
