@@ -37,9 +37,18 @@ TESTS = {
     "adapters/_httpx": ["adapters/test_httpx", "adapters/test_shared"],
     "adapters/_pycurl": ["adapters/test_pycurl"],
     "adapters/_request": ["adapters/test_shared", "adapters/test_mistakes"],
-    "adapters/_response": ["adapters/test_shared"],
+    "adapters/_response": ["adapters/test_shared", "adapters/test_closing"],
     "adapters/_source": ["adapters/test_source"],
     "adapters/_urllib3": ["adapters/test_urllib3", "adapters/test_reading_urllib3"],
+    # What all adapters have alike is tested for all of them together.
+    **{
+        f"adapters/{client}": [
+            f"adapters/test_{client}",
+            "adapters/test_subscribe",
+            "adapters/test_mistakes",
+        ]
+        for client in ("aiohttp", "httpx", "pycurl", "requests", "urllib", "urllib3")
+    },
 }
 MODULES = sorted(
     path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py")
