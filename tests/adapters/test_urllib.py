@@ -156,3 +156,15 @@ def test_url_of_an_error_of_http_client_is_not_known(server: Server) -> None:
         iter_events(connection.getresponse())
     assert (caught.value.url, caught.value.body) == ("", b"body")
     connection.close()
+
+
+def test_urls_that_urllib_would_misread() -> None:
+    url: Any = b"http://127.0.0.1/"
+    with pytest.raises(TypeError, match="urllib takes the URL as a str, not bytes"):
+        connect(None, "GET", url)
+    with pytest.raises(ValueError, match="must begin with http:// or https://, not 'ftp://h/a'"):
+        connect(None, "GET", "ftp://h/a?secret")
+    with pytest.raises(ValueError, match="pass an Authorization header") as refused:
+        connect(None, "GET", "http://user:secret@127.0.0.1/")
+    assert "secret" not in str(refused.value)
+    connect(None, "GET", "http://127.0.0.1/@a?b@c")
