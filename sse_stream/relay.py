@@ -76,6 +76,7 @@ _MAGICS = {
     b"\x78\xda": "deflate",
 }
 _CR, _COLON = b"\r:"
+_ROOM_FOR_OTHER_LINES = 64 * 1024  # bytes of an event, beside its data
 _SILENCE = object()  # what `_AsyncWaiting` yields in place of a chunk
 
 
@@ -837,9 +838,6 @@ class _Blocks:
             answer = BOM + answer  # else the far end would take it for that of the stream
         self._has_answered = True
         return [answer]
-
-
-_ROOM_FOR_OTHER_LINES = 64 * 1024  # bytes
 
 
 def _events_of(edited: Any) -> list[ServerSentEvent]:
