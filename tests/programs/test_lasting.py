@@ -60,3 +60,32 @@ def test_what_grows_is_a_fault() -> None:
 def test_events_that_did_not_come_are_a_fault() -> None:
     assert lasting.faults(report(), 8) == ["7 of 8 events"]
     assert lasting.faults({"count": 0, "tenths": []}, 0) == ["0 of 0 events"]
+
+
+class Fixed:
+    """Random numbers that are none: a connection without an event, and then its ID alone."""
+
+    def choices(self, *_: object) -> list[str]:
+        return ["ids"]
+
+    def random(self) -> float:
+        return 1.0
+
+    def randrange(self, *_: int) -> int:
+        return 0
+
+
+def test_the_server_moves_no_client_past_what_it_has_not_got() -> None:
+    async def main() -> bytes:
+        endpoint = lasting.Endpoint("way")
+        endpoint.sent = 5  # on a connection that broke before the client had read it
+        endpoint.random = Fixed()  # type: ignore[assignment]
+        port = int((await endpoint.listen()).rpartition(":")[2].strip("/"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nLast-Event-ID: 3\r\n\r\n")
+        answer = await reader.readuntil(b"\r\n0\r\n\r\n")
+        writer.close()
+        await endpoint.go()
+        return answer
+
+    assert b"id: 3\n\n" in asyncio.run(main())
