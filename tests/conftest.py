@@ -33,13 +33,15 @@ def quick_collections() -> None:
     each collection would take half a second.
     """
     gc.collect()
-    gc.freeze()
+    if hasattr(gc, "freeze"):  # not on PyPy
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def thorough_collection_at_the_end() -> Iterator[None]:
     yield
-    gc.unfreeze()
+    if hasattr(gc, "unfreeze"):
+        gc.unfreeze()
 
 
 @pytest.hookimpl(wrapper=True)
