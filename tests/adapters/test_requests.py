@@ -342,3 +342,14 @@ def test_what_requests_raises_for_an_error_of_urllib3(
     with iter_events(response) as events, pytest.raises(own) as caught:
         next(events)
     assert caught.type is own
+
+
+def test_a_client_whose_requests_are_awaited_is_refused() -> None:
+    class AsyncSession:
+        def get_adapter(self) -> None: ...
+
+        async def request(self) -> None: ...
+
+    client: Any = AsyncSession()
+    with pytest.raises(TypeError, match="not AsyncSession; its requests have to be awaited"):
+        connect(client, "GET", "http://h/")

@@ -278,6 +278,21 @@ def test_options_of_what_is_not_written_in_python() -> None:
     refuse_options("connect", ["anything"], [no_signature])
 
 
+def test_an_option_that_the_adapter_sets_itself_and_one_that_nobody_knows() -> None:
+    def request(method: str, timeout: float = 1) -> None: ...
+
+    def anything(**options: object) -> None: ...
+
+    with pytest.raises(TypeError, match="connect sets the option stream itself"):
+        refuse_options("connect", ["stream"], [request], reserved="stream")
+    refuse_options("connect", ["timeout", "stream"], [request], others="stream")
+    refuse_options("connect", ["anything"], [request, anything])
+    with pytest.raises(TypeError, match=r"no option 'timeuot'; did you mean timeout\?"):
+        refuse_options("connect", ["timeout", "timeuot"], [request])
+    with pytest.raises(TypeError, match=r"no option 'xyz'$"):
+        refuse_options("connect", ["xyz"], [request])
+
+
 def test_a_url_that_is_no_text() -> None:
     url: Any = b"http://h/"
     with pytest.raises(TypeError, match="urllib takes the URL as a str, not"):
