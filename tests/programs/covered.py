@@ -37,7 +37,11 @@ TESTS = {
     "adapters/_httpx": ["adapters/test_httpx", "adapters/test_shared"],
     "adapters/_pycurl": ["adapters/test_pycurl"],
     "adapters/_request": ["adapters/test_shared", "adapters/test_mistakes"],
-    "adapters/_response": ["adapters/test_shared", "adapters/test_closing"],
+    "adapters/_response": [
+        "adapters/test_shared",
+        "adapters/test_closing",
+        "adapters/test_leaving",
+    ],
     "adapters/_source": ["adapters/test_source"],
     "adapters/_urllib3": ["adapters/test_urllib3", "adapters/test_reading_urllib3"],
     # What all adapters have alike is tested for all of them together.
