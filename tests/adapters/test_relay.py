@@ -29,7 +29,7 @@ from sse_stream import (
     atee,
     awhole_events,
 )
-from tests.clients import ASYNC_CLIENTS, CLIENTS
+from tests.clients import ASYNC_CLIENTS, CLIENTS, NO_TLS
 
 from .server import (
     EVENT_STREAM,
@@ -64,7 +64,7 @@ def gateway(upstream: Server, relay: Callable[[Any, httpx.Response], Any]) -> Ge
 
     async def respond(request: Request) -> Body:
         if not clients:
-            clients.append(httpx.AsyncClient(timeout=None, trust_env=False))
+            clients.append(httpx.AsyncClient(verify=NO_TLS, timeout=None))
         asked = clients[0].build_request("GET", upstream.origin + request.url.path)
         reply = await clients[0].send(asked, stream=True)
         return Body(relay(reply.aiter_bytes(), reply), media_type="text/event-stream")
@@ -77,7 +77,7 @@ def gateway(upstream: Server, relay: Callable[[Any, httpx.Response], Any]) -> Ge
 
 # Keeping alive.
 
-SILENCE, LIMIT, KEEPALIVE = 1.5, 0.6, 0.05
+SILENCE, LIMIT, KEEPALIVE = 1.5, 0.8, 0.05
 
 
 def with_a_silence(before: bytes, after: bytes) -> Callable[[Connection], None]:
@@ -101,11 +101,13 @@ def test_a_client_with_a_read_limit_survives_a_silent_upstream(server: Server) -
     for place, path in zip(places, paths, strict=True):
         server.url(with_a_silence(stream[:place], stream[place:]), path)
 
+    limit = httpx.Timeout(GUARD, read=LIMIT)
+
     def read(url: str) -> tuple[list[ServerSentEvent], list[str]]:
         comments: list[str] = []
         decoder = SSEDecoder(on_comment=comments.append)
         with (
-            httpx.stream("GET", url, timeout=httpx.Timeout(GUARD, read=LIMIT)) as response,
+            httpx.stream("GET", url, verify=NO_TLS, timeout=limit) as response,
             EventStream(response.iter_bytes(), decoder=decoder) as events,
         ):
             return [*events], comments
@@ -133,7 +135,7 @@ def test_a_client_that_leaves_while_upstream_is_silent_is_noticed(server: Server
 
     server.url(silent, "/")
     with gateway(server, lambda chunks, reply: atee(chunks, response=reply, keepalive=0.02)) as url:
-        with httpx.stream("GET", url) as response:
+        with httpx.stream("GET", url, verify=NO_TLS) as response:
             assert next(response.iter_bytes()) == b": keep-alive\n\n"
         assert becomes_true(lambda: server.connections[0].released.is_set())
 
@@ -150,7 +152,7 @@ async def opened(client: str, url: str) -> AsyncGenerator[tuple[Any, Any]]:
             yield response, response.content.iter_any()
     else:
         module: Any = {"httpx": httpx, "httpx2": httpx2}[client]
-        async with module.AsyncClient(timeout=None) as session:
+        async with module.AsyncClient(verify=NO_TLS, timeout=None) as session:
             reply = await session.send(session.build_request("GET", url), stream=True)
             yield reply, reply.aiter_bytes()
 
@@ -307,7 +309,7 @@ def test_a_gateway_that_rewrites(server: Server) -> None:
     seen: list[Any] = []
     with (
         gateway(server, lambda chunks, reply: arewrite(chunks, edit, response=reply)) as url,
-        httpx.stream("GET", url, timeout=GUARD) as response,
+        httpx.stream("GET", url, verify=NO_TLS, timeout=GUARD) as response,
     ):
         for piece in response.iter_bytes():
             seen.append([event.data for event in decoder.feed(piece)])
