@@ -209,11 +209,13 @@ class SSEDecoder:
     ) -> None:
         _check_options(last_event_id, max_event_size, on_oversize, incomplete)
         _check_callbacks(on_comment=on_comment, on_ignored=on_ignored)
-        self.max_event_size = sys.maxsize if max_event_size is None else max_event_size
+        self.max_event_size: int = sys.maxsize if max_event_size is None else max_event_size
         self._on_oversize, self.at_end = on_oversize, incomplete
         self._on_comment, self._on_ignored = on_comment, on_ignored
-        self._state, self.ended = _START, False
-        self._id_buffer = self.last_event_id = last_event_id
+        self._state = _START
+        self.ended: bool = False
+        self._id_buffer = last_event_id
+        self.last_event_id: str = last_event_id
         self.retry: int | None = None
         self._line: list[Any] = []
         self._in_event = False  # a field line of it has ended
@@ -228,7 +230,8 @@ class SSEDecoder:
         self._unheld = 0  # bytes of the unfinished line that were measured and let go
         self._skipping = False  # the event is too large
         self._discarding = False  # so is its unfinished line
-        self.skipped = self.ignored = 0
+        self.skipped: int = 0
+        self.ignored: int = 0
         self._ignored_text = b""
         self._completed: list[ServerSentEvent] = []
         self._type = b"", "", 0  # the line that named a type, the type, and where it begins
