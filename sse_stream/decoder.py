@@ -212,24 +212,22 @@ class SSEDecoder:
         self.max_event_size: int = sys.maxsize if max_event_size is None else max_event_size
         self._on_oversize, self.at_end = on_oversize, incomplete
         self._on_comment, self._on_ignored = on_comment, on_ignored
-        self._state = _START
+        self._state, self._id_buffer = _START, last_event_id
         self.ended: bool = False
-        self._id_buffer = last_event_id
         self.last_event_id: str = last_event_id
         self.retry: int | None = None
         self._line: list[Any] = []
         self._in_event = False  # a field line of it has ended
         self._data: bytes | bytearray | None = None  # its first values, joined; None: no data
         self._more_data: list[bytes] = []  # the values after those
-        self._event_type = ""
-        self._event_value_at = 0  # where the value begins in the line that named it; 0: none did
+        # The type, and where it begins in the line that named it; 0: none did.
+        self._event_type, self._event_value_at = "", 0
         self._event_retry: int | None = None
         # How many bytes may come before anything has to be measured; negative if the next chunk
         # has to be looked at closely for any reason. Read where a chunk comes in, and only there.
         self._room = -1
         self._unheld = 0  # bytes of the unfinished line that were measured and let go
-        self._skipping = False  # the event is too large
-        self._discarding = False  # so is its unfinished line
+        self._skipping = self._discarding = False  # the event is too large; so is its last line
         self.skipped: int = 0
         self.ignored: int = 0
         self._ignored_text = b""

@@ -208,9 +208,9 @@ class _PayloadMachine:
             raise TypeError(f"loads must be a function, not {type_name(loads)}")
         refuse_coroutine_function("is_error", is_error)
         refuse_coroutine_function("loads", loads)
-        self.ended = False
+        self.ended: bool = False
         self.event: ServerSentEvent | None = None  # of the payload handed out last
-        self.is_to_drain = False  # the mark came, and the rest is to be read
+        self.is_to_drain: bool = False  # the mark came, and the rest is to be read
         self._events = events
         self._mark = DoneMark(done, require_done)
         self._is_error = is_error

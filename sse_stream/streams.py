@@ -143,7 +143,7 @@ class Reading(Generic[Item]):
     _stop: type[Exception]
 
     def __init__(self, source: Any, machine: Machine, *resources: Any) -> None:
-        self.source = source
+        self.source: Any = source
         self.machine: Any = machine
         self._resources: list[Any] = [one for one in reversed(resources) if one is not None]
         self._ready: Iterator[Item] = _NO_ITEMS
@@ -755,7 +755,11 @@ class _Misused:
     def _refuse(self, *_: Any) -> Any:
         raise TypeError(f"this is a connection yet to be opened; write:{self._lines}")
 
-    __iter__ = __next__ = __aiter__ = __anext__ = __await__ = _refuse
+    __iter__: Any = _refuse
+    __next__: Any = _refuse
+    __aiter__: Any = _refuse
+    __anext__: Any = _refuse
+    __await__: Any = _refuse
 
 
 class Opening(_Misused):
