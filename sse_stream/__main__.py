@@ -445,7 +445,10 @@ def _read_body(text: str) -> bytes:
 
 def _complain(message: str) -> None:
     if sys.stderr is not None:
-        print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
+        try:
+            print(f"sse-stream: {_visible(' '.join(message.split()))}", file=sys.stderr, flush=True)
+        except OSError:  # nobody reads it, or the disk is full; the events still matter
+            pass
 
 
 def _words(error: Exception, options: argparse.Namespace) -> str:

@@ -1019,6 +1019,17 @@ def test_giving_up_is_told_in_one_line(
     )
 
 
+def test_reading_goes_on_when_nobody_reads_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_nothing(monkeypatch, max_attempts=2)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with scripted.Server() as server, open(write_end, "w") as unread:
+        monkeypatch.setattr(sys, "stderr", unread)
+        assert main([server.url(raw(WHOLE)), "--reconnect"]) == 1  # it gave up
+        with contextlib.suppress(BrokenPipeError):
+            unread.close()
+
+
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 0)])
 def test_interrupts_in_process(
     monkeypatch: pytest.MonkeyPatch,
