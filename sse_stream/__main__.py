@@ -36,7 +36,7 @@ from .streams import EventStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, NoReturn
 
     from .decoder import Chunk
@@ -374,8 +374,29 @@ def _open(options: argparse.Namespace, account: _Account) -> EventStream | Event
     decoder = _Decoder(account, options, options.last_event_id)
     # The stream closes it.
     file: Any = sys.stdin.buffer if source == "-" else open(source, "rb")  # noqa: SIM115
-    chunks = iter(lambda: file.read1(65536), b"")  # what is there, without waiting for more
-    return EventStream(chunks, decoder=decoder, response=file)
+    return EventStream(_chunks_of(file), decoder=decoder, response=file)
+
+
+def _chunks_of(file: Any) -> Iterator[bytes]:
+    """Yield what is there, without waiting for more."""
+    while True:
+        chunk: bytes | None = file.read1(65536)
+        if not chunk and not _is_blocking(file):  # nothing yet, or the end
+            import select  # slow to import
+
+            select.select([file], [], [])
+            chunk = file.raw.read(65536)
+        if chunk:
+            yield chunk
+        elif chunk is not None:
+            return
+
+
+def _is_blocking(file: Any) -> bool:
+    try:
+        return os.get_blocking(file.fileno())
+    except (AttributeError, OSError, ValueError):  # not on this system, or no real file
+        return True
 
 
 def _open_url(

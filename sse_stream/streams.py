@@ -191,6 +191,21 @@ class Reading(Generic[Item]):
         """
 
     def _settle(self, items: list[Any], error: BaseException | None) -> BaseException | None:
+        """As `_settle_quietly`; an interrupt in there is one of the read."""
+        try:
+            return self._settle_quietly(items, error)
+        except BaseException as interrupt:
+            if self._over not in (_CLOSED, _LEFT):
+                self._over, self._error_to_raise = _INTERRUPTED, None
+                self._final_id = self._id_before
+                self._ready, self._batch = _NO_ITEMS, ()
+            return interrupt
+        finally:
+            del self, error  # no cycle of the error and this frame
+
+    def _settle_quietly(
+        self, items: list[Any], error: BaseException | None
+    ) -> BaseException | None:
         """Decide how the reading ended, and take the last items of the machine.
 
         items: the machine's last answer, if that ended the reading.
@@ -304,8 +319,13 @@ class Reading(Generic[Item]):
 def _answers_of(machine: Machine, source: Iterator[Any]) -> Iterator[Any]:
     """Feed a machine, and yield its answers."""
     for item in source:
-        yield machine.feed(item)
+        try:
+            answer = machine.feed(item)
+        except StopIteration as stop:  # a generator would say so of itself (PEP 479)
+            raise RuntimeError("a callback raised StopIteration") from stop
         del item  # not held while the next is waited for
+        yield answer
+        del answer
 
 
 class Reader(Reading[Item], Generic[Item]):

@@ -123,6 +123,21 @@ def server() -> Iterator[Server]:
 # Input and output.
 
 
+@pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="this system has no such pipes")
+def test_standard_input_that_does_not_block() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)  # as some parents leave it
+    with start("--data-only", stdin=read_end) as process:
+        os.close(read_end)
+        assert process.stdout is not None
+        for data in (b"a", b"b"):
+            threading.Event().wait(0.1)  # there is nothing to be read meanwhile
+            os.write(write_end, b"data: %s\n\n" % data)
+            assert process.stdout.readline() == data + b"\n"
+        os.close(write_end)
+        assert process.wait(20) == 0
+
+
 def test_standard_input_to_json_lines() -> None:
     code, out, err = run(
         stdin="event: x\nid: 7\nretry: 5\ndata: é\u2028\x85\x7f\x1b\ndata\n\ndata: end".encode()

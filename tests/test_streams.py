@@ -9,6 +9,7 @@ import pickle
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 import trio
@@ -1673,10 +1674,10 @@ def test_a_bare_iterator_is_closed_and_interrupted() -> None:
 
 
 def test_events_in_place_of_bytes_are_refused() -> None:
-    events: Any = EventStream(Chunks([b"data: a\n\n"]))
+    events: Any = EventStream(Chunks(b"data: a\n\n"))
     with pytest.raises(TypeError, match=r"not events.* use it as it is"):
         EventStream(events)
-    aevents: Any = AsyncEventStream(AsyncChunks([]))
+    aevents: Any = AsyncEventStream(AsyncChunks())
     with pytest.raises(TypeError, match=r"not events.* use it as it is"):
         AsyncEventStream(aevents)
 
@@ -1927,3 +1928,41 @@ def test_async_close_from_a_comment_before_an_event(chunk: bytes) -> None:
         assert chunks.closed == 1
 
     asyncio.run(main())
+
+
+def test_an_interrupt_while_the_end_is_settled() -> None:
+    def interrupt(self: Any, items: list[Any]) -> list[Any]:
+        raise KeyboardInterrupt
+
+    chunks = [b"id: 1\ndata: a\n\n", b"id: 2\ndata: b"]
+    for source in (Chunks(*chunks), (chunk for chunk in chunks)):
+        response = Resource()
+        stream = EventStream(source, response=response)
+        next(stream)
+        with patch.object(EventStream, "_at_the_end", interrupt), pytest.raises(KeyboardInterrupt):
+            next(stream)
+        assert response.closed == 1
+        assert "interrupted" in repr(stream)
+        for _ in range(2):
+            with pytest.raises(StreamClosedError, match="interrupted") as info:
+                next(stream)
+            assert info.value.last_event_id == "1"
+
+
+def test_an_interrupt_while_the_end_of_an_async_stream_is_settled() -> None:
+    def interrupt(self: Any, items: list[Any]) -> list[Any]:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        chunks = AsyncChunks(b"id: 1\ndata: a\n\n", b"id: 2\ndata: b")
+        stream = AsyncEventStream(chunks)
+        await anext(stream)
+        with patch.object(AsyncEventStream, "_at_the_end", interrupt):
+            coroutine = anext(stream)
+            with pytest.raises(KeyboardInterrupt):
+                await coroutine
+        with pytest.raises(StreamClosedError, match="interrupted") as info:
+            await anext(stream)
+        assert info.value.last_event_id == "1"
+
+    trio.run(main)
