@@ -374,8 +374,8 @@ class _AsyncWaiting:
             self._is_left = True
             try:
                 self._task.get_loop().call_soon_threadsafe(self._task.cancel)
-            except RuntimeError:  # the loop is closed
-                pass
+            except RuntimeError:  # the loop is closed: nothing can be awaited any more
+                self._is_left = False
 
     async def aclose(self) -> None:
         """Cancel the read, if there is one, and do not wait for it."""

@@ -1612,3 +1612,77 @@ def test_keeping_alive_needs_asyncio() -> None:
 def test_a_keepalive_that_is_no_time(seconds: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="keepalive must be"):
         atee(AsyncChunks(), keepalive=seconds)
+
+
+# What else can happen at the end.
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [b"data: [DONE]"],  # its blank line never came
+        [b"data: [DONE]", OSError()],
+        [ONE, b"data: [DONE]\n", OSError()],
+    ],
+)
+def test_the_mark_in_an_event_that_a_decoder_raises(chunks: list[Any]) -> None:
+    log = Log()
+    decoder = SSEDecoder(incomplete="raise")
+    relay = tee(Chunks(*chunks), on_end=log.on_end, decoder=decoder, done="[DONE]")
+    with pytest.raises(OSError) if isinstance(chunks[-1], OSError) else nullcontext():
+        list(relay)
+    assert log.outcome.state == "complete"
+
+
+def test_a_fault_that_is_due_when_the_chunks_fail() -> None:
+    log = Log()
+    chunks = Chunks(b"data: a\n\ndata: much too long", OSError())
+    decoder = SSEDecoder(max_event_size=8)
+    with pytest.raises(OSError):
+        list(log.tee(chunks, decoder=decoder, done="[DONE]"))
+    assert log.outcome.state == "failed"
+    assert isinstance(log.outcome.error, OSError)
+    assert log.outcome.events == 1
+
+
+@pytest.mark.parametrize("keepalive", [None, 60])
+def test_an_observer_that_closes_an_async_tee(keepalive: float | None) -> None:
+    log = Log()
+
+    def close(event: ServerSentEvent) -> None:
+        closing = relay.aclose()
+        try:
+            closing.send(None)
+        except StopIteration:
+            pass
+
+    source = AsyncChunks(ONE, TWO)
+    relay = atee(source, on_event=close, on_end=log.on_end, keepalive=keepalive)
+
+    async def main() -> None:
+        assert [chunk async for chunk in relay] == [ONE]
+
+    asyncio.run(main())
+    assert log.outcome.state == "closed"
+
+
+def test_a_tee_that_outlives_its_loop(caplog: pytest.LogCaptureFixture) -> None:
+    async def silent() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    log = Log()
+    relay = atee(silent(), on_end=log.on_end, keepalive=0.01)
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(anext(relay)) == b": keep-alive\n\n"
+    loop.close()
+    with caplog.at_level(logging.CRITICAL, "asyncio"):  # of a task that is pending
+        del relay
+        gc.collect()
+    assert log.outcome.state == "closed"
+
+
+@pytest.mark.parametrize("kind", [Tee, AsyncTee])
+def test_a_tee_that_was_never_made(kind: Any) -> None:
+    relay = kind.__new__(kind)
+    del relay  # without a word
