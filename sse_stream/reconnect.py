@@ -395,6 +395,7 @@ class EventSource(_Source):
         )
         self._lock = threading.RLock()
         self._reading = False
+        self._taken: ServerSentEvent | None = None  # of the stream, and not handed out
         # Held until `close`, so that to wait is to try to acquire it. A threading.Event would do
         # for threads; but a signal handler that calls `close` could wait for itself in `set`.
         self._until_closed = threading.Lock()
@@ -443,9 +444,12 @@ class EventSource(_Source):
             self._leave(opening)
         if event is None:
             raise StopIteration
+        self._taken = None
         return event
 
     def _next_event(self) -> ServerSentEvent | None:
+        if self._taken is not None and not self._closed:  # an interrupt came between
+            return self._taken
         while True:
             step = self._step()
             if step == "read":
@@ -479,6 +483,7 @@ class EventSource(_Source):
     def _read(self) -> ServerSentEvent | None:
         try:
             for event in self._stream:
+                self._taken = event
                 return self._took(event)
             self._loss = (None,)
         except Exception as error:

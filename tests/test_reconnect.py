@@ -1794,3 +1794,34 @@ def test_close_within_a_callback_releases_at_once() -> None:
     )
     assert list(source) == []
     assert seen == [True]
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_an_interrupt_before_an_event_is_handed_out_does_not_lose_it(
+    monkeypatch: pytest.MonkeyPatch, is_closed: bool
+) -> None:
+    asked: list[str] = []
+
+    def connect(last_event_id: str = "") -> Opening:
+        asked.append(last_event_id)
+        start = int(last_event_id or 0)
+        chunks = [b"id: %d\ndata: %d\n\n" % (n, n) for n in range(start + 1, 4)]
+        return Opening(lambda: EventStream(chunks, decoder=SSEDecoder(last_event_id=last_event_id)))
+
+    source = EventSource(connect)
+    assert next(source).data == "1"
+    with monkeypatch.context() as patch:
+        patch.setattr(EventSource, "_took", raise_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            next(source)
+    if is_closed:
+        source.close()
+        assert [*source] == []
+    else:
+        assert [next(source).data, next(source).data] == ["2", "3"]
+        assert asked == ["", "2"]
+        source.close()
+
+
+def raise_interrupt(*_: Any) -> Any:
+    raise KeyboardInterrupt
