@@ -192,14 +192,16 @@ class Endpoint:
             await stream.send(b"retry: %d\n\n" % self.random.randrange(5, 50))
         last = start
         for number in range(start + 1, start + 1 + self.random.randrange(30)):
+            if self.is_over:  # between two events; the client may have left this connection
+                break
             event = self._event(number)
             cut = self.random.randrange(len(event))
             if self.random.random() < 0.3:
                 await stream.send(event[:cut])
                 await asyncio.sleep(0.01)
                 event = event[cut:]
-            if self.is_over:  # it may be a connection that the client has left
-                break
+                if self.is_over:
+                    raise ConnectionAbortedError("inside an event")
             # Counted before it goes out: the client may have it, whatever happens then.
             self.sent = max(self.sent, number)
             await stream.send(event)
