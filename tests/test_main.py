@@ -26,7 +26,7 @@ import pytest
 import trustme
 
 import sse_stream
-from sse_stream.__main__ import main
+from sse_stream.__main__ import _chunks_of, main
 from sse_stream.policy import ReconnectionPolicy
 from tests import llm, pages
 from tests.adapters import server as scripted
@@ -136,6 +136,52 @@ def test_standard_input_that_does_not_block() -> None:
             assert process.stdout.readline() == data + b"\n"
         os.close(write_end)
         assert process.wait(20) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="this system has no such pipes")
+def test_a_file_that_does_not_block_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+
+    def write() -> None:
+        for part in (b"data: a\n", b"\n"):
+            threading.Event().wait(0.05)
+            os.write(write_end, part)
+        os.close(write_end)
+
+    with open(read_end) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert main(["--data-only", "-"]) == 0
+        writer.join()
+    assert capsys.readouterr().out == "a\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="this system has no such pipes")
+def test_a_file_that_has_nothing_after_all_is_waited_for_again() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.close(write_end)  # so that no wait is long
+    reads = iter([None, b"a", b""])
+
+    class File:
+        def __init__(self) -> None:
+            self.raw = self
+
+        def fileno(self) -> int:
+            return read_end
+
+        def read1(self, size: int) -> bytes:
+            return b""
+
+        def read(self, size: int) -> bytes | None:
+            return next(reads)
+
+    assert [*_chunks_of(File())] == [b"a"]
+    os.close(read_end)
 
 
 def test_standard_input_to_json_lines() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
 from sse_stream.ndjson import iter_documents
-from sse_stream.payloads import aiter_payloads
+from sse_stream.payloads import aiter_payloads, iter_payloads
 from sse_stream.streams import (
     AsyncEventStream,
     AsyncOpening,
@@ -1966,3 +1966,23 @@ def test_an_interrupt_while_the_end_of_an_async_stream_is_settled() -> None:
         assert info.value.last_event_id == "1"
 
     trio.run(main)
+
+
+def test_an_interrupt_after_a_close_while_the_end_is_settled() -> None:
+    def close(self: EventStream, items: list[Any]) -> list[Any]:
+        self.close()
+        raise KeyboardInterrupt
+
+    stream = EventStream([b"data: a"])
+    with patch.object(EventStream, "_at_the_end", close), pytest.raises(KeyboardInterrupt):
+        next(stream)
+    assert [*stream] == []
+    assert stream.is_closed
+
+
+def test_a_callback_of_a_face_that_raises_stop_iteration() -> None:
+    def is_error(event: Any, payload: Any) -> bool:
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="a callback raised StopIteration"):
+        next(iter_payloads(EventStream([b"data: {}\n\n"]), is_error=is_error))
