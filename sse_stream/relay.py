@@ -1002,7 +1002,7 @@ def rewrite(
     block and its lines without effect pass on; of one that was left out also `id` and `retry`. The
     reader at the far end sees, the ID that it resumes from included, what it would have seen
     without this, but for the edit. At an error of `chunks`, and at the end, an unfinished event is
-    treated as by `whole_events`; an edited one goes out unfinished, too.
+    treated as by `whole_events`; an edited one goes out unfinished, too (of several, the last).
 
     Raises EventTooLargeError as `whole_events` does; with on_oversize="skip" such an event is left
     out. ValueError for bytes that are compressed, and for an event that could not arrive as it is;

@@ -6,7 +6,8 @@ needs besides is said in its docstring. Each ends with status 0 if what it prove
 explains itself with `--help`. The tests beside them (test_*.py) try the programs in a short form;
 tables.py puts what faults, hostile and migration found into the pages of their names.
 
-    python3 -m tests.programs.browser     half a minute   Chromium reads what SSEEncoder wrote
+    python3 -m tests.programs.browser     a minute        Chromium reads what SSEEncoder, `arewrite`
+                                                          and `atee(keepalive=...)` wrote
     python3 -m tests.programs.covered     ten minutes     each module is run, with all its branches,
                                                           by its own tests alone
     python3 -m tests.programs.faults      ten seconds     what each client's user sees of a broken

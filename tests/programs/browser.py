@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Check the encoder against a browser.
+"""Check the encoder and the relays against a browser.
 
 `python3 -m tests.programs.browser [--chromium PATH] [--streams N] [--seed N]`
 
-Headless Chromium's EventSource reads over HTTP what SSEEncoder wrote, streams of random valid
-events in random pieces, and posts the events that it dispatched back to the server here; they must
-be the same. When a stream ends, Chromium reconnects: the `Last-Event-ID` that it sends must be the
-encoder's last ID, and it must wait for the encoder's `retry`.
+Headless Chromium's EventSource reads over HTTP, in random pieces, and posts the events that it
+dispatched back to the server here. By turns it reads
 
-It needs a Chromium (Debian: `apt-get install chromium`) and takes about half a minute, so it is no
-part of the tests that pytest collects. The exit status is 0 if all events arrived as they were
-sent.
+- what SSEEncoder wrote, of random valid events: they must arrive as they were;
+- random lines (see `wild_stream`) through `arewrite`: what the reference decoder makes of the
+  lines must arrive, as the edit makes it;
+- such lines with pauses, through `atee(keepalive=...)`: as without it;
+- such lines through both.
+
+When a stream ends, Chromium reconnects: the `Last-Event-ID` that it sends must be the last ID of
+what was sent, and it must wait for the `retry`.
+
+It needs a Chromium (Debian: `apt-get install chromium`) and takes about a minute, so it is no part
+of the tests that pytest collects. The exit status is 0 if all events arrived as they should.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.server
+import itertools
 import json
 import random
 import shutil
@@ -25,10 +33,16 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any
+import zlib
+from typing import TYPE_CHECKING, Any
 
-from sse_stream.decoder import ServerSentEvent
+from sse_stream.decoder import ServerSentEvent, SSEDecoder
 from sse_stream.encoder import SSEEncoder
+from sse_stream.relay import arewrite, atee
+from tests import reference
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 # Also names that EventSource uses for events of its own.
 TYPES = (
@@ -55,6 +69,9 @@ PIECES = (
 IDS = ("", "", "1", "2", " 3", "4 ", "a:b", "é日\U0001f680", "\u2028", "id: 6")
 END = "\u2029the end of the stream"
 RETRY = 300  # ms
+KEEPALIVE = 0.01  # s
+#: What the streams go through on their way, by turns.
+RELAYS = ("nothing", "rewrite", "keep-alive", "rewrite and keep-alive")
 
 PAGE = """<!doctype html><meta charset="utf-8"><script>
 async function read(number, types, end) {
@@ -83,45 +100,129 @@ async function read(number, types, end) {
 </script>"""
 
 
-class Stream:
-    """The events sent, and what the browser made of them."""
+def wild_stream(chance: random.Random) -> bytes:
+    """Return lines of all kinds, with line ends of all kinds, and among them the event END.
 
-    def __init__(self, chance: random.Random) -> None:
-        self.events: list[ServerSentEvent] = []
-        self.encoded = b""
-        encoder = SSEEncoder()
-        for _ in range(chance.randint(1, 12)):
-            data = "".join(chance.choices(PIECES, k=chance.randint(0, 5)))
-            self._add(encoder, ServerSentEvent(chance.choice(TYPES), data, chance.choice(IDS)))
-            if chance.random() < 0.3:
-                self.encoded += encoder.comment("".join(chance.choices(PIECES, k=2)))
-        self._add(encoder, ServerSentEvent(END, "", chance.choice(IDS), RETRY))
-        cuts = sorted(chance.randint(0, len(self.encoded)) for _ in range(chance.randint(0, 20)))
-        self.pieces = [
-            self.encoded[i:j] for i, j in zip([0, *cuts], [*cuts, len(self.encoded)], strict=True)
+    The last line lacks its end. Only END has a valid `retry`.
+    """
+    end = f"event: {END}\ndata\nid: {chance.choice(IDS)}\nretry: {RETRY}\n\n"
+    lines = [wild_line(chance) for _ in range(chance.randint(10, 100))]
+    tail = [wild_line(chance) for _ in range(chance.randint(0, 3))]
+    start = chance.choice(["", "", "\ufeff", "\ufeff\ufeff"])
+    if start == "\ufeff" and lines[0][0] in "\r\n":
+        start += ":"  # Chromium overlooks a line end right after a byte order mark
+    text = start + "".join(lines) + "\n\n" + end + "".join(tail).rstrip("\r\n")
+    return text.encode() + chance.choice([b"", b"\xf0\x9f"])
+
+
+def wild_line(chance: random.Random) -> str:
+    """Return a line of any kind, often a blank one, with its end."""
+    piece = "".join(chance.choices(PIECES, k=chance.randint(0, 2))).replace("\n", "")
+    line = chance.choice(
+        (
+            *("", "", "", "", "", "", f"data: {piece}", f"data: {piece}", f"data:{piece}", "data"),
+            *(f"id: {chance.choice(IDS)}", f"id: {chance.choice(IDS)}"),
+            *(f"event: {chance.choice(TYPES)}", f":{piece}", "id", f"id: {piece}\0", "event"),
+            *(f"retry: {piece}x", f" data: {piece}", f"Data: {piece}", f"{piece}x: {piece}"),
+        )
+    )
+    return line + chance.choice(("\n", "\n", "\r\n", "\r"))
+
+
+def edit(event: ServerSentEvent) -> list[ServerSentEvent]:
+    """Do with an event what a gateway may do, as its data decides."""
+    other = event._replace(data=event.data[::-1] + "\nmore", event="note")
+    edited: list[list[ServerSentEvent]]
+    edited = [
+        [],
+        [other],
+        [event, other],
+        [event._replace(data="")],
+        [event._replace(id="another")],
+    ]
+    kind = zlib.crc32(event.data.encode()) % (len(edited) + 2)
+    return [event] if event.event == END or kind >= len(edited) else edited[kind]
+
+
+class Stream:
+    """What is sent, through what, and what the browser made of it."""
+
+    def __init__(self, chance: random.Random, relay: str) -> None:
+        self.relay = relay
+        self.keepalives = 0
+        self._at_end: Any = chance.choice(("dispatch", "discard"))
+        if relay == "nothing":
+            self.sent, self.events = self._encoded(chance)
+            self.last_event_id = self.events[-1].id
+        else:
+            self.sent = wild_stream(chance)
+            outcome = reference.decode(self.sent)
+            self.events = [ServerSentEvent(*event) for event in outcome.events]
+            self.last_event_id = outcome.last_event_id
+            if "rewrite" in relay:
+                self.events = [edited for event in self.events for edited in edit(event)]
+                last = reference.decode(self.sent, flush=True).events[-1]
+                if len(edit(ServerSentEvent(*last))) > 1:
+                    self._at_end = "discard"  # of several only the last could go out unfinished
+        cuts = sorted(chance.randint(0, len(self.sent)) for _ in range(chance.randint(0, 20)))
+        self._pieces = [
+            self.sent[i:j] for i, j in zip([0, *cuts], [*cuts, len(self.sent)], strict=True)
+        ]
+        self._pauses = [
+            chance.choice((0.001, 2.5 * KEEPALIVE)) if "keep-alive" in relay else 0.001
+            for _ in self._pieces
         ]
         self.requests: list[tuple[float, str | None]] = []
         self.ended = 0.0
         self.seen: list[list[str]] | None = None
 
-    def _add(self, encoder: SSEEncoder, event: ServerSentEvent) -> None:
-        self.events.append(event)
-        self.encoded += encoder.encode(event)
+    @staticmethod
+    def _encoded(chance: random.Random) -> tuple[bytes, list[ServerSentEvent]]:
+        encoder, encoded = SSEEncoder(), b""
+        events: list[ServerSentEvent] = []
+        for _ in range(chance.randint(1, 12)):
+            data = "".join(chance.choices(PIECES, k=chance.randint(0, 5)))
+            events.append(ServerSentEvent(chance.choice(TYPES), data, chance.choice(IDS)))
+            encoded += encoder.encode(events[-1])
+            if chance.random() < 0.3:
+                encoded += encoder.comment("".join(chance.choices(PIECES, k=2)))
+        events.append(ServerSentEvent(END, "", chance.choice(IDS), RETRY))
+        return encoded + encoder.encode(events[-1]), events
+
+    async def send(self, write: Callable[[bytes], object]) -> None:
+        """Write all pieces, with pauses, through what is in between."""
+        chunks: Any = self._slowly()
+        if "rewrite" in self.relay:
+            chunks = arewrite(chunks, edit, decoder=SSEDecoder(incomplete=self._at_end))
+        if "keep-alive" in self.relay:
+            chunks = atee(chunks, keepalive=KEEPALIVE)
+        async for chunk in chunks:
+            self.keepalives += chunk.startswith(b": keep-alive\n")
+            write(chunk)
+        self.ended = time.monotonic()
+
+    async def _slowly(self) -> AsyncIterator[bytes]:
+        for pause, piece in zip(self._pauses, self._pieces, strict=True):
+            await asyncio.sleep(pause)
+            yield piece
 
     def faults(self) -> list[str]:
         """Return how what the browser saw differs from what was sent."""
         faults: list[str] = []
         expected = [[event.event, event.data, event.id] for event in self.events]
         if self.seen != expected:
-            faults.append(f"sent {expected!r}\n  as {self.encoded!r}\n  seen {self.seen!r}")
+            faults.append(
+                f"{self.relay}: sent {expected!r}\n  as {self.sent!r}\n  seen {self.seen!r}"
+            )
         # HTTP drops blanks at the ends of a header's value.
-        last_event_id = self.events[-1].id.strip(" ")
+        last_event_id = self.last_event_id.strip(" ")
         if [header for _, header in self.requests] != [
             None,
             last_event_id.encode().decode("latin-1") or None,
         ]:
             faults.append(
-                f"the last ID is {last_event_id!r}, but the requests were {self.requests!r}"
+                f"{self.relay}: the last ID is {last_event_id!r}, but the requests were "
+                f"{self.requests!r}, for {self.sent!r}"
             )
         elif self.requests[1][0] - self.ended < 0.9 * RETRY / 1000:
             faults.append(
@@ -169,10 +270,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        for piece in stream.pieces:
-            self.wfile.write(piece)
-            time.sleep(0.001)
-        stream.ended = time.monotonic()
+        asyncio.run(stream.send(self.wfile.write))
 
     def _respond(self, media_type: str, body: bytes, status: int = 200) -> None:
         self.send_response(status)
@@ -228,13 +326,14 @@ def browse(chromium: str, server: Server, timeout: float) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.programs.browser", description="Check the encoder against Chromium."
+        prog="python3 -m tests.programs.browser",
+        description="Check the encoder and relays against Chromium.",
     )
     parser.add_argument(
         "--chromium", default="chromium", help="its command or path (default: %(default)s)"
     )
     parser.add_argument(
-        "--streams", type=int, default=60, help="how many streams (default: %(default)s)"
+        "--streams", type=int, default=120, help="how many streams (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -244,7 +343,8 @@ def main() -> int:
             f"there is no {options.chromium}; install Chromium, or name one with --chromium"
         )
     chance = random.Random(options.seed)
-    server = Server([Stream(chance) for _ in range(options.streams)])
+    turns = itertools.cycle(RELAYS)
+    server = Server([Stream(chance, next(turns)) for _ in range(options.streams)])
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     browse(chromium, server, 60 + 2 * options.streams)
@@ -256,7 +356,11 @@ def main() -> int:
     version = subprocess.run(
         [chromium, "--version"], capture_output=True, text=True, check=False
     ).stdout.strip()
-    print(f"{version}: {len(server.streams)} streams, {count} events, {len(faults)} faults")
+    keepalives = sum(stream.keepalives for stream in server.streams)
+    print(
+        f"{version}: {len(server.streams)} streams, {count} events, {keepalives} keep-alives, "
+        f"{len(faults)} faults"
+    )
     return 1 if faults or server.failure else 0
 
 
