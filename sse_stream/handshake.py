@@ -13,6 +13,7 @@ registry of RFC 9110, 8.4.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 
 from ._excerpt import excerpt
 from .decoder import SSEError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Check = bool | Literal["status"]
 
 __all__ = [
+    "MAX_BODY_SECONDS",
     "MAX_BODY_SIZE",
     "CheckedChunks",
     "ContentTypeError",
@@ -57,6 +59,9 @@ __all__ = [
 
 #: Most bytes read of an error's body.
 MAX_BODY_SIZE = 64 * 1024
+
+#: For how long it is read, while bytes come: a stream of heartbeats would take hours to fill that.
+MAX_BODY_SECONDS = 5.0
 
 _SHOWN_BODY = 500  # characters of it in a message
 
@@ -330,15 +335,20 @@ def is_event_stream(
 def read_body(chunks: Iterable[bytes]) -> tuple[bytes, bool]:
     """Return the first MAX_BODY_SIZE bytes, and whether they are known not to be all.
 
+    What comes after MAX_BODY_SECONDS is not waited for.
+
     chunks: the body. What it raises is nobody's: the error that the body belongs to matters more.
     """
     body = bytearray()
+    until = monotonic() + MAX_BODY_SECONDS
     try:
         for chunk in chunks:
             room = MAX_BODY_SIZE - len(body)
             body += chunk[:room]
             if len(chunk) >= room:
                 return bytes(body), len(chunk) > room
+            if monotonic() > until:
+                return bytes(body), True
     except Exception:
         return bytes(body), True
     return bytes(body), False
@@ -350,12 +360,15 @@ async def aread_body(chunks: AsyncIterable[bytes]) -> tuple[bytes, bool]:
     chunks: the body.
     """
     body = bytearray()
+    until = monotonic() + MAX_BODY_SECONDS
     try:
         async for chunk in chunks:
             room = MAX_BODY_SIZE - len(body)
             body += chunk[:room]
             if len(chunk) >= room:
                 return bytes(body), len(chunk) > room
+            if monotonic() > until:
+                return bytes(body), True
     except Exception:
         return bytes(body), True
     return bytes(body), False

@@ -319,6 +319,25 @@ def test_the_body_of_an_error_that_breaks_off() -> None:
     assert trio.run(aread_body, achunks()) == (b"the start", True)
 
 
+def test_the_body_of_an_error_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal now
+        while True:
+            now += 1
+            yield b"%d " % now
+
+    async def achunks() -> AsyncIterator[bytes]:
+        for chunk in chunks():
+            yield chunk
+
+    monkeypatch.setattr("sse_stream.handshake.monotonic", lambda: now)
+    assert read_body(chunks()) == (b"1 2 3 4 5 6 ", True)
+    now = 0.0
+    assert trio.run(aread_body, achunks()) == (b"1 2 3 4 5 6 ", True)
+
+
 @pytest.mark.parametrize(
     ("sizes", "truncated"),
     [

@@ -16,6 +16,7 @@ from functools import partial
 from time import monotonic
 
 from ..handshake import (
+    MAX_BODY_SECONDS,
     MAX_BODY_SIZE,
     Headers,
     ResponseError,
@@ -155,6 +156,7 @@ class Transfer:
         self._in_head = False
         self._answered = False
         self._body: list[bytes] = []
+        self._body_until = _NEVER  # how long that of an error is read
         self._begun = False  # it has been taken from
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
@@ -256,8 +258,10 @@ class Transfer:
         if self._answered or self._is_wanted():
             self._answered = True
             return True
-        body = b"".join(self._body)
-        if not self.done and len(body) < MAX_BODY_SIZE:
+        body, now = b"".join(self._body), monotonic()
+        self._body_until = min(self._body_until, now + MAX_BODY_SECONDS)
+        is_late = not self.done and now > self._body_until
+        if not (self.done or is_late) and len(body) < MAX_BODY_SIZE:
             return False
         raise response_error(
             response.status,
@@ -265,7 +269,7 @@ class Transfer:
             response.url,
             body[:MAX_BODY_SIZE],
             redirects="pycurl follows redirects if FOLLOWLOCATION is set",
-            truncated=self._error is not None or len(body) > MAX_BODY_SIZE,
+            truncated=self._error is not None or is_late or len(body) > MAX_BODY_SIZE,
         )
 
     def _is_wanted(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pycurl  # type: ignore[import-untyped]
@@ -18,6 +19,8 @@ from .server import EVENT_STREAM, Server, broken_off, respond, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .server import Connection
 
     Read = Callable[..., "tuple[list[str], Any]"]
 
@@ -148,6 +151,27 @@ def test_a_document_that_was_cut(server: Server, read: Read, handler: Any) -> No
     assert caught.value.body.startswith(b"1")
     with pytest.raises(ValueError, match=r"bytes of this body were read|int string"):
         caught.value.json()
+
+
+def heartbeats(connection: Connection) -> None:
+    """Refuse in an event stream, and keep it alive until the client leaves."""
+    connection.send(b"HTTP/1.1 401 No\r\nContent-Type: text/event-stream\r\n\r\ndata: no\n\n")
+    while True:
+        time.sleep(0.01)
+        connection.send(b": ping\n\n")
+
+
+def test_an_error_whose_body_goes_on(
+    server: Server, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("handshake", "adapters._pycurl"):
+        monkeypatch.setattr(f"sse_stream.{module}.MAX_BODY_SECONDS", 0.05)
+    begin = time.monotonic()
+    with pytest.raises(StatusError) as caught:
+        read(server.url(heartbeats))
+    assert time.monotonic() - begin < 5
+    assert caught.value.body.startswith(b"data: no\n\n: ping\n\n")
+    assert caught.value.truncated
 
 
 @pytest.mark.parametrize("field", ["Last-Event-ID", "last-event-id"])
