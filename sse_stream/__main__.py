@@ -454,6 +454,8 @@ def _keep_quiet() -> None:
 
 def _read_body(text: str) -> bytes:
     if text == "@-":
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "it is closed", "standard input")
         return sys.stdin.buffer.read()
     if text.startswith("@"):
         with open(text[1:], "rb") as file:

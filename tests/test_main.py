@@ -987,6 +987,10 @@ def test_closed_standard_streams_in_process(
     assert main(["-"]) == 1
     monkeypatch.undo()
     assert capsys.readouterr().err == "sse-stream: standard output: it is closed\n"
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["http://127.0.0.1/", "--body", "@-"]) == 1
+    monkeypatch.undo()
+    assert capsys.readouterr().err == "sse-stream: standard input: it is closed\n"
     monkeypatch.setattr(sys, "stderr", None)
     assert main(["no such file"]) == 1
     monkeypatch.undo()
