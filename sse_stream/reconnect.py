@@ -119,6 +119,15 @@ class _Source:
         """Whether `close` or `aclose` was called."""
         return self._closed
 
+    def learn_from(self, opening: Any) -> None:
+        """Let an adapter say from now on which exceptions are broken connections.
+
+        opening: what its `connect` returned.
+        """
+        self._adapters_is_transient = (
+            getattr(opening, "is_transient", None) or self._adapters_is_transient
+        )
+
     def __repr__(self) -> str:
         state = "open" if self._stream else "not connected"
         if self._closed or self._ended:
@@ -155,9 +164,7 @@ class _Source:
                 getattr(opening, "close", bool)()  # a coroutine that nobody awaits would warn
                 hint = "; AsyncEventSource takes an async function"
             raise TypeError(f"{self._wanted()}, not {type(opening).__name__}{hint}")
-        self._adapters_is_transient = (
-            getattr(opening, "is_transient", None) or self._adapters_is_transient
-        )
+        self.learn_from(opening)
 
     def _opened(self, opening: Any, stream: Any) -> None:
         """Take note of a connection; TypeError if it gives no stream of the right kind."""

@@ -96,7 +96,7 @@ def make_source(
         repeat=str(method).upper() in _SAFE_METHODS if repeat is None else repeat,
     )
     source.name = shown_url(str(url))
-    connections.prepare(last_event_id)
+    source.learn_from(connections.prepare(last_event_id))
     return source
 
 
@@ -118,14 +118,14 @@ class _Connections:
         self._decoder: SSEDecoder | None = None  # of the connection that is prepared
         self._opening: Any = None  # the same, unless its headers are still to be asked for
 
-    def prepare(self, last_event_id: str) -> None:
-        """Prepare the first connection, to find mistakes."""
+    def prepare(self, last_event_id: str) -> Any:
+        """Prepare the first connection, to find mistakes, and return what `connect` returned."""
         decoder = self._make_decoder(last_event_id=last_event_id)
         if self._headers_change:
             self._decoder = decoder
-            self._open(None, decoder)
-        else:
-            self._opening = self._open(self._headers, decoder)
+            return self._open(None, decoder)
+        self._opening = self._open(self._headers, decoder)
+        return self._opening
 
     def connect(self, last_event_id: str) -> Any:
         """Return the next connection's context manager."""

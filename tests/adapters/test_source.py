@@ -264,6 +264,8 @@ def test_what_the_function_raises_is_an_exception_of_the_connection(kind: Any) -
 
     failures: list[Exception] = [OSError("no token server")]
     assert read(make(kind, Requests(b"data: a\n\n"), headers=headers)) == ["a"]
+    failures = [BrokenError()]  # as the adapter says, also before its first connection
+    assert read(make(kind, Requests(b"data: a\n\n"), headers=headers)) == ["a"]
     failures = [LookupError("no token")]
     with pytest.raises(LookupError):
         read(make(kind, Requests(b"data: a\n\n"), headers=headers))
