@@ -315,6 +315,15 @@ class _Payloads(Reading["Any"]):
         event: ServerSentEvent | None = self.machine.event
         return event
 
+    def _are_left(self, by: str) -> bool:
+        """Return whether the events are left, by `__exit__` or `__aexit__`, rather than closed.
+
+        They are if they know the difference, and this did not end well: a later read of them is
+        then a StreamClosedError, which nobody takes for the end of the answer.
+        """
+        knows = hasattr(self.source, "is_closed") and hasattr(self.source, by)
+        return knows and not (self.is_closed or self.is_exhausted)
+
 
 class Payloads(_Payloads, Reader["Any"]):
     """What `iter_payloads` returns: an iterator over payloads, and a context manager.
@@ -336,7 +345,11 @@ class Payloads(_Payloads, Reader["Any"]):
             if drain is not None and is_to_drain:
                 drain(_DRAIN_BYTES, _DRAIN_SECONDS)
         finally:
-            super().release()
+            if self._are_left("__exit__"):
+                for events in self._take_resources():
+                    events.__exit__(None, None, None)
+            else:
+                super().release()
 
 
 class AsyncPayloads(_Payloads, AsyncReader["Any"]):
@@ -362,9 +375,16 @@ class AsyncPayloads(_Payloads, AsyncReader["Any"]):
             self.release_at_once()
             raise
         except BaseException:
-            await super().arelease()
+            await self._close_events()
             raise
-        await super().arelease()
+        await self._close_events()
+
+    async def _close_events(self) -> None:
+        if self._are_left("__aexit__"):
+            for events in self._take_resources():
+                await events.__aexit__(None, None, None)
+        else:
+            await super().arelease()
 
 
 def before_mark(ignored: str = "") -> IncompleteEventError:

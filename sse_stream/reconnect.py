@@ -298,9 +298,9 @@ class _Source:
         """Raise StreamClosedError if a read would look like an orderly end, and is none."""
         if self._refusal is not None:
             message, cause = self._refusal
-            raise StreamClosedError(
-                f"{message}; the ID to resume from is {self.last_event_id!r}"
-            ) from cause
+            position = self.last_event_id
+            where = f"; the ID to resume from is {position!r}" if position else ""
+            raise StreamClosedError(message + where, position) from cause
 
     def _fail(self, error: BaseException) -> None:
         """Take note of an error that a read raises: it is the last."""
@@ -312,7 +312,8 @@ class _Source:
         """Take note that the `with` block was left."""
         if not (self._ended or self._closed):
             self._refusal = (
-                "this source was closed when its `with` block was left: read within it",
+                "this source was closed when the reading of its payloads failed, "
+                "or its `with` block was left: read within it",
                 None,
             )
 

@@ -103,7 +103,10 @@ _EXHAUSTED, _CLOSED, _LEFT, _INTERRUPTED, _FAILED = range(1, 6)
 _NO_ITEMS: Iterator[Any] = iter(())
 _LIST: Any = list
 _WHY_CLOSED = {
-    _LEFT: "this was closed when its `with` block was left: read inside the block",
+    _LEFT: (
+        "this was closed when the reading of its payloads failed, or its `with` block was left: "
+        "read inside the block, with one reader"
+    ),
     _INTERRUPTED: (
         "a read was cancelled or interrupted, and that ended the reading, as a timeout around a "
         "read does. To wait with a limit, keep the read in a task (task = "

@@ -18,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sse_stream import (
+    AsyncEventSource,
     AsyncEventStream,
+    EventSource,
     EventStream,
     IncompleteEventError,
     ServerSentEvent,
@@ -1324,6 +1326,39 @@ def test_leaving_by_a_coroutine_that_is_closed() -> None:
     assert source.closed == 0
     with pytest.raises(StreamClosedError, match="block was left"):
         asyncio.run(anext_of(kept[0]))
+
+
+def test_events_whose_payloads_failed_do_not_end_quietly() -> None:
+    bad = [b"data: 1\n\n", b"data: no JSON\n\n", b"data: 2\n\ndata: [DONE]\n\n"]
+    for events in EventStream(bad), EventSource(lambda last_event_id: EventStream(bad)):
+        with pytest.raises(PayloadError):
+            list(iter_payloads(events, require_done=True))
+        with pytest.raises(StreamClosedError, match="the reading of its payloads failed"):
+            list(iter_payloads(events, require_done=True))  # nobody takes half for the whole
+
+
+def test_events_whose_payloads_were_interrupted_do_not_end_quietly() -> None:
+    async def connect(last_event_id: str) -> Any:
+        return AsyncEventStream(AsyncSource(b"data: 1\n\n", asyncio.CancelledError()))
+
+    async def main() -> None:
+        for events in await connect(""), AsyncEventSource(connect):
+            with pytest.raises(asyncio.CancelledError):
+                [_ async for _ in aiter_payloads(events, require_done=True)]
+            with pytest.raises(StreamClosedError):
+                [_ async for _ in aiter_payloads(events, require_done=True)]
+
+    asyncio.run(main())
+
+
+def test_events_whose_payloads_were_left_or_closed() -> None:
+    for how, is_quiet in ("__exit__", False), ("close", True):
+        stream = EventStream([b"data: 1\n\n", b"data: 2\n\n"])
+        payloads = iter_payloads(stream)
+        next(payloads)
+        getattr(payloads, how)(*[None] * 3 * (not is_quiet))
+        with nullcontext() if is_quiet else pytest.raises(StreamClosedError):
+            assert list(stream) == []
 
 
 def test_dropped_payloads_leave_no_warning() -> None:

@@ -1095,6 +1095,7 @@ def test_after_an_error_nothing_looks_like_an_orderly_end(side: Side) -> None:
     assert error.__cause__ is fault
     assert "ended with an error, which an earlier read raised" in str(error)
     assert "resume from is '1'" in str(error)
+    assert error.last_event_id == "1"
 
 
 def test_after_leaving_with_before_the_end(side: Side) -> None:
