@@ -119,6 +119,7 @@ def test_no_id_forges_a_header(last_event_id: str) -> None:
         ({"Accept": "x"}, ""),
         ({"last-event-ID": "7"}, "7"),
         ([(b"Last-Event-ID", "é ☃".encode())], "é ☃"),
+        ([(b"Last-Event-ID", b"\xff")], "\ufffd"),
         ({"Last-Event-ID": ""}, ""),
         ({"Last-Event-ID": "a\nb"}, ""),  # the client says what is wrong with it
         ({"Last-Event-ID": 7}, ""),
@@ -178,6 +179,8 @@ def test_status_and_media_type(status: int, content_type: str | None, expected: 
         ('text/event-stream;a="b\\", text/html"', "text/event-stream"),
         ('text/event-stream;a="b", text/html', "text/html"),
         ('text/event-stream;a="b, text/html', "text/event-stream"),
+        ('text/event-stream;a="\\"",text/html', "text/html"),
+        (',text/event-stream;a="b"', "text/event-stream"),
         ("\r\ntext/html\t", "text/html"),
         ("text/event-stream\u2003", ""),
     ],
@@ -194,6 +197,8 @@ def test_media_types(content_type: str | None, found: str) -> None:
         (202, "0", True),
         (202, "0, 0 ", True),
         (202, "0, 1", False),
+        (202, "\u20030", False),
+        (202, "X0", False),
         (202, "5", False),
         (202, "", False),
         (202, None, False),
@@ -370,6 +375,7 @@ def test_whether_there_is_more_of_a_body(sizes: list[int], truncated: bool) -> N
         ("gzip, zstd", ["gzip", "br"], True),
         ("gzip", [], True),
         ("XgzipX", ["gzip"], False),  # no compression that anyone knows
+        ("XgzipX", [], False),
         ("\u2003gzip", [], False),
         ("none", [], False),
         ("UTF-8", [], False),
@@ -398,6 +404,15 @@ def test_a_coding_that_the_client_does_not_decode(
         assert dict(error.headers) == {"content-encoding": encoding}
 
 
+REGISTERED = "aes128gcm br compress dcb dcz deflate exi gzip pack200-gzip x-compress x-gzip zstd"
+IN_USE = "bzip2 lz4 lzma sdch snappy xz"
+
+
+@pytest.mark.parametrize("coding", [*REGISTERED.split(), *IN_USE.split()])
+def test_every_compression_is_known(coding: str) -> None:
+    assert coding_error(200, [("Content-Encoding", coding.upper())], URL) is not None
+
+
 def test_no_coding_is_decodable_by_default() -> None:
     assert coding_error(200, [("Content-Encoding", "gzip")], URL) is not None
     assert coding_error(200, [], URL) is None
@@ -417,6 +432,7 @@ def test_an_error_takes_any_mapping() -> None:
     error = ResponseError("message", 200, {"A": "1"}, "")
     assert error.headers["a"] == "1"
     assert error.body == b""
+    assert not error.truncated
 
 
 def test_headers() -> None:
@@ -446,6 +462,9 @@ def test_headers() -> None:
         ("user@host/path", "host/path"),
         ("", ""),
         ("https://a:b@h/to/https://x/", "https://h/to/https://x/"),
+        ("http://h/a b", "http://h/a b"),
+        ("/" * 2000, "/" * 2000),
+        ("/" * 2001, "/" * 2000 + " ..."),
         ("http://h/\x1b[31m\u202e\x9b\r\n", "http://h/\ufffd[31m\ufffd\ufffd\ufffd\ufffd"),
     ],
 )
@@ -462,6 +481,12 @@ def test_shown_urls(url: str, shown: str) -> None:
         ("text/plain; charset=no-such", "é".encode(), "é"),
         ("text/plain; charset=base64", "é".encode(), "é"),
         ("text/plain; charset=\0", "é".encode(), "é"),
+        ("text/plain;charset=latin-1", b"\xe9", "é"),
+        ('text/plain; charset="latin-1"', b"\xe9", "é"),
+        ("text/plain; charset=latin=1", b"\xe9", "é"),  # Python knows it by this name, too
+        ("text/plain; charset=latin-1X", b"\xe9", "\ufffd"),
+        ("text/plain; charset=ascii", "é".encode(), "\ufffd\ufffd"),
+        ("text/plain; charset=no-such", b"\xff", "\ufffd"),
         (None, b"a\xff", "a\ufffd"),
     ],
 )
@@ -559,6 +584,30 @@ def test_the_check_of_a_response(
         assert error.body == (b"" if "br" in text else b"data: x\n\n")
         assert text in str(error)
         assert "https://example.org:8443/v1/chat" in str(error)
+
+
+def test_what_a_check_reads_and_says_by_default() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(100_000)
+
+    async def acheck(status: int, check: Any) -> None:
+        await acheck_response(chunks(), status, {}, URL, check=check)
+
+    def check_all(status: int, check: Any) -> Iterator[str]:
+        with pytest.raises(ResponseError) as caught:
+            check_response([bytes(100_000)], status, {}, URL, check=check)
+        assert caught.value.truncated
+        yield str(caught.value)
+        with pytest.raises(ResponseError) as caught:
+            trio.run(acheck, status, check)
+        assert caught.value.truncated
+        yield str(caught.value)
+
+    for check in (True, "status"):
+        for message in check_all(307, check):
+            assert "answered with status 307 Temporary Redirect: " in message
+        for message in check_all(300, check):
+            assert "answered with status 300 Multiple Choices: " in message
 
 
 class Chunks:
