@@ -7,6 +7,7 @@ arguments in another order, an option that the client does not know.
 
 from __future__ import annotations
 
+from ..decoder import SSEDecoder
 from ..handshake import header_pairs, id_in_headers, require_check, shown_url
 from ..streams import check_decoder, type_name
 
@@ -15,10 +16,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ..decoder import SSEDecoder
     from ..handshake import Check
 
-__all__ = ["has", "is_module", "refuse_client", "refuse_options", "require_request", "start"]
+__all__ = [
+    "adapter_of",
+    "has",
+    "is_module",
+    "refuse_client",
+    "refuse_options",
+    "require_request",
+    "start",
+]
+
+# What the adapters' `subscribe` and `asubscribe` take, and `connect` and `aconnect` do not.
+_OF_SUBSCRIBE = (
+    "make_decoder",
+    "policy",
+    "is_transient",
+    "repeat",
+    "on_connect",
+    "on_disconnect",
+    "sleep",
+)
 
 
 def has(value: Any, *names: str) -> bool:
@@ -56,10 +75,8 @@ def refuse_client(function: str, wanted: str, client: Any, hint: str = "") -> Ty
     elif not hint and hasattr(client, "__await__"):
         hint = "await it first"
     elif not hint and (hasattr(client, "__enter__") or hasattr(client, "__aenter__")):
-        name = type(client).__module__.partition(".")[0]
-        if name in ("aiohttp", "httpx", "httpx2", "requests", "urllib3"):
-            name = name.replace("httpx2", "httpx")
-            hint = f"sse_stream.adapters.{name} reads what {got} opens"
+        name = adapter_of(client)
+        hint = name and f"{name} reads what {got} opens"
     return TypeError(f"{function} takes {wanted}, not {got}" + (f"; {hint}" if hint else ""))
 
 
@@ -79,6 +96,16 @@ def require_request(function: str, method: object, url: object) -> None:
         raise TypeError(f"{shown_url(method)!r} is no method; the order is {order}")
     if url is None or callable(url) or isinstance(url, (int, float)):
         raise TypeError(f"{function} takes a URL, as in {order}, not {type_name(url)}")
+
+
+def adapter_of(value: object) -> str:
+    """Return the full name of the adapter for the library of a client or a response, or "".
+
+    value: anything.
+    """
+    library = type(value).__module__.partition(".")[0].replace("httpx2", "httpx")
+    is_known = library in ("aiohttp", "httpx", "requests", "urllib3")
+    return f"sse_stream.adapters.{library}" if is_known else ""
 
 
 def refuse_options(
@@ -116,11 +143,20 @@ def refuse_options(
         known.update(parameter.name for parameter in parameters)
     for name in options:
         if name not in known:
-            from difflib import get_close_matches
-
-            close = get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = _whose(name, function, known)
             raise TypeError(f"{function} and the client know no option {name!r}{hint}")
+
+
+def _whose(name: str, function: str, known: set[str]) -> str:
+    """Return what to do about an option that is not known, as the end of a message."""
+    from difflib import get_close_matches
+
+    if name in (SSEDecoder.__init__.__kwdefaults__ or ()):
+        return f", which SSEDecoder takes: pass decoder=SSEDecoder({name}=...)"
+    if name in _OF_SUBSCRIBE:
+        return f", which {function.replace('connect', 'subscribe')} takes"
+    close = get_close_matches(name, [*known, *_OF_SUBSCRIBE], 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def start(

@@ -169,6 +169,12 @@ def _refuse_options(request_options: dict[str, Any]) -> None:
         raise TypeError(
             "each connection needs a decoder of its own: pass make_decoder in place of decoder"
         )
+    for name in SSEDecoder.__init__.__kwdefaults__ or ():
+        if name in request_options:
+            raise TypeError(
+                f"{name} is an option of SSEDecoder: pass make_decoder=functools.partial("
+                f'SSEDecoder, incomplete="discard", {name}=...)'
+            )
     for name in FIELDS:
         if name in request_options:
             raise TypeError(

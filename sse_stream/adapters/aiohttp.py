@@ -24,7 +24,7 @@ from ..reconnect import AsyncEventSource
 from ..streams import AsyncEventStream, AsyncOpening, check_decoder, type_name
 from ._aiohttp import Chunks, send
 from ._errors import is_refused_certificate, is_system_error
-from ._request import has, refuse_client, refuse_options, require_request, start
+from ._request import adapter_of, has, refuse_client, refuse_options, require_request, start
 from ._response import acheck_and_open, open_and_check_later
 from ._source import make_source
 
@@ -125,9 +125,10 @@ def aiter_events(
         or not hasattr(response, "request_info")
         or not hasattr(response, "content")
     ):
-        hint = (
-            "; await it, or enter it with `async with`" if hasattr(response, "__aenter__") else ""
-        )
+        other_adapter = adapter_of(response)
+        hint = other_adapter and f"; {other_adapter} takes it"
+        if other_adapter.endswith(".aiohttp"):
+            hint = "; await it, or enter it with `async with`"
         raise TypeError(
             f"aiter_events takes a response of aiohttp, not {type_name(response)}{hint}"
         )
@@ -235,8 +236,8 @@ def asubscribe(
     method:          of each request: "GET", "POST", ...
     url:             of each request, a str or a yarl.URL.
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
-                     SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
-                     that is cut off comes again after resuming.
+                     SSEDecoder, as `functools.partial(SSEDecoder, incomplete="discard")` does;
+                     None, the default, is that: what is cut off comes again after resuming.
     policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
                      default: after 1 second, then 2, 4 and up to 30, each with a random share on
                      top; it gives up after 8 further connections in a row that came to nothing.

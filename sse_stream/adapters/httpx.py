@@ -37,7 +37,15 @@ from ..streams import (
 )
 from ._errors import is_refused_certificate, is_system_error
 from ._httpx import AsyncChunks, wake
-from ._request import has, is_module, refuse_client, refuse_options, require_request, start
+from ._request import (
+    adapter_of,
+    has,
+    is_module,
+    refuse_client,
+    refuse_options,
+    require_request,
+    start,
+)
 from ._response import Chunks, acheck_and_open, check_and_open, open_and_check_later
 from ._source import make_source
 
@@ -336,8 +344,8 @@ def subscribe(
     method:          of each request: "GET", "POST", ...
     url:             of each request, a str or a URL of the client.
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
-                     SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
-                     that is cut off comes again after resuming.
+                     SSEDecoder, as `functools.partial(SSEDecoder, incomplete="discard")` does;
+                     None, the default, is that: what is cut off comes again after resuming.
     policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
                      default: after 1 second, then 2, 4 and up to 30, each with a random share on
                      top; it gives up after 8 further connections in a row that came to nothing.
@@ -419,8 +427,8 @@ def asubscribe(
     method:          of each request: "GET", "POST", ...
     url:             of each request, a str or a URL of the client.
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
-                     SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
-                     that is cut off comes again after resuming.
+                     SSEDecoder, as `functools.partial(SSEDecoder, incomplete="discard")` does;
+                     None, the default, is that: what is cut off comes again after resuming.
     policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
                      default: after 1 second, then 2, 4 and up to 30, each with a random share on
                      top; it gives up after 8 further connections in a row that came to nothing.
@@ -549,6 +557,9 @@ def _require_response(response: Any, function: str, side: str, other: str) -> No
     ):
         opened = type_name(response).endswith("ContextManager")
         hint = "; enter it with `with` or `async with`" if opened else ""
+        other_adapter = adapter_of(response)
+        if not (hint or other_adapter.endswith(".httpx")):
+            hint = other_adapter and f"; {other_adapter} takes it"
         raise TypeError(
             f"{function} takes a response of httpx or httpx2, not {type_name(response)}{hint}"
         )

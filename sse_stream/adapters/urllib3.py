@@ -210,8 +210,8 @@ def subscribe(
     method:          of each request: "GET", "POST", ...
     url:             of each request; the path alone for a ConnectionPool.
     make_decoder:    called as `make_decoder(last_event_id=...)` for each connection, returns its
-                     SSEDecoder; None, the default: one with `incomplete="discard"`, since an event
-                     that is cut off comes again after resuming.
+                     SSEDecoder, as `functools.partial(SSEDecoder, incomplete="discard")` does;
+                     None, the default, is that: what is cut off comes again after resuming.
     policy:          a ReconnectionPolicy: when to connect again, and when to give up. None, the
                      default: after 1 second, then 2, 4 and up to 30, each with a random share on
                      top; it gives up after 8 further connections in a row that came to nothing.

@@ -749,8 +749,10 @@ def test_a_request_that_was_not_awaited(server: Server) -> None:
 
 @pytest.mark.parametrize("wrong", [None, "http://localhost", [b"data: x\n\n"], httpx.Response(200)])
 def test_no_response(wrong: Any) -> None:
-    with pytest.raises(TypeError, match=r"^aiter_events takes a response of aiohttp, not "):
+    with pytest.raises(TypeError, match=r"^aiter_events takes a response of aiohttp, not ") as e:
         aiter_events(wrong)
+    is_of_httpx = isinstance(wrong, httpx.Response)
+    assert str(e.value).endswith("; sse_stream.adapters.httpx takes it") == is_of_httpx
 
 
 @pytest.mark.parametrize(

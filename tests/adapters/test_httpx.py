@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import httpx2
 import pytest
+import requests
 import trio
 import trio.testing
 
@@ -796,6 +797,12 @@ def test_no_response(function: Any, wrong: object) -> None:
         TypeError, match=f"^{function.__name__} takes a response of httpx or httpx2, not "
     ):
         function(wrong)
+
+
+def test_a_response_of_another_client() -> None:
+    wrong: Any = requests.Response()
+    with pytest.raises(TypeError, match=r"Response; sse_stream\.adapters\.requests takes it$"):
+        iter_events(wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, "http://localhost", object()])

@@ -291,6 +291,12 @@ def test_an_option_that_the_adapter_sets_itself_and_one_that_nobody_knows() -> N
         refuse_options("connect", ["timeout", "timeuot"], [request])
     with pytest.raises(TypeError, match=r"no option 'xyz'$"):
         refuse_options("connect", ["xyz"], [request])
+    with pytest.raises(TypeError, match=r"pass decoder=SSEDecoder\(max_event_size=...\)"):
+        refuse_options("connect", ["max_event_size"], [request])
+    with pytest.raises(TypeError, match=r"no option 'policy', which asubscribe takes$"):
+        refuse_options("aconnect", ["policy"], [request])
+    with pytest.raises(TypeError, match=r"no option 'polcy'; did you mean policy\?"):
+        refuse_options("connect", ["polcy"], [request])
 
 
 def test_a_url_that_is_no_text() -> None:

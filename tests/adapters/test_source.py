@@ -279,6 +279,11 @@ def test_a_decoder_for_all_connections_is_refused(kind: Any) -> None:
         make(kind, Requests(), decoder=SSEDecoder())
 
 
+def test_an_option_of_the_decoder_is_refused(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"partial\(SSEDecoder, .*, max_event_size=...\)$"):
+        make(kind, Requests(), max_event_size=9)
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_of_the_policy_is_refused(kind: Any, name: str) -> None:
     with pytest.raises(TypeError, match=rf"pass policy=ReconnectionPolicy\({name}=3\)"):
