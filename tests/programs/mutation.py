@@ -12,8 +12,8 @@ How: the tests are run once on the original, to learn which of them run which li
 collected once, and for each mutant a copy of that process puts the changed function in the place of
 the original and runs the tests that run the changed statement, until one fails. What survives that,
 and what is changed outside of functions, is tried again from the start: the changed file is
-imported, and all the tests that may notice are collected and run. Before all that the original is
-tried the first way: it must survive.
+imported, and all the tests that may notice are collected and run, slow ones too. Before all that
+the original is tried the first way: it must survive.
 
 Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on
 the spot, None in place of False, names of encodings in capitals, and the fast paths (FAST_PATHS),
@@ -62,6 +62,7 @@ LEAST = 95  # percent
 # What one test may take: so many seconds of CPU and by the clock, and so many times what it took.
 CPU_SECONDS, SECONDS, TIMES = 3, 8, 10
 MEMORY = 4 << 30
+QUICK = 3  # seconds; tests that take longer are run for what the others do not notice
 NAMES = ("module", "function", "from", "to", "reason")  # in the list of survivors
 NO_TEST, FAULT = 5, 99  # the first is pytest's status when no test runs the statement
 
@@ -286,8 +287,10 @@ class Trials:
         limit_seconds(session.items, self.coverage)
         gc.collect()
         gc.freeze()  # the copies need not look at what is there
+        seconds = self.coverage.seconds
+        quick = [item for item in session.items if seconds.get(item.originalname, 0.0) < QUICK]
         for number, mutant in enumerate(self.candidates):
-            items = chosen(session.items, mutant, self.coverage)
+            items = chosen(quick, mutant, self.coverage)
             path = Path("sse_stream", f"{mutant.module}.py")
             path.write_text(mutant.source)  # some tests read it
             if in_child(partial(self.tried, mutant, items), self.wait(items)):
