@@ -495,6 +495,27 @@ def test_no_test_module_imports_another() -> None:
     assert not imported
 
 
+# Where each adapter has to be named, so that what is proved of every client is proved of it.
+TABLES = [
+    "clients.py", "adapters/subscribers.py", "adapters/test_mistakes.py",
+    "adapters/test_subscribe.py", "adapters/typing_mistakes.py", "programs/hostile.py",
+    "programs/lasting.py",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES if path.match("adapters/[!_]*")])
+def test_each_adapter_is_in_the_tables_of_clients(name: str) -> None:
+    verbs = importlib.import_module(f"sse_stream.adapters.{name}").__all__
+    tables = [*TABLES]
+    tables += ["adapters/test_closing.py"] * ("connect" in verbs)
+    tables += ["adapters/test_leaving.py"] * ("aconnect" in verbs)
+    for table in tables:
+        text = (TESTS / table).read_text(encoding="utf-8")
+        assert re.search(rf"\badapters(\.| import ){name}\b", text), f"{table} does not name it"
+    text = (TESTS / "adapters" / "test_docstrings.py").read_text(encoding="utf-8")
+    assert f'    "{name}": (' in text
+
+
 @pytest.mark.parametrize("index", ["__init__.py", "programs/__init__.py"])
 def test_the_index_names_every_file(index: str) -> None:
     folder = (TESTS / index).parent
