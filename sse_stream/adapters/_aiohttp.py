@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from ._response import pieces
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterator
     from typing import Any
 
 __all__ = ["Chunks", "send"]
@@ -47,8 +49,8 @@ def _close_response(sending: Any) -> None:
 class Chunks:
     """An async iterator over the body of a response of aiohttp, each piece as it comes.
 
-    While `readany` waits, a timer watches: aiohttp waits for ever if its parser gave up, and has no
-    idle limit of its own.
+    A large chunk is handed out in pieces. While `readany` waits, a timer watches: aiohttp waits for
+    ever if its parser gave up, and has no idle limit of its own.
 
     response:     opened and not read; or read to its end: then its body is the one chunk.
     idle_timeout: seconds without a byte until `SocketTimeoutError`; None: never.
@@ -63,6 +65,7 @@ class Chunks:
         self._content = content = response.content
         consumed = content.at_eof() and content.total_bytes
         self._body = (consumed and getattr(response, "_body", None)) or b""
+        self._pieces: Iterator[bytes] = iter(())  # of the last chunk
         if not self._body and (consumed or (response.closed and not content.is_eof())):
             how = "consumed" if consumed else "closed"
             raise ValueError(f"this response has been {how}; pass it before anything is read")
@@ -78,11 +81,14 @@ class Chunks:
     async def __anext__(self) -> bytes:
         if self._interrupted:
             raise StopAsyncIteration
+        for piece in self._pieces:
+            return piece
         body, self._body = self._body, b""
         chunk: bytes = body or self._rescue() or await self._read()
         if not chunk:
             raise StopAsyncIteration
-        return chunk
+        self._pieces = pieces(chunk)
+        return next(self._pieces)
 
     def interrupt(self) -> None:
         """End a read that waits, and every later one; let go of the connection."""

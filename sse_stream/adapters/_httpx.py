@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from ._response import shut_down
+from ._response import pieces, shut_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Iterator
     from typing import Any
 
 __all__ = ["AsyncChunks", "Read", "wake"]
@@ -36,12 +36,15 @@ def wake(response: Any) -> None:
 class AsyncChunks:
     """An async iterator over the body of a response of an AsyncClient that can be interrupted.
 
+    A large chunk is handed out in pieces.
+
     response: not yet read.
     """
 
     def __init__(self, response: Any) -> None:
         self._response = response
         self._chunks = response.aiter_bytes()  # any chunk size holds events back
+        self._pieces: Iterator[bytes] = iter(())  # of the last chunk
         self._interrupted = False
 
     def __aiter__(self) -> AsyncChunks:
@@ -50,8 +53,10 @@ class AsyncChunks:
     async def __anext__(self) -> bytes:
         if self._interrupted:
             raise StopAsyncIteration
-        chunk: bytes = await Read(self._chunks.__anext__(), self.interrupt)
-        return chunk
+        for piece in self._pieces:
+            return piece
+        self._pieces = pieces(await Read(self._chunks.__anext__(), self.interrupt))
+        return next(self._pieces)
 
     def interrupt(self) -> None:
         """End a read that waits, and every later one."""

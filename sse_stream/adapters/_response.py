@@ -20,6 +20,7 @@ __all__ = [
     "acheck_and_open",
     "check_and_open",
     "open_and_check_later",
+    "pieces",
     "shut_down",
 ]
 
@@ -28,8 +29,26 @@ __all__ = [
 COMPRESSED = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
 
 
+_PIECE = 64 * 1024  # bytes
+
+
+def pieces(chunk: bytes) -> Iterator[bytes]:
+    """Return an iterator over a chunk, cut if it is large.
+
+    A kilobyte may unfold to 64 MiB, and some clients hand that out at once: ten million events,
+    which would all be held.
+
+    chunk: of the body.
+    """
+    if len(chunk) <= _PIECE:
+        return iter((chunk,))
+    return (chunk[start : start + _PIECE] for start in range(0, len(chunk), _PIECE))
+
+
 class Chunks:
     """An iterator over chunks that another thread can interrupt.
+
+    A large chunk is handed out in pieces.
 
     chunks: what gives them.
     wake:   called from that thread, makes a read of `chunks` that is blocked end at once, without
@@ -41,6 +60,7 @@ class Chunks:
         self._chunks = chunks
         self._wake = wake
         self._owned = owned
+        self._pieces: Iterator[bytes] = iter(())  # of the last chunk
         self._interrupted = False
 
     def __iter__(self) -> Chunks:
@@ -49,7 +69,10 @@ class Chunks:
     def __next__(self) -> bytes:
         if self._interrupted:
             raise StopIteration
-        return next(self._chunks)
+        for piece in self._pieces:
+            return piece
+        self._pieces = pieces(next(self._chunks))
+        return next(self._pieces)
 
     def interrupt(self) -> None:
         """End a read that is blocked, and every later one."""

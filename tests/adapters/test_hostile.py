@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sse_stream import StatusError
+from sse_stream import SSEDecoder, StatusError
 from sse_stream.handshake import header_value
 from tests.programs import hostile
 
@@ -49,6 +49,26 @@ def test_what_is_held_stays_bounded(client: str) -> None:
     for outcome in outcomes[len(attacks) :]:
         assert outcome.error == ("ResponseError" if client == "urllib" else "EventTooLargeError")
         assert outcome.growth < MARGIN + BOMB * INFLATED.get(client, 0), f"a bomb: {outcome}"
+
+
+class Measuring(SSEDecoder):
+    """Notes how large the chunks are."""
+
+    largest = 0
+
+    def feed(self, chunk: Any) -> list[Any]:
+        self.largest = max(self.largest, len(chunk))
+        return super().feed(chunk)
+
+
+@pytest.mark.parametrize("client", [name for name in hostile.CLIENTS if name != "urllib"])
+def test_what_unfolds_is_decoded_in_pieces(server: Server, client: str) -> None:
+    """The events of a whole chunk are held at once, and a kilobyte may unfold to ten millions."""
+    parts = [b":" * (2 << 20), b"\n\ndata: x\n\n"]
+    decoder = Measuring()
+    url = server.url(stream(parts, FRAMINGS["gzip"]))
+    assert len([*hostile.CLIENTS[client](url, decoder)]) == 1
+    assert 0 < decoder.largest <= (1 << 20 if "pycurl" in client else 1 << 16)
 
 
 # The next request.

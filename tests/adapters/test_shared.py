@@ -31,7 +31,7 @@ from sse_stream.adapters._pycurl import Reader, Transfer
 from sse_stream.adapters._request import refuse_client, refuse_options
 from sse_stream.adapters._response import Chunks, acheck_and_open, check_and_open, shut_down
 
-from .server import Server, stream
+from .server import FRAMINGS, Server, stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -60,6 +60,28 @@ def test_chunks_that_were_interrupted_give_no_more() -> None:
     with pytest.raises(OSError, match="while closing"):
         chunks.close()
     assert response.closed == 1
+
+
+def test_a_large_chunk_comes_in_pieces() -> None:
+    sizes = [65536, 65537, 0, 200_000, 1]
+    chunks = [bytes([number]) * size for number, size in enumerate(sizes)]
+    pieces = [*Chunks(iter(chunks), lambda: None)]
+    assert [len(piece) for piece in pieces] == [65536, 65536, 1, 0, 65536, 65536, 65536, 3392, 1]
+    assert b"".join(pieces) == b"".join(chunks)
+
+
+def test_a_large_chunk_comes_in_pieces_async_too(server: Server) -> None:
+    url = server.url(stream([b"x" * 200_000], FRAMINGS["gzip"]))
+
+    async def main() -> list[list[int]]:
+        response = httpx.Response(200, content=b"x" * 200_000)
+        sizes = [[len(piece) async for piece in AsyncChunks(response)]]
+        async with aiohttp.ClientSession() as session:
+            answer = await session.get(url)
+            await answer.read()
+            return [*sizes, [len(piece) async for piece in AiohttpChunks(answer, None)]]
+
+    assert asyncio.run(main()) == [[65536, 65536, 65536, 3392]] * 2
 
 
 def test_what_the_check_raises_matters_more_than_what_closing_does() -> None:
