@@ -23,6 +23,8 @@ from .streams import (
     Reader,
     Reading,
     UnfinishedEvent,
+    aclose_all,
+    close_all,
     refuse_coroutine_function,
     type_name,
 )
@@ -324,6 +326,10 @@ class _Payloads(Reading["Any"]):
         knows = hasattr(self.source, "is_closed") and hasattr(self.source, by)
         return knows and not (self.is_closed or self.is_exhausted)
 
+    def _take_others(self) -> list[Any]:
+        """Return what is to be closed beside the source, such as what iterates over it."""
+        return [one for one in self._take_resources() if one is not self.source]
+
 
 class Payloads(_Payloads, Reader["Any"]):
     """What `iter_payloads` returns: an iterator over payloads, and a context manager.
@@ -346,8 +352,11 @@ class Payloads(_Payloads, Reader["Any"]):
                 drain(_DRAIN_BYTES, _DRAIN_SECONDS)
         finally:
             if self._are_left("__exit__"):
-                for events in self._take_resources():
-                    events.__exit__(None, None, None)
+                others = self._take_others()
+                try:
+                    self.source.__exit__(None, None, None)
+                finally:
+                    close_all(*others)
             else:
                 super().release()
 
@@ -381,8 +390,11 @@ class AsyncPayloads(_Payloads, AsyncReader["Any"]):
 
     async def _close_events(self) -> None:
         if self._are_left("__aexit__"):
-            for events in self._take_resources():
-                await events.__aexit__(None, None, None)
+            others = self._take_others()
+            try:
+                await self.source.__aexit__(None, None, None)
+            finally:
+                await aclose_all(*others)
         else:
             await super().arelease()
 

@@ -1337,6 +1337,32 @@ def test_events_whose_payloads_failed_do_not_end_quietly() -> None:
             list(iter_payloads(events, require_done=True))  # nobody takes half for the whole
 
 
+def test_what_is_around_events_whose_payloads_failed_is_closed() -> None:
+    class Around:
+        """As an SDK hands it out: it iterates over a stream, and has more to close."""
+
+        def __init__(self, events: Any) -> None:
+            self.events = events
+            self.is_closed = False
+
+        def __iter__(self) -> Any:
+            return self.events
+
+        __aiter__ = __iter__
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    bad = [b"data: no JSON\n\n"]
+    around, asynchronous = Around(EventStream(bad)), Around(AsyncEventStream(AsyncSource(*bad)))
+    with pytest.raises(PayloadError):
+        list(iter_payloads(around))
+    assert around.is_closed
+    with pytest.raises(PayloadError):
+        asyncio.run(anext_of(aiter_payloads(asynchronous)))
+    assert asynchronous.is_closed
+
+
 def test_events_whose_payloads_were_interrupted_do_not_end_quietly() -> None:
     async def connect(last_event_id: str) -> Any:
         return AsyncEventStream(AsyncSource(b"data: 1\n\n", asyncio.CancelledError()))
