@@ -57,6 +57,7 @@ def test_a_policy_is_a_frozen_value() -> None:
     assert policy == ReconnectionPolicy().replace(initial=2)
     assert policy != ReconnectionPolicy()
     assert hash(policy) == hash(ReconnectionPolicy(2.0))
+    assert hash(policy) != hash(ReconnectionPolicy())
     assert len({policy, ReconnectionPolicy(2), ReconnectionPolicy()}) == 2
     for same in (pickle.loads(pickle.dumps(policy)), copy.copy(policy), copy.deepcopy(policy)):
         assert same == policy
@@ -301,6 +302,7 @@ def test_histories(name: str) -> None:
         # The time that may pass.
         ({"max_elapsed": 8, "initial": 4, "factor": 1}, {}, ["4 refused", "1 refused"], [4, STOP]),
         ({"max_elapsed": 10}, {}, ["refused"] * 4, [1, 2, 4, STOP]),
+        ({"max_elapsed": 10}, {}, ["9.5 refused"], [STOP]),
         ({"max_elapsed": 10}, {}, ["open end"] * 4, [1, 2, 4, STOP]),
         ({"max_elapsed": 10}, {}, ["refused", "open 9 end", *["refused"] * 3], [1, 1, 2, 4, STOP]),
         ({"max_elapsed": 0}, {}, ["open 60 reset"], [STOP]),
@@ -547,6 +549,7 @@ NOW = 1795255200.0  # the same
         ({"retry-after": " 0 "}, 0),
         ({"Retry-After": "Sat, 21 Nov 2026 10:01:30 GMT", "Date": DATE}, 90),
         ({"Retry-After": "Sat, 21 Nov 2026 09:59:00 GMT", "Date": DATE}, 0),
+        ({"Retry-After": DATE, "Date": "Sat, 21 Nov 2026 09:59:30 GMT"}, 30),
         ({"Retry-After": "Sat, 21 Nov 2026 10:00:30 GMT"}, 30),
         ({"Retry-After": "Sat, 21 Nov 2026 10:00:30 GMT", "Date": "today"}, 30),
         ({"Retry-After": "Sat, 01 Jan 2000 00:00:00 GMT"}, 0),
@@ -561,6 +564,12 @@ NOW = 1795255200.0  # the same
 )
 def test_retry_after(fields: dict[str, str], seconds: float | None) -> None:
     assert retry_after(Headers(fields.items()), now=NOW) == seconds
+
+
+def test_the_headers_may_be_any_mapping_that_knows_these_names() -> None:
+    assert retry_after({"Retry-After": "7"}) == 7
+    date = "Sat, 21 Nov 2026 09:59:30 GMT"
+    assert retry_after({"Retry-After": DATE, "Date": date}, now=NOW) == 30
 
 
 def test_a_date_is_counted_by_this_clock_if_the_server_sent_none() -> None:
