@@ -121,7 +121,7 @@ class _DocumentMachine:
             self.ended = True
             self._end(documents)
             if self._mark.is_required and not self._mark.is_reached:
-                self._error = before_mark()
+                self._error = before_mark(self._mark)
         error, self._error = self._error, None
         if error is not None and documents:  # raised when they have been handed out
             self._error = error

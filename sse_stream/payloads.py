@@ -260,7 +260,7 @@ class _PayloadMachine:
         if ignored and self.event is None and not (is_before_mark and _is_cut_field(ignored)):
             raise self._error_in_place_of_events(ignored)
         if is_before_mark:
-            raise before_mark(ignored)
+            raise before_mark(self._mark, ignored)
         error = None if self._is_error is None else _error_field(ignored)
         if error is not None:
             raise ServiceError(None, error)
@@ -399,13 +399,14 @@ class AsyncPayloads(_Payloads, AsyncReader["Any"]):
             await super().arelease()
 
 
-def before_mark(ignored: str = "") -> IncompleteEventError:
+def before_mark(mark: DoneMark, ignored: str = "") -> IncompleteEventError:
     """Return the error for a stream that ended before its mark.
 
+    mark:    what did not come.
     ignored: the lines of the stream that had no effect, which may say why; "" for none.
     """
     quoted = f"; it also sent lines that are no event: {excerpt(ignored)}" if ignored else ""
-    return IncompleteEventError(None, f"the stream ended before its mark{quoted}")
+    return IncompleteEventError(None, f"the stream ended before its mark{mark.shown}{quoted}")
 
 
 def _get(payload: Any, key: str) -> Any:

@@ -66,7 +66,7 @@ class _Source:
         _require(isinstance(policy, ReconnectionPolicy), "policy", "a ReconnectionPolicy", policy)
         _require(isinstance(last_event_id, str), "last_event_id", "a str", last_event_id)
         _require(isinstance(repeat, bool), "repeat", "a bool", repeat)
-        _require(callable(connect), "connect", "callable", connect)
+        _require(callable(connect), "connect", "callable: a function that opens a stream", connect)
         for name, function in functions.items():
             _require(function is None or callable(function), name, "callable", function)
         self._connect = connect

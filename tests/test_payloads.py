@@ -307,7 +307,9 @@ def test_require_done() -> None:
     assert got == [1, 2]
     assert isinstance(error, IncompleteEventError)
     assert error.event is None
-    assert "before its mark" in str(error)
+    assert str(error) == "the stream ended before its mark '[DONE]'"
+    error = read_both(ONE, TWO, require_done=True, done=lambda event, payload: False)[1]
+    assert str(error) == "the stream ended before its mark"
     check_error(error)
     assert read_both(ONE, TWO) == ([1, 2], None)
 
@@ -788,7 +790,8 @@ def test_ignored_lines_beside_payloads() -> None:
     got, error = read_both(body, chunks=True, require_done=True)
     assert got == [1]
     assert isinstance(error, IncompleteEventError)
-    assert 'before its mark; it also sent lines that are no event: error: {"message' in str(error)
+    also = "; it also sent lines that are no event: error: {"
+    assert str(error).startswith("the stream ended before its mark '[DONE]'" + also)
     check_error(error)
     for end in (b"", b"data: [DONE]\n\n"):  # an answer that broke off
         got, error = read_both(body + end, chunks=True)
