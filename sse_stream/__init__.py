@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         whole_events,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "TRANSIENT_STATUSES",

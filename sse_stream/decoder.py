@@ -14,7 +14,7 @@ has to be measured; what may be too large is taken line by line, each measured b
 What it costs: time linear in the bytes fed, however they are cut. An unfinished event is held
 once, in buffers that grow by an eighth.
 
-Origin: sse_stream 0.1.0, module `decoder`.
+Origin: sse_stream 0.2.0, module `decoder`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When to connect again, and when to give up. Provisional until 0.2.
+"""When to connect again, and when to give up.
 
 A policy is a value. Its `start` gives the state of one source, a machine without I/O: it is told
 what became of each connection, and answers with the seconds to wait for the next, or "stop".

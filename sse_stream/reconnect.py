@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Read events, and connect again after a break (WHATWG HTML 9.2.3). Provisional until 0.2.
+"""Read events, and connect again after a break (WHATWG HTML 9.2.3).
 
 `_Source` decides, without I/O: what is next, whether what happened is tried again, what is told to
 whom. EventSource and AsyncEventSource connect, read and wait; nothing runs in the background: the
