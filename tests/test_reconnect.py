@@ -781,7 +781,9 @@ def test_mistakes_are_found_at_once(kind: Any) -> None:
     for options, name in mistakes:
         with pytest.raises(TypeError, match=name):
             kind(connect, **options)
-    with pytest.raises(TypeError, match="connect must be callable: a function that opens a stream, not str"):
+    with pytest.raises(
+        TypeError, match="connect must be callable: a function that opens a stream, not str"
+    ):
         kind("http://h/")
 
 
