@@ -15,6 +15,8 @@ once.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..handshake import request_headers, require_check, shown_url
 from ..reconnect import EventSource
 from ..streams import EventStream, Opening, check_decoder, type_name
@@ -27,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, NoReturn, Protocol
-    from urllib.request import OpenerDirector
+    from urllib.request import OpenerDirector, Request
 
     from ..decoder import SSEDecoder
     from ..handshake import Check
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
 
 
 __all__ = ["connect", "is_transient", "iter_events", "subscribe"]
+
+# What a redirect to another origin must not carry, and how often it is sent where one led.
+_SECRETS = ("authorization", "cookie", "proxy-authorization")
+_MOST_REDIRECTS = 10
 
 _REDIRECTS = (
     "urllib follows redirects of GET and HEAD, and some of POST; send this request to its Location"
@@ -79,15 +85,13 @@ def iter_events(
         )
     require_check(check)
     decoder = check_decoder(decoder)
-    url = getattr(response, "url", None) or ""
     answer = {
         "status": response.status,
         "headers": response.headers,
-        "url": url,
+        "url": _url_of(response),
         "redirects": _REDIRECTS,
     }
-    used_up = response.length == 0 and response.headers.get("Content-Length", "0").strip("0 ")
-    if response.isclosed() or used_up:
+    if response.isclosed() or _is_used_up(response):
         raise ValueError(
             "this response has been read or closed already; pass it before anything is read"
         )
@@ -132,7 +136,9 @@ def connect(
     timeout:       seconds without a byte, also while it connects, until TimeoutError; None, the
                    default: never.
 
-    Redirects of GET and HEAD are followed, and some of POST. Reading a broken stream raises, after
+    Redirects of GET and HEAD are followed, and some of POST. `Authorization`, `Cookie` and
+    `Proxy-Authorization` of `headers` go to the origin of `url` alone; where a redirect led within
+    it, the request is sent there a second time, with them. Reading a broken stream raises, after
     all completed events, `http.client.IncompleteRead` (cut short, a malformed chunk),
     `ConnectionResetError` or `TimeoutError`.
 
@@ -150,17 +156,12 @@ def connect(
     own = getattr(client, "addheaders", None)
     decoder, fields = start(decoder, last_event_id, check, headers)
     sent = dict(request_headers(fields, decoder.last_event_id, own=own))
+    secrets = {name: sent.pop(name) for name in [*sent] if name.lower() in _SECRETS}
     request = Request(url, data=data, headers=sent, method=method)
     open_url = urlopen if client is None else client.open
 
     def open_stream() -> EventStream:
-        from urllib.error import HTTPError
-
-        response: Any
-        try:
-            response = open_url(request, timeout=timeout)
-        except HTTPError as error:
-            response = error
+        response = _send(partial(open_url, timeout=timeout), request, secrets)
         return iter_events(response, decoder=decoder, check=check)
 
     return Opening(open_stream, is_transient=is_transient)
@@ -295,6 +296,60 @@ def _require_url(url: Any) -> None:
         raise ValueError(
             "urllib does not send the user info of a URL; pass an Authorization header"
         )
+
+
+def _send(open_url: Callable[[Request], Any], request: Request, secrets: dict[str, Any]) -> Any:
+    """Return the response to a request.
+
+    urllib would carry the secrets to wherever a redirect leads. So it is asked not to; and where
+    a redirect led within their origin, the request is sent there once more, with them.
+    """
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request
+
+    left = _MOST_REDIRECTS
+    while True:
+        for name, value in secrets.items():
+            request.add_unredirected_header(name, value)
+        response: Any
+        try:
+            response = open_url(request)
+        except HTTPError as error:
+            response = error
+        url = _url_of(response)
+        if url.lower().startswith("ftp:"):  # the one other protocol that urllib follows to
+            response.close()
+            raise URLError(f"a redirect led to FTP: {shown_url(url)}")
+        was_redirected = url != request.full_url and not 300 <= response.status < 400
+        is_to_be_sent = secrets and was_redirected and _is_within_origin(request.full_url, url)
+        left -= 1
+        if not (left and is_to_be_sent):
+            return response
+        response.close()
+        method = "HEAD" if request.get_method() == "HEAD" else "GET"
+        request = Request(url, headers=request.headers, method=method)
+
+
+def _is_within_origin(url: str, other: str) -> bool:
+    """Return whether what is sent to a URL may be sent to another; TLS may begin there."""
+    scheme, _, rest = url.partition("://")
+    other_scheme, _, other_rest = other.partition("://")
+    host, other_host = (text.partition("/")[0].partition("?")[0] for text in (rest, other_rest))
+    is_upgraded = (scheme, other_scheme) == ("http", "https") and ":" not in host
+    return host == other_host and (scheme == other_scheme or is_upgraded)
+
+
+def _url_of(response: Any) -> str:
+    """Return the URL that answered: that of an HTTPError is where a redirect pointed to."""
+    within = getattr(response, "fp", None)
+    return getattr(within, "url", None) or getattr(response, "url", None) or ""
+
+
+def _is_used_up(response: Any) -> bool:
+    """Return whether a body of a known length has been read, as far as one can see."""
+    if response.length != 0 or response.status in (204, 304) or response.status < 200:
+        return False
+    return int(response.headers.get("Content-Length", "0")) > 0
 
 
 def _socket_of(response: Any) -> Any:

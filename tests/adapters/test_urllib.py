@@ -2,18 +2,21 @@
 from __future__ import annotations
 
 import http.client
+import io
 import ssl
 import urllib.error
 import urllib.request
+import urllib.response
+from email.message import Message
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from sse_stream import ResponseError, StatusError
-from sse_stream.adapters.urllib import connect, iter_events
+from sse_stream.adapters.urllib import connect, is_transient, iter_events
 
 from .contract import NUMBERS, SyncContract, receive
-from .server import FRAMINGS, Server, endless, respond, stream
+from .server import FRAMINGS, Connection, Handler, Server, endless, respond, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +24,16 @@ if TYPE_CHECKING:
     from sse_stream.streams import EventStream, Opening
 
     from .conftest import Certificates
+
+
+def guarded(handler: Handler) -> Handler:
+    """Return a handler that refuses a request without a secret."""
+
+    def guard(connection: Connection) -> None:
+        names = {name.lower() for name, _ in connection.request.fields}
+        (handler if names & {"authorization", "cookie"} else respond(401))(connection)
+
+    return guard
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -94,6 +107,71 @@ class TestUrllib(SyncContract):
             connect(None, "POST", url, data=b"body").__enter__()
         assert caught.value.status == 307
 
+    def test_redirects_within_an_origin_carry_secrets(self, server: Server) -> None:
+        """urllib cannot be told where to, so what it sent without them is sent once more."""
+        server.url(stream(NUMBERS), "/c")
+        server.url(guarded(respond(302, headers=[("Location", "/c?d")])), "/b")
+        url = server.url(guarded(respond(301, headers=[("Location", "/b")])), "/a")
+        headers = {"authorization": "KEY", "X-Own": "o"}
+        with connect(None, "GET", url, headers=headers, timeout=5) as events:
+            assert len(list(events)) == 4
+        assert [(r.target, r.header("Authorization")) for r in server.requests] == [
+            ("/a", b"KEY"),
+            ("/b", None),
+            ("/b", b"KEY"),
+            ("/c?d", None),
+            ("/c?d", b"KEY"),
+        ]
+        assert all(request.header("X-Own") == b"o" for request in server.requests)
+
+    def test_secrets_are_not_sent_for_ever(self, server: Server) -> None:
+        turns = iter(range(100))
+
+        def turn(connection: Connection) -> None:
+            headers = [("Location", f"/{next(turns)}")]
+            guarded(respond(302, headers=headers))(connection)
+
+        for number in range(100):
+            server.url(turn, f"/{number}")
+        with pytest.raises(StatusError) as caught:
+            connect(None, "GET", server.url(turn, "/a"), headers={"Cookie": "KEY"}).__enter__()
+        assert (caught.value.status, len(server.requests)) == (401, 20)
+
+    @pytest.mark.parametrize(
+        ("url", "other", "is_within"),
+        [
+            ("http://h/a", "http://h/b", True),
+            ("http://h/a", "http://h?b", True),
+            ("http://h/a", "https://h/b", True),
+            ("https://h/a", "http://h/b", False),
+            ("http://h:1/a", "http://h:1/b", True),
+            ("http://h:1/a", "https://h:1/b", False),
+            ("http://h/a", "http://h:1/b", False),
+            ("http://h/a", "http://h@evil/b", False),
+            ("http://h/a", "http://h.evil/b", False),
+            ("http://h/a", "", False),
+        ],
+    )
+    def test_what_is_within_an_origin(self, url: str, other: str, is_within: bool) -> None:
+        class Answer(io.BytesIO):
+            status, headers, length, url = 200, {"Content-Type": "text/event-stream"}, None, other
+
+            def isclosed(self) -> bool:
+                return False
+
+        class Opener:
+            addheaders: ClassVar[list[Any]] = []
+            sent: ClassVar[list[str]] = []
+
+            def open(self, request: urllib.request.Request, timeout: float | None) -> Answer:
+                self.sent.append(request.full_url)
+                return Answer()
+
+        opener: Any = Opener()
+        with connect(opener, "GET", url, headers={"Cookie": "KEY"}) as events:
+            assert list(events) == []
+        assert opener.sent == [url, other][: 1 + is_within]
+
     def test_certificate_that_is_not_trusted(self, tls_server: Server) -> None:
         with pytest.raises(urllib.error.URLError) as caught:
             self.connect(tls_server.url(stream(NUMBERS))).__enter__()
@@ -119,6 +197,54 @@ def test_content_coding_identity(server: Server) -> None:
     headers = [("Content-Type", "text/event-stream"), ("Content-Encoding", "Identity")]
     with connect(None, "GET", server.url(stream(NUMBERS, headers=headers))) as events:
         assert len(list(events)) == 4
+
+
+def test_a_redirect_to_ftp() -> None:
+    """urllib follows it, and what comes is no response of http.client."""
+
+    class Opener:
+        addheaders: ClassVar[list[Any]] = []
+
+        def open(self, request: object, timeout: float | None) -> Any:
+            return urllib.response.addinfourl(body, Message(), "FTP://u:p@h/x?secret", 226)
+
+    body, opener = io.BytesIO(b"data: x\n\n"), Opener()
+    given: Any = opener
+    with pytest.raises(urllib.error.URLError, match="led to FTP: FTP://h/x>") as caught:
+        connect(given, "GET", "http://127.0.0.1/").__enter__()
+    assert body.closed
+    assert is_transient(caught.value) is False
+
+
+@pytest.mark.parametrize("length", ["11", "+0", "0_0", "-0", "x"])
+@pytest.mark.parametrize("status", [204, 304, 200])
+def test_a_body_that_need_not_be_there(server: Server, status: int, length: str) -> None:
+    """No 204 and no 304 has the body whose length it may tell."""
+    head = f"HTTP/1.1 {status} Reason\r\nContent-Type: text/event-stream\r\nConnection: close\r\n"
+
+    def handler(connection: Connection) -> None:
+        connection.send(f"{head}Content-Length: {length}\r\n\r\n".encode())
+        if status == 200 and length == "11":
+            connection.send(b"data: one\n\n")
+        connection.close()
+
+    opening = connect(None, "GET", server.url(handler))
+    if status == 304:
+        with pytest.raises(StatusError) as caught:
+            opening.__enter__()
+        assert (caught.value.status, caught.value.body) == (304, b"")
+        return
+    with opening as events:
+        assert len(list(events)) == (status == 200 and length == "11")
+
+
+def test_the_url_of_a_redirect_that_leads_nowhere(server: Server) -> None:
+    """What did not answer is not said to have."""
+    url = server.url(respond(302, headers=[("Location", "file:///etc/passwd")]))
+    with pytest.raises(StatusError) as caught:
+        connect(None, "GET", url).__enter__()
+    assert caught.value.url == url
+    assert caught.value.headers["Location"] == "file:///etc/passwd"
 
 
 USES: Mapping[str, Callable[[Any], object]] = {
