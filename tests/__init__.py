@@ -57,6 +57,28 @@ Support
 Programs that take long and are run by hand
     programs/         an index of its own
 
+To add a field to the events
+    In decoder.py: `_Fields` (twice: for checkers, for Python), a slot, `_interpret`, and the three
+    places that make an event of a bare tuple (`fields = ...`; two are fast paths): nothing counts
+    its items. Tell support.outcome_of and reference.py of the field, and test_decoder finds what
+    is forgotten there. Unpackings, JSON keys and docstrings fail by themselves. Nothing tells of
+    SSEEncoder, relay's `_encoded`, the command line's `_readable`, the strategies in test_encoder
+    and test_relay, the form of the vectors, and the README.
+
+To add an adapter
+    Begin with a copy of adapters/requests.py, or of aiohttp.py for an async client. What is the
+    client's own: its Protocols and options, `_open` (the chunks as they come, how a read of them is
+    woken, what came of status, headers and URL), `is_transient`. All else is called from the files
+    whose name begins with `_`; `subscribe` is the same in each, but for its options.
+    1. tests/adapters/test_NAME.py: a subclass of SyncContract, whose head says what to provide,
+       such as the client's exception in each fault; an async one is written as test_aiohttp.py is.
+    2. Enter it in clients.py and adapters/subscribers.py, and in the tables that
+       test_package.test_each_adapter_is_in_the_tables_of_clients asks for.
+    3. Its library: tests/requirements.txt, pyproject.toml, CLIENTS in test_package.py, `adapter_of`
+       in adapters/_request.py; programs/covered.py, if a file with `_` belongs to it.
+    4. README's table of clients and this index, which tests ask for; the docstring of
+       adapters/__init__.py; `python3 -m tests.programs.faults --write`, and hostile likewise.
+
 The vectors are text that anyone can read, and belong to no language:
 
     python3 -m tests.vectors replay path/to/decoder.py    all of them through any copy

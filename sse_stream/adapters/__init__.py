@@ -18,4 +18,8 @@ options have the same names everywhere:
 A mistake of the caller is a TypeError or ValueError at the call. A fault of the transport raises
 the client's own exception, after all completed events. No client sees the cut of a body that is
 compressed, or that ends with the connection.
+
+What two of them share stands in the files whose name begins with `_`: `_request` before a request,
+`_response` and `_errors` after it, `_source` for `subscribe`. How another one is added is said in
+tests/__init__.py.
 """
