@@ -170,8 +170,8 @@ def start(
     check:         as `connect` takes it.
     headers:       the caller's header fields: a mapping, pairs, or None.
 
-    Raises TypeError for what is no decoder, ValueError for a decoder that is closed or is given
-    together with an ID, and for a `check` that says nothing.
+    Raises TypeError for what is no decoder, ValueError for a decoder that is closed, holds part of
+    an event, or is given together with an ID, and for a `check` that says nothing.
     """
     require_check(check)
     fields = header_pairs(headers)
@@ -179,6 +179,10 @@ def start(
     if decoder is None:
         last_event_id = last_event_id or in_headers
     decoder = check_decoder(decoder, last_event_id)
+    if decoder.incomplete:  # the rest would go into the first event of the answer
+        raise ValueError(
+            "this decoder holds part of an event: a decoder serves one stream, make a new one"
+        )
     if in_headers and not decoder.last_event_id:
         raise ValueError(
             "pass either decoder or a Last-Event-ID header, or SSEDecoder(last_event_id=...)"

@@ -28,7 +28,7 @@ from sse_stream.adapters._aiohttp import Chunks as AiohttpChunks
 from sse_stream.adapters._aiohttp import send
 from sse_stream.adapters._httpx import AsyncChunks, Read, wake
 from sse_stream.adapters._pycurl import Reader, Transfer
-from sse_stream.adapters._request import refuse_client, refuse_options
+from sse_stream.adapters._request import refuse_client, refuse_options, start
 from sse_stream.adapters._response import Chunks, acheck_and_open, check_and_open, shut_down
 
 from .server import FRAMINGS, Server, stream
@@ -319,6 +319,15 @@ def test_an_option_that_the_adapter_sets_itself_and_one_that_nobody_knows() -> N
         refuse_options("aconnect", ["policy"], [request])
     with pytest.raises(TypeError, match=r"no option 'polcy'; did you mean policy\?"):
         refuse_options("connect", ["polcy"], [request])
+
+
+def test_a_decoder_of_another_stream() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"data: one\n\n")
+    assert start(decoder, "", True, None) == (decoder, [])
+    decoder.feed(b"data: tw")
+    with pytest.raises(ValueError, match="holds part of an event"):
+        start(decoder, "", True, None)
 
 
 def test_a_url_that_is_no_text() -> None:
