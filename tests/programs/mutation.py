@@ -10,10 +10,10 @@ memory. It must fail one of them.
 
 How: the tests are run once on the original, to learn which of them run which line. Then they are
 collected once, and for each mutant a copy of that process puts the changed function in the place of
-the original and runs the tests that run the changed statement, until one fails. What survives that,
-and what is changed outside of functions, is tried again from the start: the changed file is
-imported, and all the tests that may notice are collected and run, slow ones too. Before all that
-the original is tried the first way: it must survive.
+the original and runs the tests that run the changed statement, until one fails. What survives that
+and is not listed, and what is changed outside of functions, is tried again from the start: the
+changed file is imported, and all the tests that may notice are collected and run, slow ones too.
+Before all that the original is tried the first way: it must survive.
 
 Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on
 the spot, None in place of False, names of encodings in capitals, and the fast paths (FAST_PATHS),
@@ -455,8 +455,11 @@ def survives(mutant: Mutant, coverage: Coverage) -> bool:
     return in_child(run, 60 + TIMES * sum(coverage.seconds.values()))
 
 
-def survivors_of(module: str) -> tuple[list[Mutant], int]:
-    """Try all mutants of a module; return those that survive, and how many there are."""
+def survivors_of(module: str, listed: set[tuple[str, ...]]) -> tuple[list[Mutant], int]:
+    """Try all mutants of a module; return those that survive, and how many there are.
+
+    listed: what names those of which the list says so: they are not tried twice.
+    """
     path = Path("sse_stream", f"{module}.py")
     original = path.read_text()
     candidates = mutants(module)
@@ -470,9 +473,11 @@ def survivors_of(module: str) -> tuple[list[Mutant], int]:
         alive = [quick[number] for number in quick_survivors(quick, coverage)]
         if unchanged not in alive:
             raise SystemExit(f"the tests of {module} fail on the unchanged code in a copy")
-        alive += [mutant for mutant in candidates if not mutant.span]
-        show(f"{module}: {len(alive) - 1} of {len(candidates)} to be tried again")
-        found = [mutant for mutant in alive[1:] if survives(mutant, coverage)]
+        found = [mutant for mutant in alive[1:] if mutant.key in listed]
+        again = [mutant for mutant in alive[1:] if mutant.key not in listed]
+        again += [mutant for mutant in candidates if not mutant.span]
+        show(f"{module}: {len(again)} of {len(candidates)} to be tried again")
+        found += [mutant for mutant in again if survives(mutant, coverage)]
     finally:
         path.write_text(original)
     return found, len(candidates)
@@ -482,12 +487,12 @@ def check(module: str, as_list: bool) -> bool:
     """Try all mutants of a module, and print what came of it."""
     began = time.monotonic()
     reasons = equivalent(module)
-    found, number = survivors_of(module)
-    listed: list[dict[str, str]] = []
+    found, number = survivors_of(module, {*reasons})
+    survivors: list[dict[str, str]] = []
     unexplained = 0
     for mutant in found:
         reason = reasons[mutant.key].pop() if reasons.get(mutant.key) else ""
-        listed.append(dict(zip(NAMES, (*mutant.key, reason), strict=True)))
+        survivors.append(dict(zip(NAMES, (*mutant.key, reason), strict=True)))
         if not reason:
             unexplained += 1
             print(f"  survived: line {mutant.line}, {mutant.function}")
@@ -503,7 +508,7 @@ def check(module: str, as_list: bool) -> bool:
         f"({time.monotonic() - began:.0f} s)"
     )
     if as_list:
-        print(json.dumps(listed, indent=2, ensure_ascii=False))
+        print(json.dumps(survivors, indent=2, ensure_ascii=False))
     sys.stdout.flush()
     return score >= LEAST and not unexplained and not stale
 
