@@ -295,6 +295,7 @@ class Trials:
             path.write_text(mutant.source)  # some tests read it
             if in_child(partial(self.tried, mutant, items), self.wait(items)):
                 self.survivors.append(number)
+                show(described(mutant))
             if number % 100 == 0:
                 show(f"{mutant.module}: {number} tried, {len(self.survivors)} to be tried again")
         return True
@@ -495,8 +496,7 @@ def check(module: str, as_list: bool) -> bool:
         survivors.append(dict(zip(NAMES, (*mutant.key, reason), strict=True)))
         if not reason:
             unexplained += 1
-            print(f"  survived: line {mutant.line}, {mutant.function}")
-            print(f"    - {mutant.removed}\n    + {mutant.added}")
+            print(described(mutant))
     stale = [key for key, rest in reasons.items() for _ in rest]
     for _, function, removed, added in stale:
         print(f"  listed, but it is killed or no mutant: {function}")
@@ -511,6 +511,12 @@ def check(module: str, as_list: bool) -> bool:
         print(json.dumps(survivors, indent=2, ensure_ascii=False))
     sys.stdout.flush()
     return score >= LEAST and not unexplained and not stale
+
+
+def described(mutant: Mutant) -> str:
+    """Return what is printed of a mutant that survives."""
+    place = f"  survived: line {mutant.line}, {mutant.function}"
+    return f"{place}\n    - {mutant.removed}\n    + {mutant.added}"
 
 
 def equivalent(module: str) -> dict[tuple[str, ...], list[str]]:
