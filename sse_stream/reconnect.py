@@ -432,10 +432,9 @@ class EventSource(_Source):
 
     def __next__(self) -> ServerSentEvent:
         self._check_readable()
-        with self._lock:
-            if self._reading:
-                raise RuntimeError("two threads wait for this source at once")
-            self._reading = True
+        if self._reading:
+            raise RuntimeError("two threads wait for this source at once")
+        self._reading = True  # without the lock: an interrupt in there would leave it so
         try:
             event = self._next_event()
         except Exception as error:
@@ -446,10 +445,11 @@ class EventSource(_Source):
             self._leave_quietly(self._drop(), error)
             raise
         finally:
-            with self._lock:
-                self._reading = False
-                opening = self._detach() if self._closed else None
-            self._leave(opening)
+            self._reading = False
+            if self._closed:  # looked at after that: who closes it meanwhile left this to us
+                with self._lock:
+                    opening = self._detach()
+                self._leave(opening)
         if event is None:
             raise StopIteration
         self._taken = None

@@ -1068,6 +1068,39 @@ def test_ctrl_c_between_two_connections_loses_nothing(where: str) -> None:
     assert script.ids == ["", "1", "2"]
 
 
+def test_ctrl_c_anywhere_in_a_read_loses_nothing() -> None:
+    """An interrupt comes where Python calls something: at one such place after the other."""
+
+    def connect(last_event_id: str) -> EventStream:
+        first = int(last_event_id or 0) + 1
+        parts = [b"id: %d\ndata: x\n\n" % number for number in (first, first + 1)]
+        return EventStream(parts, decoder=SSEDecoder(last_event_id=last_event_id))
+
+    def interrupt(frame: Any, what: str, _: object) -> None:
+        nonlocal calls
+        if what != "return" and frame.f_code.co_filename == sse_stream.reconnect.__file__:
+            calls += 1
+            if calls == place:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    place, was_interrupted = 0, True
+    while was_interrupted:
+        place, calls, was_interrupted = place + 1, 0, False
+        source = EventSource(connect, policy=CALM.replace(initial=0, minimum=0))
+        seen: list[str] = []
+        while len(seen) < 5:
+            sys.setprofile(None if was_interrupted else interrupt)
+            try:
+                seen.append(next(source).id)
+            except KeyboardInterrupt:
+                was_interrupted = True
+            finally:
+                sys.setprofile(None)
+        assert seen == ["1", "2", "3", "4", "5"]
+    assert place > 50
+
+
 # What a read finds that comes after the end.
 
 
