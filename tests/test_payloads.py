@@ -1411,3 +1411,39 @@ def test_what_has_to_be_entered_first_is_told_so() -> None:
     events: Any = nullcontext([ServerSentEvent(data="1")])
     with pytest.raises(TypeError, match="not nullcontext; enter it with `with`"):
         iter_payloads(events)
+
+
+ENTER = "; enter it with `with` or `async with` and pass the stream"
+OF_AN_ADAPTER = "; pass what iter_events or aiter_events makes of it"
+NOT_EVENTS: list[tuple[Any, str]] = [
+    (b"x", "bytes; pass EventStream([data])"),
+    (bytearray(b"x"), "bytearray; pass EventStream([data])"),
+    (memoryview(b"x"), "memoryview; pass EventStream([data])"),
+    ("x", "str; pass EventStream([data])"),
+    (ONE, "ServerSentEvent; pass [event]"),
+    (Response(), f"Response{OF_AN_ADAPTER}"),
+    (connect(None, "GET", "http://127.0.0.1:9"), f"Opening{ENTER}"),
+    (nullcontext(), f"nullcontext{ENTER}"),
+    (None, "NoneType"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "end"), NOT_EVENTS, ids=lambda value: type(value).__name__)
+def test_the_whole_message_about_what_cannot_be_read(mistake: Any, end: str) -> None:
+    for name, function in (("iter_payloads", iter_payloads), ("aiter_payloads", aiter_payloads)):
+        with pytest.raises(TypeError) as caught:
+            function(mistake)
+        assert str(caught.value) == f"{name} takes an iterable of events, not {end}"
+
+
+def test_the_whole_message_about_the_other_side() -> None:
+    events: Any = [ONE]
+    aevents: Any = AsyncSource()
+    with pytest.raises(TypeError) as caught:
+        aiter_payloads(events)
+    start = "aiter_payloads takes an iterable of events, not list"
+    assert str(caught.value) == f"{start}; pass this list to iter_payloads"
+    with pytest.raises(TypeError) as caught:
+        iter_payloads(aevents)
+    start = "iter_payloads takes an iterable of events, not AsyncSource"
+    assert str(caught.value) == f"{start}; pass this AsyncSource to aiter_payloads"
