@@ -89,15 +89,21 @@ def _read(options: argparse.Namespace) -> int:
     try:
         with _open(options, account) as stream:
             saw_mark = _write(stream, options)
-    except BrokenPipeError:
+    except _NobodyReadsError:
         raise
-    except Exception:
+    except Exception as error:
         account.tell_of_ignored()
+        if isinstance(error, BrokenPipeError):  # of the connection: no quiet end
+            raise ConnectionResetError from error
         raise
     account.tell()
     if options.until is not None and not saw_mark:
         raise SSEError(f"the stream ended before its mark {options.until!r}")
     return 0
+
+
+class _NobodyReadsError(BrokenPipeError):
+    """Whoever read standard output has left."""
 
 
 class _Account:
@@ -575,7 +581,7 @@ def _write(events: Iterable[ServerSentEvent], options: argparse.Namespace) -> bo
             sys.stdout.buffer.flush()
         except OSError as error:
             if error.errno == _CLOSED_PIPE:
-                raise BrokenPipeError from error
+                raise _NobodyReadsError from error
             raise OSError(error.errno, error.strerror, "standard output") from error
     return False
 

@@ -73,6 +73,9 @@ _COMPRESSIONS = frozenset(
     | {"bzip2", "lz4", "lzma", "sdch", "snappy", "xz"}
 )
 
+_LONGEST_CHARSET = 40  # characters
+_NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape")
+
 _WHITE_SPACE = "\t\n\r "  # WHATWG Fetch, "HTTP whitespace"
 
 # RFC 9110, 5.6.2
@@ -89,10 +92,10 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_fields",)
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._fields: dict[str, tuple[str, str]] = {}
+        found: dict[str, tuple[str, list[str]]] = {}
         for name, value in fields:
-            first, *values = self._fields.get(name.lower(), (name,))
-            self._fields[name.lower()] = first, ", ".join([*values, value])
+            found.setdefault(name.lower(), (name, []))[1].append(value)
+        self._fields = {key: (name, ", ".join(values)) for key, (name, values) in found.items()}
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()][1]
@@ -149,8 +152,8 @@ class ResponseError(SSEError):
 
         Bytes that are wrong in it become U+FFFD.
         """
-        charset = _charset(self.headers.get("Content-Type", ""))
         try:
+            charset = _charset(self.headers.get("Content-Type", ""))
             return self.body.decode(charset or "utf-8", "replace")
         except (LookupError, ValueError):  # Python knows no such charset
             return self.body.decode("utf-8", "replace")
@@ -398,7 +401,7 @@ def response_error(
     message = shown_url(url)
     if 200 <= status < 300:
         kind = ContentTypeError
-        got = repr(fields["Content-Type"]) if "Content-Type" in fields else "none"
+        got = repr(excerpt(fields["Content-Type"])) if "Content-Type" in fields else "none"
         message += f" sent no event stream: the Content-Type is {got}, not text/event-stream"
         message += ' (check="status" reads it all the same)'
     else:
@@ -431,8 +434,8 @@ def coding_error(
         return None
     hint = "ask for Accept-Encoding: identity, or use another client"
     return ResponseError(
-        f"{shown_url(url)} sent Content-Encoding {encoding!r}, which this client does not decode; "
-        + hint,
+        f"{shown_url(url)} sent Content-Encoding {excerpt(encoding)!r}, "
+        f"which this client does not decode; {hint}",
         status,
         fields,
         url,
@@ -463,10 +466,19 @@ def _named_status(status: int) -> str:
 
 
 def _charset(content_type: str) -> str:
+    """Return the charset that a Content-Type names; "" for none, and for what cannot be one.
+
+    Python keeps each name that it was ever asked for; and of its text encodings some are none, but
+    make much work or warn.
+    """
+    from codecs import lookup  # for errors only
+
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
-            return value.strip().strip("\"'")
+            charset = value.strip().strip("\"'")
+            is_known = len(charset) <= _LONGEST_CHARSET and lookup(charset).name not in _NO_CHARSETS
+            return charset if is_known else ""
     return ""
 
 

@@ -451,7 +451,11 @@ def _as_text(payload: Any) -> str:
     try:
         return json.dumps(payload, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):  # `loads` made something else of it
+        pass
+    try:
         return str(payload)
+    except RecursionError:  # as deep as `loads` could go
+        return ""
 
 
 def _is_structure(data: str) -> bool:

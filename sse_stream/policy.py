@@ -346,7 +346,7 @@ def _timestamp(date: str | None) -> float | None:
 
     try:
         return parsedate_to_datetime(date or "").timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):  # the last on Windows
         return None
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sse_stream import EventStream, SSEDecoder
+from sse_stream.handshake import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,3 +246,21 @@ def test_a_million_comments_and_a_million_events() -> None:
     assert consume(pieces(comments(1_000_000), 1 << 30)) == 0
     assert consume(pieces(comments(1_000_000), 16)) == 0
     assert len(SSEDecoder().feed(events(1_000_000))) == 1_000_000
+
+
+# The header fields of a response.
+
+
+def test_a_header_field_that_comes_often() -> None:
+    def seconds(number: int) -> float:
+        fields = [("A", "")] * number
+        return min(timed(lambda: Headers(fields)) for _ in range(3))
+
+    small, large = seconds(10_000), seconds(160_000)
+    assert large < 80 * small  # sixteen times, if it is linear; 256 times, if it is quadratic
+
+
+def timed(function: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin

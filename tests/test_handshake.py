@@ -435,6 +435,13 @@ def test_an_error_takes_any_mapping() -> None:
     assert not error.truncated
 
 
+def test_messages_show_the_start_of_header_fields_alone() -> None:
+    many = "x" * 100_000
+    headers = [("Content-Type", many), ("Content-Encoding", f"gzip, {many}")]
+    assert len(str(response_error(200, headers, "http://h/", b""))) < 500
+    assert len(str(coding_error(200, headers, "http://h/"))) < 500
+
+
 def test_headers() -> None:
     headers = Headers([("Content-Type", "a"), ("X", "1"), ("x", "2")])
     assert headers["content-TYPE"] == "a"
@@ -481,6 +488,9 @@ def test_shown_urls(url: str, shown: str) -> None:
         ("text/plain; charset=no-such", "é".encode(), "é"),
         ("text/plain; charset=base64", "é".encode(), "é"),
         ("text/plain; charset=\0", "é".encode(), "é"),
+        ("text/plain; charset=punycode", b"a-b", "a-b"),  # quadratic
+        ("text/plain; charset=Unicode-Escape", b"\\d", "\\d"),  # warns
+        (f"text/plain; charset=latin{'-' * 40}1", "é".encode(), "é"),  # Python would keep the name
         ("text/plain;charset=latin-1", b"\xe9", "é"),
         ('text/plain; charset="latin-1"', b"\xe9", "é"),
         ("text/plain; charset=latin=1", b"\xe9", "é"),  # Python knows it by this name, too

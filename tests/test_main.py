@@ -788,6 +788,23 @@ def test_a_closed_pipe_on_windows(
     assert ("it says" in capfd.readouterr().err) == bool(code)
 
 
+def test_a_connection_that_ends_like_a_pipe_is_no_quiet_end(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A read of TLS may have to write, and then nobody is there."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b"data: a\n\nfoo\n"
+        raise BrokenPipeError
+
+    opening = sse_stream.streams.Opening(lambda: sse_stream.EventStream(chunks()))
+    monkeypatch.setattr("sse_stream.__main__.connect", lambda *_, **__: opening)
+    assert main(["http://127.0.0.1/x"]) == 1
+    out, err = capfd.readouterr()
+    assert "data" in out
+    assert err == "sse-stream: http://127.0.0.1/x: the connection was reset\n"
+
+
 @pytest.fixture
 def heeding_ctrl_c() -> Iterator[None]:
     """Heed SIGINT, which a background job of a shell, and what it starts, ignores."""

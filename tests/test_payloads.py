@@ -1447,3 +1447,12 @@ def test_the_whole_message_about_the_other_side() -> None:
         iter_payloads(aevents)
     start = "iter_payloads takes an iterable of events, not AsyncSource"
     assert str(caught.value) == f"{start}; pass this AsyncSource to aiter_payloads"
+
+
+def test_an_error_deeper_than_anything_can_write() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    error = ServiceError(None, {"error": deep})
+    assert error.message == ""
+    assert str(error) == "the service sent an error: no message"

@@ -566,6 +566,17 @@ def test_retry_after(fields: dict[str, str], seconds: float | None) -> None:
     assert retry_after(Headers(fields.items()), now=NOW) == seconds
 
 
+def test_a_date_that_this_system_cannot_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, one of local time before 1970."""
+
+    class Date:
+        def timestamp(self) -> float:
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("email.utils.parsedate_to_datetime", lambda _: Date())
+    assert retry_after({"Retry-After": "Thu, 01 Jan 1960 00:00:00 -0000"}, now=NOW) is None
+
+
 def test_the_headers_may_be_any_mapping_that_knows_these_names() -> None:
     assert retry_after({"Retry-After": "7"}) == 7
     date = "Sat, 21 Nov 2026 09:59:30 GMT"

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
+from .._excerpt import excerpt
 from ..handshake import (
     MAX_BODY_SECONDS,
     MAX_BODY_SIZE,
@@ -228,6 +229,8 @@ class Transfer:
             if line.startswith(b"HTTP/"):
                 self._fields, self._in_head = [], True
             elif not line.strip():
+                if self._in_head:
+                    self.response.headers = Headers(self._fields)
                 self._in_head = False
             elif self._in_head:  # else a trailer
                 name, _, value = line.decode("latin-1").partition(":")
@@ -239,7 +242,6 @@ class Transfer:
         self.response.url = self._curl.getinfo_raw(self._pycurl.EFFECTIVE_URL).decode(
             "utf-8", "replace"
         )
-        self.response.headers = Headers(self._fields)
 
     def answered(self) -> bool:
         """Return whether an event stream has come; raise the error for what came instead."""
@@ -299,7 +301,7 @@ class Transfer:
             # libcurl does not tell whether it decodes; the body's start does.
             if coding and body.startswith(COMPRESSED):
                 url = shown_url(response.url)
-                message = f"{url} sent Content-Encoding {coding!r}: set ACCEPT_ENCODING"
+                message = f"{url} sent Content-Encoding {excerpt(coding)!r}: set ACCEPT_ENCODING"
                 raise ResponseError(message, response.status, response.headers, response.url)
         return body
 

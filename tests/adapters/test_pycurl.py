@@ -24,6 +24,7 @@ from sse_stream import (
     StatusError,
 )
 from sse_stream.adapters.pycurl import aconnect, aiter_events, connect, iter_events, perform
+from sse_stream.handshake import Headers
 from sse_stream.streams import StreamClosedError
 
 from .contract import JSON, NUMBERS, READ_LIMIT, SyncContract, receive
@@ -317,6 +318,31 @@ class TestPycurl(SyncContract):
             assert receive(events) == ["x"]
             assert events.response.status == 200
             assert list(events.response.headers) == ["Content-Type", "Trailer", "Transfer-Encoding"]
+
+    def test_a_head_that_drips_is_made_into_a_mapping_once(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may have thousands of lines, each in a packet of its own."""
+        made: list[Headers] = []
+
+        def make(fields: Any = ()) -> Headers:
+            made.append(Headers(fields))
+            return made[-1]
+
+        monkeypatch.setattr("sse_stream.adapters._pycurl.Headers", make)
+
+        def handler(connection: Connection) -> None:
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+            for _ in range(20):
+                time.sleep(0.002)
+                connection.send(b"X: y\r\n")
+            connection.send(b"\r\ndata: x\n\n")
+            connection.close()
+
+        with self.connect(server.url(handler)) as events:
+            assert receive(events) == ["x"]
+            assert events.response.headers["X"] == ", ".join("y" * 20)
+        assert len(made) == 2  # the empty one, of no answer yet, too
 
     def test_stream_is_open_as_soon_as_its_head_has_come(self, server: Server) -> None:
         def handler(connection: Connection) -> None:
