@@ -125,8 +125,8 @@ class ResponseError(SSEError):
     status:    the status code.
     headers:   the header fields of the response, kept as Headers: a mapping that ignores case.
     url:       the URL that answered, whole.
-    body:      the first 64 KiB of the body, in bytes, or what came of it in 5 seconds; b"" if it was
-               not read.
+    body:      the first 64 KiB of the body, in bytes, or what came of it in 5 seconds; b"" if it
+               was not read.
     truncated: whether that is known not to be all of the body: it went on, or it broke off.
                False, the default: it is not.
     """
