@@ -194,7 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--demo", action="store_true", help="read from a local server")
     add("--version", action="version", version=f"sse_stream {__version__}")
     shape = parser.add_mutually_exclusive_group()
-    shape.add_argument("--data-only", action="store_true", help="write the data alone, a line feed")
+    shape.add_argument(
+        "--data-only", action="store_true", help="write the data alone, and a line feed after it"
+    )
     shape.add_argument("--json", action="store_true", help="write JSON at a terminal, too")
     add(
         "--until",
