@@ -1456,3 +1456,32 @@ def test_an_error_deeper_than_anything_can_write() -> None:
     error = ServiceError(None, {"error": deep})
     assert error.message == ""
     assert str(error) == "the service sent an error: no message"
+
+
+def test_nothing_is_read_to_the_end_by_default_async() -> None:
+    body = AsyncBody(BEFORE, b"x")
+
+    async def main() -> None:
+        assert await aread(aiter_payloads(AsyncEventStream(body))) == ([1], None)
+
+    asyncio.run(main())
+    assert body.reads == 1
+
+
+def test_an_error_that_says_nothing() -> None:
+    assert str(ServiceError(ServerSentEvent("error"), None)) == (
+        "the service sent an error: no message"
+    )
+    assert not is_service_error(None, [{"token": "x"}])
+
+
+def test_the_id_to_resume_from_after_an_error() -> None:
+    stream = EventStream([b"id: 7\ndata: 1\n\ndata: {\n\n"])
+    for events, position in ((stream, "7"), ([ONE, ServerSentEvent(data="{")], "")):
+        payloads = iter_payloads(events)
+        assert next(payloads) == 1
+        with pytest.raises(PayloadError):
+            next(payloads)
+        with pytest.raises(StreamClosedError) as caught:
+            next(payloads)
+        assert caught.value.last_event_id == position
