@@ -243,7 +243,6 @@ class _PayloadMachine:
             self._raise_error(event, data)
         if self._mark.is_met(event, payload) and not _is_cut(event, refusal):
             self._reach_mark()
-            refusal = None
         elif refusal is not None and not _is_keep_alive(event):
             raise self._refusal(event, refusal)
         if is_text or (_is_keep_alive(event) and not _is_structure(data)):

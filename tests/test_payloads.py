@@ -1485,3 +1485,9 @@ def test_the_id_to_resume_from_after_an_error() -> None:
         with pytest.raises(StreamClosedError) as caught:
             next(payloads)
         assert caught.value.last_event_id == position
+
+
+def test_an_event_of_the_type_error_with_the_data_of_the_mark() -> None:
+    with pytest.raises(ServiceError) as caught:
+        list(iter_payloads([ServerSentEvent("error", "[DONE]")]))
+    assert (caught.value.payload, caught.value.message) == ("[DONE]", "[DONE]")
