@@ -193,11 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--demo", action="store_true", help="read from a local server")
     add("--version", action="version", version=f"sse_stream {__version__}")
-    shape = parser.add_mutually_exclusive_group()
-    shape.add_argument(
-        "--data-only", action="store_true", help="write the data alone, and a line feed after it"
-    )
-    shape.add_argument("--json", action="store_true", help="write JSON at a terminal, too")
+    shape = parser.add_mutually_exclusive_group().add_argument
+    shape("--data-only", action="store_true", help="write the data alone, and a line feed after it")
+    shape("--json", action="store_true", help="write JSON at a terminal, too")
     add(
         "--until",
         metavar="MARK",

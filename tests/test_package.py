@@ -43,7 +43,7 @@ LAYERS: dict[str, set[str]] = {
     "_excerpt": set(),
 }
 TOP = {name for name in LAYERS if not name.startswith("_")}
-ADAPTERS = {"decoder", "streams", "handshake", "policy", "reconnect"}
+ADAPTERS = {"decoder", "streams", "handshake", "policy", "reconnect", "_excerpt"}
 
 
 def module_name(path: Path) -> str:
