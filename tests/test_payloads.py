@@ -1491,3 +1491,58 @@ def test_an_event_of_the_type_error_with_the_data_of_the_mark() -> None:
     with pytest.raises(ServiceError) as caught:
         list(iter_payloads([ServerSentEvent("error", "[DONE]")]))
     assert (caught.value.payload, caught.value.message) == ("[DONE]", "[DONE]")
+
+
+def test_events_that_know_no_difference_are_closed() -> None:
+    class Left(Source):
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError("not asked for")
+
+    class Known(Source):
+        is_closed = False
+
+    for kind in (Left, Known):
+        source = kind(ServerSentEvent(data="no JSON"))
+        with pytest.raises(PayloadError):
+            next(iter_payloads(source))
+        assert source.closed == 1
+
+
+def test_what_is_said_of_data_that_the_end_cut_off() -> None:
+    def loads(data: str) -> Any:
+        raise ValueError("what is that")
+
+    with pytest.raises(PayloadError) as caught:
+        list(iter_payloads(EventStream([b"data\n\ndata: {"]), loads=loads))
+    assert caught.value.number == 2
+    assert caught.value.reason == "what is that; the stream ended inside this event"
+
+
+def test_the_document_of_an_error_in_place_of_events() -> None:
+    with pytest.raises(ServiceError) as caught:
+        list(iter_payloads(EventStream([b'{"error": "x"}\n'])))
+    assert (caught.value.event, caught.value.payload) == (None, {"error": "x"})
+
+
+def test_reading_to_the_end_is_done_once() -> None:
+    drained: list[str] = []
+
+    class Events(Source):
+        def drain(self, size: int, seconds: float) -> None:
+            drained.append("once")
+
+    class AsyncEvents(AsyncSource):
+        async def drain(self, size: int, seconds: float) -> None:
+            drained.append("once")
+
+    async def main() -> None:
+        payloads = aiter_payloads(AsyncEvents(ONE, DONE), read_to_end=True)
+        assert await aread(payloads) == ([1], None)
+        await payloads.aclose()
+
+    payloads = iter_payloads(Events(ONE, DONE), read_to_end=True)
+    assert read(payloads) == ([1], None)
+    payloads.close()
+    assert drained == ["once"]
+    asyncio.run(main())
+    assert drained == ["once"] * 2
