@@ -32,10 +32,11 @@ from sse_stream.payloads import (
     PayloadError,
     ServiceError,
     aiter_payloads,
+    before_mark,
     is_service_error,
     iter_payloads,
 )
-from sse_stream.streams import StreamClosedError
+from sse_stream.streams import DoneMark, StreamClosedError
 from tests import llm, vectors
 
 if TYPE_CHECKING:
@@ -1546,3 +1547,22 @@ def test_reading_to_the_end_is_done_once() -> None:
     assert drained == ["once"]
     asyncio.run(main())
     assert drained == ["once"] * 2
+
+
+@pytest.mark.parametrize("cut", ["d", "dat", "e", "even", "i", "r", "retr", b"\xef\xbb"])
+def test_a_cut_in_the_name_of_a_field_is_one_before_the_mark(cut: str | bytes) -> None:
+    end = cut if isinstance(cut, bytes) else cut.encode()
+    _, error = read_both(end, chunks=True, require_done=True)
+    assert isinstance(error, IncompleteEventError)
+    _, error = read_both(b"X" + end, chunks=True, require_done=True)
+    assert isinstance(error, PayloadError)
+
+
+@pytest.mark.parametrize("text", ["", "null", "false", "{}", '""'])
+def test_an_error_field_that_says_there_is_none(text: str) -> None:
+    assert read_both(f"data: 1\nerror: {text}\n\n".encode(), chunks=True) == ([1], None)
+
+
+def test_texts_of_errors_beyond_ascii_and_without_more() -> None:
+    assert str(ServiceError(None, {"code": "é"})) == 'the service sent an error: {"code": "é"}'
+    assert str(before_mark(DoneMark("x"))) == "the stream ended before its mark 'x'"
