@@ -220,8 +220,14 @@ def header_pairs(headers: Any) -> list[tuple[str, Any]]:
     """Return header fields as pairs; names in bytes become text, values stay as they are.
 
     headers: a mapping, an iterable of pairs, or None for none.
+
+    Raises TypeError for text, and for what has text in place of pairs, as "Name: value".
     """
-    pairs = headers.items() if hasattr(headers, "items") else headers or ()
+    given: Any = headers.items() if hasattr(headers, "items") else headers or ()
+    pairs: list[Any] = [given] if isinstance(given, (str, bytes)) else [*given]
+    for pair in pairs:
+        if isinstance(pair, (str, bytes)):
+            raise TypeError("headers must be a mapping, or pairs of a name and a value, not text")
     return [
         (name.decode("latin-1") if isinstance(name, bytes) else name, value)
         for name, value in pairs

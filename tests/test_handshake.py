@@ -129,6 +129,13 @@ def test_the_id_among_the_headers(headers: Any, found: str) -> None:
     assert id_in_headers(header_pairs(headers)) == found
 
 
+@pytest.mark.parametrize("headers", ["X-Key: SECRET", b"X-Key: SECRET", ["X-Key: SECRET"]])
+def test_headers_in_one_piece(headers: Any) -> None:
+    with pytest.raises(TypeError, match="pairs of a name and a value, not text") as caught:
+        header_pairs(headers)
+    assert "SECRET" not in str(caught.value)
+
+
 CONTENT_TYPES = json.loads((vectors.DATA / "wpt.json").read_text())["content_types"]
 
 
