@@ -1414,6 +1414,18 @@ def test_what_has_to_be_entered_first_is_told_so() -> None:
         iter_payloads(events)
 
 
+class OnlySync:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class OnlyAsync:
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
 ENTER = "; enter it with `with` or `async with` and pass the stream"
 OF_AN_ADAPTER = "; pass what iter_events or aiter_events makes of it"
 NOT_EVENTS: list[tuple[Any, str]] = [
@@ -1425,6 +1437,8 @@ NOT_EVENTS: list[tuple[Any, str]] = [
     (Response(), f"Response{OF_AN_ADAPTER}"),
     (connect(None, "GET", "http://127.0.0.1:9"), f"Opening{ENTER}"),
     (nullcontext(), f"nullcontext{ENTER}"),
+    (OnlySync(), f"OnlySync{ENTER}"),
+    (OnlyAsync(), f"OnlyAsync{ENTER}"),
     (None, "NoneType"),
 ]
 
@@ -1520,9 +1534,25 @@ def test_what_is_said_of_data_that_the_end_cut_off() -> None:
 
 
 def test_the_document_of_an_error_in_place_of_events() -> None:
-    with pytest.raises(ServiceError) as caught:
-        list(iter_payloads(EventStream([b'{"error": "x"}\n'])))
-    assert (caught.value.event, caught.value.payload) == (None, {"error": "x"})
+    for body in (b'{"error": "x"}\n', b'  {"error": "x"}\n', b'error: {"error": "x"}\n'):
+        with pytest.raises(ServiceError) as caught:
+            list(iter_payloads(EventStream([body])))
+        assert (caught.value.event, caught.value.payload) == (None, {"error": "x"})
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (" [1]", "a JSON array (for events, Gemini wants alt=sse in the URL)"),
+        (" {}", "a JSON document (iter_documents reads one on each line)"),
+        (" <p>", "HTML"),
+        (" no", "lines that are no event"),
+    ],
+)
+def test_the_whole_text_of_what_came_in_place_of_events(body: str, reason: str) -> None:
+    with pytest.raises(PayloadError) as caught:
+        list(iter_payloads(EventStream([body.encode()])))
+    assert caught.value.reason == reason
 
 
 def test_reading_to_the_end_is_done_once() -> None:
