@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from ._response import pieces, shut_down
 
 TYPE_CHECKING = False
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
     from typing import Any
 
-__all__ = ["AsyncChunks", "Read", "wake"]
+__all__ = ["AsyncChunks", "Read", "own_error", "read", "wake"]
 
 _MOST_STEPS = 100
 
@@ -31,6 +33,33 @@ def wake(response: Any) -> None:
     network_stream = response.extensions.get("network_stream")
     if network_stream is not None:
         shut_down(network_stream.get_extra_info("socket"))
+
+
+def own_error(error: Exception, response: Any) -> Exception | None:
+    """Return httpx's exception for one of h2, which httpx lets pass: a breach by the server.
+
+    error:    what reading raised. None is returned if it is no exception of h2.
+    response: what was read, of httpx or httpx2.
+    """
+    if type(error).__module__.partition(".")[0] != "h2":
+        return None
+    client: Any = sys.modules[type(response).__mro__[-2].__module__.partition(".")[0]]
+    own: Exception = client.RemoteProtocolError(str(error), request=response.request)
+    return own
+
+
+def read(response: Any) -> Iterator[bytes]:
+    """Yield the body of a response of a Client, each piece as it comes.
+
+    response: not yet read.
+    """
+    try:
+        yield from response.iter_bytes()  # any chunk size holds events back
+    except Exception as error:
+        own = own_error(error, response)
+        if own is None:
+            raise
+        raise own from error
 
 
 class AsyncChunks:
@@ -55,7 +84,13 @@ class AsyncChunks:
             raise StopAsyncIteration
         for piece in self._pieces:
             return piece
-        self._pieces = pieces(await Read(self._chunks.__anext__(), self.interrupt))
+        try:
+            self._pieces = pieces(await Read(self._chunks.__anext__(), self.interrupt))
+        except Exception as error:
+            own = own_error(error, self._response)
+            if own is None:
+                raise
+            raise own from error
         return next(self._pieces)
 
     def interrupt(self) -> None:

@@ -36,7 +36,7 @@ from ..streams import (
     type_name,
 )
 from ._errors import is_refused_certificate, is_system_error
-from ._httpx import AsyncChunks, wake
+from ._httpx import AsyncChunks, read, wake
 from ._request import (
     adapter_of,
     has,
@@ -574,10 +574,9 @@ def _require_response(response: Any, function: str, side: str, other: str) -> No
 def _open(
     response: Any, decoder: SSEDecoder, check: Check, own_client: Client | None = None
 ) -> EventStream:
-    body = response.iter_bytes()  # any chunk size holds events back
     # A client of the stream's own goes after the response, together with the chunks.
     owned = () if own_client is None else (response, own_client)
-    chunks = Chunks(body, lambda: wake(response), *owned)
+    chunks = Chunks(read(response), lambda: wake(response), *owned)
     return check_and_open(chunks, response, _answer(response), decoder, check)
 
 

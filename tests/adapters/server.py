@@ -545,8 +545,11 @@ EARLY_FAULTS: Mapping[str, Handler] = {
 
 
 @contextmanager
-def http_2_server() -> Generator[tuple[str, threading.Event]]:
-    """A server that resets its only stream inside the third event when told to: HTTP/2, no TLS."""
+def http_2_server(length: int | None = None) -> Generator[tuple[str, threading.Event]]:
+    """A server that resets its only stream inside the third event when told to: HTTP/2, no TLS.
+
+    length: the Content-Length of the stream, which it then ends there in place of resetting it.
+    """
     acknowledged = threading.Event()
 
     def serve() -> None:
@@ -560,12 +563,18 @@ def http_2_server() -> Generator[tuple[str, threading.Event]]:
                 for event in connection.receive_data(sock.recv(65536))
             ):
                 pass
-            connection.send_headers(1, [(":status", "200"), ("content-type", "text/event-stream")])
+            headers = [(":status", "200"), ("content-type", "text/event-stream")]
+            if length is not None:
+                headers.append(("content-length", str(length)))
+            connection.send_headers(1, headers)
             connection.send_data(1, b"".join(COMPLETE) + UNFINISHED)
             sock.sendall(connection.data_to_send())
             assert acknowledged.wait(GUARD)
-            connection.reset_stream(1, h2.errors.ErrorCodes.INTERNAL_ERROR)
-            sock.sendall(connection.data_to_send())
+            if length is None:
+                connection.reset_stream(1, h2.errors.ErrorCodes.INTERNAL_ERROR)
+                sock.sendall(connection.data_to_send())
+            else:
+                sock.sendall(b"\0\0\0\0\1\0\0\0\1")  # DATA, empty, END_STREAM
             while sock.recv(65536):
                 pass
 

@@ -23,7 +23,7 @@ from sse_stream import (
     SSEDecoder,
     StatusError,
 )
-from sse_stream.adapters.httpx import aconnect, aiter_events, connect, iter_events
+from sse_stream.adapters.httpx import aconnect, aiter_events, connect, is_transient, iter_events
 from sse_stream.handshake import MAX_BODY_SIZE
 from sse_stream.streams import StreamClosedError
 
@@ -41,6 +41,7 @@ from .server import (
     Server,
     broken_off,
     endless,
+    http_2_server,
     respond,
     stream,
 )
@@ -248,6 +249,27 @@ def test_http2_broken_off(
     assert (
         type(error) is side.module.ReadTimeout
     )  # hypercorn neither ends nor resets the stream of a failed application
+
+
+@pytest.mark.parametrize("length", [None, 10_000])
+def test_a_breach_of_http2_is_an_error_of_httpx(side: Side, length: int | None) -> None:
+    """An exception of h2 would be caught by nobody, and no `subscribe` would connect again."""
+    with http_2_server(length) as (url, acknowledge):
+
+        async def body() -> None:
+            got: list[str] = []
+            async with side.client(http1=False, http2=True) as opened:
+                with pytest.raises(side.module.RemoteProtocolError) as caught:
+                    async with side.connect(opened, url) as events:
+                        async for event in events:
+                            got.append(event.data)
+                            if event.data == "two":
+                                acknowledge.set()
+            assert got == ["one", "two"]
+            assert caught.value.request.url == url
+            assert is_transient(caught.value) is True
+
+        side.run(body)
 
 
 @pytest.mark.parametrize("path", ["/events?n=50", "/gzip?n=50"])
