@@ -73,8 +73,9 @@ def make_source(
     request_options: what else the adapter's `connect` takes.
 
     Raises TypeError for `decoder` or a field of ReconnectionPolicy among `request_options`, and for
-    a body that can be sent only once; and what `connect` itself raises when it is called: the
-    first connection is prepared at once, so that mistakes show where they were made.
+    a body that can be sent only once; ValueError for a decoder without the ID; and what `connect`
+    itself raises when it is called: the first connection is prepared at once, so that mistakes show
+    where they were made.
     """
     _refuse_options(request_options)
     if repeat is not None and not isinstance(repeat, bool):
@@ -120,7 +121,7 @@ class _Connections:
 
     def prepare(self, last_event_id: str) -> Any:
         """Prepare the first connection, to find mistakes, and return what `connect` returned."""
-        decoder = self._make_decoder(last_event_id=last_event_id)
+        decoder = self._new_decoder(last_event_id)
         if self._headers_change:
             self._decoder = decoder
             return self._open(None, decoder)
@@ -161,7 +162,16 @@ class _Connections:
 
     def _next_decoder(self, last_event_id: str) -> SSEDecoder:
         decoder, self._decoder = self._decoder, None
-        return decoder or self._make_decoder(last_event_id=last_event_id)
+        return decoder or self._new_decoder(last_event_id)
+
+    def _new_decoder(self, last_event_id: str) -> SSEDecoder:
+        decoder = self._make_decoder(last_event_id=last_event_id)
+        if last_event_id and getattr(decoder, "last_event_id", last_event_id) != last_event_id:
+            raise ValueError(  # nothing would be resumed, and events lost or doubled
+                "make_decoder must hand its last_event_id on: "
+                "SSEDecoder(last_event_id=last_event_id, ...)"
+            )
+        return decoder
 
 
 def _refuse_options(request_options: dict[str, Any]) -> None:

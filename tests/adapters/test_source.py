@@ -284,6 +284,18 @@ def test_an_option_of_the_decoder_is_refused(kind: Any) -> None:
         make(kind, Requests(), max_event_size=9)
 
 
+def test_decoders_that_forget_where_the_stream_is(kind: Any) -> None:
+    def forgets(last_event_id: str) -> SSEDecoder:
+        return SSEDecoder()
+
+    requests = Requests(b"id: 1\ndata: a\n\n", b"data: b\n\n")
+    with pytest.raises(ValueError, match="make_decoder must hand its last_event_id on"):
+        read(make(kind, requests, make_decoder=forgets))
+    assert requests.ids == [""]
+    with pytest.raises(ValueError, match="make_decoder must hand"):
+        make(kind, Requests(), make_decoder=forgets, last_event_id="1")
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_of_the_policy_is_refused(kind: Any, name: str) -> None:
     with pytest.raises(TypeError, match=rf"pass policy=ReconnectionPolicy\({name}=3\)"):
