@@ -509,7 +509,7 @@ def test_the_first_connection_need_not_be_tried_again(side: Side) -> None:
     [
         ([b"data: a\n\n", OSError("reset")], 1, OSError),
         ([b"data: a\n\n"], 1, type(None)),
-        ([b"data: a\n\ndata: b"], 1, type(None)),
+        ([b"data: a\n\ndata: b"], 1, IncompleteEventError),
         ([b"id: 1\ndata: a\n\n", OSError("reset")], 2, type(None)),
         ([b"id: 1\ndata: a\n\n"], 2, type(None)),
         ([b"data: a\n\nid: 1\n\n"], 2, type(None)),
@@ -1739,6 +1739,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
         ({"policy": 1}, "policy must be a ReconnectionPolicy, not int"),
         ({"last_event_id": b""}, "last_event_id must be a str, not bytes"),
         ({"on_connect": 1}, "on_connect must be callable, not int"),
+        ({"repeat": 1}, "repeat must be a bool, not int"),
     ],
 )
 def test_what_is_of_the_wrong_kind_is_named(options: dict[str, Any], message: str) -> None:
