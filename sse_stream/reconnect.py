@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from .decoder import SSEError
+from .decoder import IncompleteEventError, SSEError
 from .handshake import ResponseError, StatusError, header_value
 from .policy import (
     TRANSIENT_STATUSES,
@@ -88,6 +88,7 @@ class _Source:
         self._gave_event = False
         self._moved = False
         self._status: Any = None
+        self._ended_inside = False  # an event, which the decoder discarded
         self._adapters_is_transient: Callable[[Exception], bool | None] = _no_answer
         # What is to be done about it: decide what its end means, or wait.
         self._loss: tuple[Exception | None] | None = None
@@ -154,6 +155,7 @@ class _Source:
             self._machine = self._policy.start(clock=self._clock)
         self._gave_event = self._moved = False
         self._status = None
+        self._ended_inside = False
         return self._id
 
     def _check_opening(self, opening: Any, enter: str) -> None:
@@ -188,6 +190,8 @@ class _Source:
         if stream is not None:
             self._moved = stream.last_event_id != self._id_at_start
             self._id, self._retry = self.last_event_id, self.retry
+            decoder = stream.decoder
+            self._ended_inside = decoder.at_end == "discard" and decoder.incomplete
             response = stream.response
             self._status = getattr(response, "status_code", None) or getattr(
                 response, "status", None
@@ -231,7 +235,7 @@ class _Source:
     def _decide_about_end(self) -> tuple[Exception | None, float | None]:
         if self._status == 204 or not (self._policy.reconnect_on_end and self._may_repeat()):
             self._log(_DEBUG, "end of stream, no further connection")
-            return None, None
+            return self._cut(), None
         answer = self._machine.ended(retry=self._retry, moved=self._moved)
         delay = self._next_delay("end of stream", answer)
         if delay is not None:
@@ -239,6 +243,16 @@ class _Source:
         attempts = self._machine.attempts
         message = f"gave up at a clean end, after {attempts} further connections in a row"
         return ReconnectionError(f"{self.name}: {message}", attempts), None
+
+    def _cut(self) -> IncompleteEventError | None:
+        """Return the error for a last end inside an event: one discarded does not come again."""
+        if not self._ended_inside:
+            return None
+        return IncompleteEventError(
+            None,
+            "the stream ended inside an event, and no further connection is made: if this server "
+            "leaves out the last blank line, pass make_decoder=SSEDecoder",
+        )
 
     def _decide_about_error(self, error: Exception) -> float | None:
         cause, wait = type(error).__name__, None  # its text may show the URL's query
@@ -369,8 +383,9 @@ class EventSource(_Source):
     An iteration raises what is not tried again; the last error, when the policy gives up, or a
     ReconnectionError if there was none; what a callback raises. After that, as after leaving the
     `with` block before the end, it raises StreamClosedError. It ends at 204, at `close`, and at a
-    clean end after which the policy or `repeat` lets it not connect again. A KeyboardInterrupt in a
-    read drops the connection, and the next read connects again and resumes.
+    clean end after which the policy or `repeat` lets it not connect again; if the decoder dropped
+    an event there that was cut off, and that will not come again, IncompleteEventError is raised. A
+    KeyboardInterrupt in a read drops the connection; the next read connects again and resumes.
 
     TypeError for an argument of the wrong kind.
     """

@@ -391,8 +391,9 @@ class Reader(Reading[Item], Generic[Item]):
 
     def _end(self, items: list[Any], error: BaseException | None) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
-        interrupt = self._settle(items, error)
+        interrupt: BaseException | None = None
         try:
+            interrupt = self._settle(items, error)
             try:
                 self.release()
             except BaseException as fault:
@@ -497,8 +498,9 @@ class AsyncReader(Reading[Item], Generic[Item]):
 
     async def _end(self, items: list[Any], error: BaseException | None) -> Item:
         """End the loop: release, then hand out the machine's last items, or raise."""
-        interrupt = self._settle(items, error)
+        interrupt: BaseException | None = None
         try:
+            interrupt = self._settle(items, error)
             try:
                 if isinstance(interrupt, GeneratorExit):  # nothing can be awaited
                     self.release_at_once()
@@ -623,6 +625,13 @@ class _Events(Reading[ServerSentEvent]):
         """The lines of the stream that had no effect, as the decoder keeps them."""
         return self.decoder.ignored_text
 
+    def _can_drain(self) -> bool:
+        """Return whether to read on is of use, and can be ended."""
+        is_shared = getattr(self.source, "is_shared", False)  # as HTTP/2's: it is free as it is
+        return not (self._over or self._is_reading or is_shared) and hasattr(
+            self.source, "interrupt"
+        )
+
     def _description(self) -> str:
         return f", last_event_id={self.last_event_id!r}"
 
@@ -666,7 +675,7 @@ class EventStream(_Events, Reader[ServerSentEvent]):
 
         Nothing is read if the source cannot be interrupted: it might wait for ever.
         """
-        if self._over or self._is_reading or not hasattr(self.source, "interrupt"):
+        if not self._can_drain():
             return
         from threading import Timer
 
@@ -685,6 +694,8 @@ class EventStream(_Events, Reader[ServerSentEvent]):
             timer.cancel()
             with self._lock:
                 self._is_reading = False
+            if self._over == _CLOSED:  # meanwhile, and the release was left to who reads
+                close_all(*self._take_resources())
 
     def _wake_drain(self) -> None:
         with self._lock:
@@ -726,7 +737,7 @@ class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
         size:    how many bytes are read at the most.
         seconds: how long it takes at the most.
         """
-        if self._over or self._is_reading or not hasattr(self.source, "interrupt"):
+        if not self._can_drain():
             return
         self._is_reading = True
         try:
@@ -735,6 +746,8 @@ class AsyncEventStream(_Events, AsyncReader[ServerSentEvent]):
             pass
         finally:
             self._is_reading = False
+            if self._over == _CLOSED:
+                await aclose_all(*self._take_resources())
 
     async def _read_on(self, size: int) -> None:
         async for chunk in self.source:

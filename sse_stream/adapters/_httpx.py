@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
     from typing import Any
 
-__all__ = ["AsyncChunks", "Read", "own_error", "read", "wake"]
+__all__ = ["AsyncChunks", "Read", "is_shared", "own_error", "read", "wake"]
 
 _MOST_STEPS = 100
+
+
+def is_shared(response: Any) -> bool:
+    """Return whether other streams use the connection of a response meanwhile, as over HTTP/2.
+
+    response: of a Client or an AsyncClient.
+    """
+    return response.http_version not in ("HTTP/1.0", "HTTP/1.1")
 
 
 def wake(response: Any) -> None:
@@ -25,10 +33,7 @@ def wake(response: Any) -> None:
               socket.
     """
     # Once closed, its connection may carry another response.
-    if getattr(response, "is_closed", False) or response.http_version not in (
-        "HTTP/1.0",
-        "HTTP/1.1",
-    ):
+    if getattr(response, "is_closed", False) or is_shared(response):
         return
     network_stream = response.extensions.get("network_stream")
     if network_stream is not None:
@@ -75,6 +80,7 @@ class AsyncChunks:
         self._chunks = response.aiter_bytes()  # any chunk size holds events back
         self._pieces: Iterator[bytes] = iter(())  # of the last chunk
         self._interrupted = False
+        self.is_shared = is_shared(response)
 
     def __aiter__(self) -> AsyncChunks:
         return self

@@ -54,9 +54,17 @@ class Chunks:
     wake:   called from that thread, makes a read of `chunks` that is blocked end at once, without
             blocking itself.
     owned:  what is closed after `chunks`, in this order.
+    is_shared: whether other streams use the connection meanwhile, so that `wake` leaves it alone.
     """
 
-    def __init__(self, chunks: Iterator[bytes], wake: Callable[[], None], *owned: object) -> None:
+    def __init__(
+        self,
+        chunks: Iterator[bytes],
+        wake: Callable[[], None],
+        *owned: object,
+        is_shared: bool = False,
+    ) -> None:
+        self.is_shared = is_shared
         self._chunks = chunks
         self._wake = wake
         self._owned = owned

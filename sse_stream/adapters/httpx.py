@@ -36,7 +36,7 @@ from ..streams import (
     type_name,
 )
 from ._errors import is_refused_certificate, is_system_error
-from ._httpx import AsyncChunks, read, wake
+from ._httpx import AsyncChunks, is_shared, read, wake
 from ._request import (
     adapter_of,
     has,
@@ -576,7 +576,8 @@ def _open(
 ) -> EventStream:
     # A client of the stream's own goes after the response, together with the chunks.
     owned = () if own_client is None else (response, own_client)
-    chunks = Chunks(read(response), lambda: wake(response), *owned)
+    shared = is_shared(response)
+    chunks = Chunks(read(response), lambda: wake(response), *owned, is_shared=shared)
     return check_and_open(chunks, response, _answer(response), decoder, check)
 
 

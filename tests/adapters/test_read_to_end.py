@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from sse_stream.adapters import aiohttp as with_aiohttp
 from sse_stream.adapters import httpx as with_httpx
 from sse_stream.adapters import requests as with_requests
 from sse_stream.adapters import urllib3 as with_urllib3
-from tests.adapters.server import EVENT_STREAM, FRAMINGS, NO_TLS, Server, stream
+from tests.adapters.server import EVENT_STREAM, FRAMINGS, NO_TLS, Server, http_2_server, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,17 +103,17 @@ def test_five_requests_on_one_connection_async(name: str, run: Any, read_to_end:
         assert len(server.connections) == (1 if read_to_end else 5)
 
 
+def never_ends(connection: Connection) -> None:
+    framing = FRAMINGS["chunked"]
+    connection.send(framing.head(0, headers=[EVENT_STREAM]))
+    for part in framing.encode(PARTS):
+        framing.send(connection, part)
+    connection.stall()
+
+
 @clients
 def test_a_server_that_keeps_silent_after_the_mark_holds_nobody_up(name: str) -> None:
     make, connect = CLIENTS[name]
-
-    def never_ends(connection: Connection) -> None:
-        framing = FRAMINGS["chunked"]
-        connection.send(framing.head(0, headers=[EVENT_STREAM]))
-        for part in framing.encode(PARTS):
-            framing.send(connection, part)
-        connection.stall()
-
     with Server() as server:
         client = make()
         begin = time.monotonic()
@@ -120,6 +121,48 @@ def test_a_server_that_keeps_silent_after_the_mark_holds_nobody_up(name: str) ->
             assert list(iter_payloads(events, read_to_end=True)) == [{"text": "a"}]
         assert 0.5 < time.monotonic() - begin < 4
         close(client)
+
+
+def test_nothing_is_read_on_over_http_2() -> None:
+    with (
+        http_2_server() as (url, go_on),
+        httpx.Client(http1=False, http2=True, timeout=20) as client,
+    ):
+        too_late = threading.Timer(2, go_on.set)
+        too_late.start()
+        with with_httpx.connect(client, "GET", url) as events:
+            payloads = iter_payloads(events, loads=str, done=lambda *_: True, read_to_end=True)
+            assert len(list(payloads)) == 1
+            assert not go_on.is_set(), "other streams use the connection: it is free as it is"
+        go_on.set()
+        too_late.cancel()
+
+
+def test_closing_while_it_reads_on() -> None:
+    with Server() as server, httpx.Client(verify=NO_TLS, timeout=None) as client:
+        request = client.build_request("GET", server.url(never_ends))
+        response = client.send(request, stream=True)
+        payloads = iter_payloads(with_httpx.iter_events(response), read_to_end=True)
+        assert next(payloads) == {"text": "a"}
+        threading.Timer(0.1, payloads.close).start()
+        assert list(payloads) == []
+        assert response.is_closed
+
+
+def test_closing_while_it_reads_on_async() -> None:
+    async def main(url: str) -> None:
+        async with httpx.AsyncClient(verify=NO_TLS, timeout=None) as client:
+            response = await client.send(client.build_request("GET", url), stream=True)
+            payloads = aiter_payloads(with_httpx.aiter_events(response), read_to_end=True)
+            assert await anext(payloads) == {"text": "a"}
+            read = asyncio.ensure_future(anext(payloads, "the end"))
+            await asyncio.sleep(0.1)
+            await payloads.aclose()
+            assert await read == "the end"
+            assert response.is_closed
+
+    with Server() as server:
+        asyncio.run(main(server.url(never_ends)))
 
 
 def test_what_comes_after_the_mark_is_not_read_without_end() -> None:
