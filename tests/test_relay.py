@@ -1686,3 +1686,67 @@ def test_a_tee_that_outlives_its_loop(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_tee_that_was_never_made(kind: Any) -> None:
     relay = kind.__new__(kind)
     del relay  # without a word
+
+
+# The whole texts.
+
+
+RELAYS: list[tuple[Any, str, str]] = [  # and what takes the other side
+    (tee, "tee", "atee"),
+    (atee, "atee", "tee"),
+    (whole_events, "whole_events", "awhole_events"),
+    (awhole_events, "awhole_events", "whole_events"),
+    (partial(rewrite, edit=unchanged), "rewrite", "arewrite"),
+    (partial(arewrite, edit=unchanged), "arewrite", "rewrite"),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "other"), RELAYS, ids=[name for _, name, _ in RELAYS])
+def test_the_whole_text_about_what_cannot_be_relayed(make: Any, name: str, other: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        make(5)
+    wanted = "an async iterable" if name.startswith("a") else "an iterable"
+    assert str(caught.value) == f"{name} takes {wanted} of bytes, not int"
+    with pytest.raises(TypeError) as caught:
+        make([] if name.startswith("a") else generate())
+    given = "list" if name.startswith("a") else "async_generator"
+    assert str(caught.value) == f"{name} iterates over {wanted}; pass this {given} to {other}"
+
+
+def test_the_whole_lines_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: object) -> Any:
+        raise ZeroDivisionError
+
+    caplog.set_level(logging.INFO, "sse_stream")
+    list(tee([ONE, TWO], on_event=fail, on_end=fail, done=fail))
+    list(tee([gzip.compress(ONE)]))
+    list(tee([ONE], decoder=SSEDecoder(max_event_size=3)))
+    more = "it is called again, and more errors are counted"
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", f"tee: done raised; {more}"),
+        ("ERROR", f"tee: on_event raised; {more}"),
+        ("ERROR", "tee: on_end raised"),
+        ("INFO", "tee: done raised 2 times"),
+        ("INFO", "tee: on_event raised 2 times"),
+        ("ERROR", "tee: no events are read"),
+        ("ERROR", "tee: the reading of events stopped"),
+    ]
+    assert {record.name for record in caplog.records} == {"sse_stream.relay"}
+    assert all(record.exc_info for record in caplog.records if record.levelname == "ERROR")
+
+
+@pytest.mark.parametrize(
+    ("start", "coding"),
+    [
+        (b"\x1f\x8b", "gzip"),
+        (ZSTD, "zstd"),
+        (b"x\x01", "deflate"),
+        (b"x\x9c", "deflate"),
+        (b"x\xda", "deflate"),
+    ],
+)
+def test_the_whole_text_about_compressed_bytes(start: bytes, coding: str) -> None:
+    with pytest.raises(ValueError, match="compressed") as caught:
+        list(whole_events([start]))
+    hint = "pass them decoded to see the events in them"
+    assert str(caught.value) == f"the bytes are compressed ({coding}); {hint}"
