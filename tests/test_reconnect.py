@@ -1151,6 +1151,9 @@ def test_repr() -> None:
     next(source)
     assert repr(source) == "<EventSource open, last_event_id='1'>"
     source.close()
+    source = EventSource(Script().connect)
+    assert list(source) == []
+    assert repr(source) == "<EventSource ended, last_event_id=''>"
 
 
 def test_aclose_from_another_task_ends_a_wait() -> None:
