@@ -1986,3 +1986,101 @@ def test_a_callback_of_a_face_that_raises_stop_iteration() -> None:
 
     with pytest.raises(RuntimeError, match="a callback raised StopIteration"):
         next(iter_payloads(EventStream([b"data: {}\n\n"]), is_error=is_error))
+
+
+# The whole texts.
+
+LEFT = (
+    "this was closed when the reading of its payloads failed, or its `with` block was left: "
+    "read inside the block, with one reader"
+)
+CUT_SHORT = (
+    "a read was cancelled or interrupted, and that ended the reading, as a timeout around a read "
+    "does. To wait with a limit, keep the read in a task (task = "
+    "asyncio.ensure_future(anext(stream))) and call asyncio.wait({task}, timeout=...) as often as "
+    "you like; on trio, read in a task of its own"
+)
+FAILED = "the reading ended with an error, which an earlier read raised"
+
+
+def test_the_whole_text_of_why_nothing_is_read() -> None:
+    for fault, text in ((None, LEFT), (KeyboardInterrupt(), CUT_SHORT), (OSError(), FAILED)):
+        for start, end in ((b"", ""), (b"id: 7\n\n", "; the ID to resume from is '7'")):
+            with EventStream(Chunks(start, *([] if fault is None else [fault]))) as stream:
+                if fault is not None:
+                    with pytest.raises(type(fault)):
+                        next(stream)
+                elif start:
+                    stream.decoder.feed(start)
+            with pytest.raises(StreamClosedError) as caught:
+                next(stream)
+            assert str(caught.value) == text + end
+
+
+def test_the_whole_text_about_two_readers() -> None:
+    def chunks() -> Iterator[bytes]:
+        with pytest.raises(RuntimeError) as caught:
+            next(stream)
+        assert str(caught.value) == (
+            "two readers at once (two tasks, two threads, or a callback that reads): "
+            "let one read, and pass on what it gets"
+        )
+        yield b"data: a\n\n"
+
+    stream = EventStream(chunks())
+    assert [*stream] == [A]
+
+
+def test_the_whole_text_about_lines() -> None:
+    def iter_lines() -> Iterator[bytes]:
+        yield b"data: a"
+
+    class StreamReader(Chunks):
+        def readany(self) -> None: ...
+
+        def iter_any(self) -> None: ...
+
+    or_response = "the response to iter_events or aiter_events of its client's adapter, or "
+    for taker, name, hint in (
+        (EventStream, "EventStream", or_response),
+        (iter_documents, "iter_documents", ""),
+    ):
+        with pytest.raises(TypeError) as caught:
+            taker(iter_lines())
+        assert str(caught.value) == (
+            f"{name} takes bytes as they came, not lines, which have lost their ends; pass "
+            f"{hint}response.iter_bytes() (httpx), response.iter_content(None) (requests)"
+        )
+        with pytest.raises(TypeError) as caught:
+            taker(StreamReader())
+        assert str(caught.value) == (
+            "StreamReader iterates over lines, not over bytes as they came; pass "
+            f"{hint}StreamReader.iter_any()"
+        )
+
+
+def test_the_whole_text_about_the_other_side() -> None:
+    chunks: Any = generate()
+    with pytest.raises(TypeError) as caught:
+        EventStream(chunks)
+    text = "EventStream iterates over an iterable; pass this async_generator to AsyncEventStream"
+    assert str(caught.value) == text
+    chunks = []
+    with pytest.raises(TypeError) as caught:
+        AsyncEventStream(chunks)
+    text = "AsyncEventStream iterates over an async iterable; pass this list to EventStream"
+    assert str(caught.value) == text
+
+
+def test_the_whole_text_about_a_connection_to_be_opened() -> None:
+    opening: Any = Opening(lambda: EventStream([]))
+    with pytest.raises(TypeError) as caught:
+        iter(opening)
+    assert str(caught.value) == (
+        "this is a connection yet to be opened; write:\n"
+        "    with connect(...) as stream:\n"
+        "        for event in stream: ..."
+    )
+    assert repr(opening) == "<Opening not entered>"
+    with opening:
+        assert repr(opening) == "<Opening entered>"
