@@ -27,5 +27,7 @@ tables.py puts what faults, hostile and migration found into the pages of their 
                                                           reproducible, and can be vendored
     python3 -m tests.programs.soak        three minutes   ten million events through each client:
                                                           none lost or doubled, no growth of memory
+    python3 -m tests.programs.threads     a minute        many decoders in many threads, and one
+                                                          stream closed while another thread reads
     python3 -m tests.programs.wasm        ten seconds     the recorded streams in WebAssembly
 """
