@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
 import signal
@@ -1865,3 +1866,91 @@ def test_an_interrupt_before_an_event_is_handed_out_does_not_lose_it(
 
 def raise_interrupt(*_: Any) -> Any:
     raise KeyboardInterrupt
+
+
+# The whole texts, and what the last end says.
+
+
+def test_the_whole_text_about_a_read_that_cannot_be_repeated() -> None:
+    script = Script([b"data: a\n\n", KeyboardInterrupt()])
+    with EventSource(script.connect, repeat=False) as source:
+        assert next(source).data == "a"
+        with pytest.raises(KeyboardInterrupt):
+            next(source)
+        assert repr(source) == "<EventSource ended, last_event_id=''>"
+    with pytest.raises(StreamClosedError) as caught:
+        next(source)
+    assert str(caught.value) == (
+        "a read was cancelled, and the request may not be sent again: it gave events, "
+        "and no ID to resume from (see `repeat`)"
+    )
+
+
+def test_the_whole_text_of_the_other_reasons_to_read_no_more(side: Side) -> None:
+    side.read(Script([b"id: 1\ndata: a\n\n"], status_error(403)))
+    assert str(read_after(side)) == (
+        "this source ended with an error, which an earlier read raised; "
+        "the ID to resume from is '1'"
+    )
+    side.read(Script([b"id: 1\ndata: a\n\ndata: b\n\n"]), limit=1)
+    assert str(read_after(side)) == (
+        "this source was closed when the reading of its payloads failed, or its `with` block was "
+        "left: read within it; the ID to resume from is '1'"
+    )
+
+
+def test_the_last_end_inside_an_event(side: Side) -> None:
+    policy = CALM.replace(reconnect_on_end=False)
+    got, error = side.read(Script([b"data: a\n\ndata: b"]), policy=policy)
+    assert got == ["a"]
+    assert isinstance(error, IncompleteEventError)
+    assert error.event is None
+    assert str(error) == (
+        "the stream ended inside an event, and no further connection is made: if this server "
+        "leaves out the last blank line, pass make_decoder=SSEDecoder"
+    )
+    assert side.read(Script([b"data: a\n\n: b"]), policy=policy) == (["a"], None)
+    assert side.read(Script([b"data: a\n\ndata: b"])) == (["a"], None)  # another came after it
+
+
+@pytest.mark.parametrize("incomplete", ["dispatch", "discard"])
+def test_an_end_that_the_decoder_makes_whole(side: Side, incomplete: Any) -> None:
+    class Whole(Script):
+        def _answer(self, last_event_id: str) -> tuple[list[Any], dict[str, Any]]:
+            return [b"data: a"], {"decoder": SSEDecoder(incomplete=incomplete)}
+
+    got, error = side.read(Whole(), policy=CALM.replace(reconnect_on_end=False))
+    assert got == ["a"] * (incomplete == "dispatch")
+    assert (error is None) == (incomplete == "dispatch")
+
+
+def test_the_whole_text_about_what_connect_returns() -> None:
+    kept: list[Any] = []
+
+    async def coroutine() -> None: ...
+
+    class Awaitable:
+        def __await__(self) -> Any:
+            raise AssertionError("was awaited")
+
+    def connect(last_event_id: str) -> Any:
+        kept.append(coroutine() if last_event_id else 5)
+        return kept[-1]
+
+    text = "connect must return a context manager of an EventStream, as adapters' functions do"
+    hint = "; AsyncEventSource takes an async function"
+    for function, last_event_id, end in (
+        (connect, "", ", not int"),
+        (connect, "7", f", not coroutine{hint}"),
+        (lambda last_event_id: Awaitable(), "", f", not Awaitable{hint}"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            next(EventSource(function, last_event_id=last_event_id))
+        assert str(caught.value) == text + end
+    assert inspect.getcoroutinestate(kept[-1]) == inspect.CORO_CLOSED
+
+
+def test_an_id_alone_is_progress(side: Side) -> None:
+    script = Script(*([b"id: %d\n\n" % i] for i in range(20)))
+    assert side.read(script) == ([], None)
+    assert side.clock.slept == [1] * 20
