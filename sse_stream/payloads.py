@@ -228,7 +228,9 @@ class _PayloadMachine:
         data = getattr(event, "data", None)
         if not isinstance(data, str):
             name = type_name(event)
-            raise TypeError(f"payloads are those of events, such as an EventStream has, not {name}")
+            raise TypeError(
+                f"payloads are those of events, not {name}: wrap bytes in an EventStream"
+            )
         self._number += 1
         if self._mark.is_text(data):
             if event.event in _ERRORS:

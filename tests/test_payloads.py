@@ -1122,6 +1122,7 @@ def test_items_that_are_no_events(item: Any) -> None:
     got, error = read_both(ONE, item)
     assert got == [1]
     assert isinstance(error, TypeError)
+    assert "wrap bytes in an EventStream" in str(error)
     assert "EventStream" in str(error)
 
 
