@@ -1949,3 +1949,54 @@ def test_the_file_names_its_version_and_origin() -> None:
     import sse_stream.decoder
 
     assert f"sse_stream {sse_stream.__version__}," in (sse_stream.decoder.__doc__ or "")
+
+
+# The whole texts.
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"last_event_id": None}, 'last_event_id must be a str ("" for none), not NoneType'),
+        ({"max_event_size": 1e6}, "max_event_size must be an int or None, not float"),
+        ({"max_event_size": 0}, "max_event_size must be at least 1, or None, not 0"),
+        ({"on_oversize": 5}, 'on_oversize must be "raise" or "skip", not 5'),
+        ({"incomplete": 5}, 'incomplete must be "dispatch", "discard" or "raise", not 5'),
+        ({"on_comment": 5}, "on_comment must be callable or None, not int"),
+        ({"on_ignored": 5}, "on_ignored must be callable or None, not int"),
+    ],
+)
+def test_the_whole_text_about_a_wrong_option(options: dict[str, Any], text: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        SSEDecoder(**options)
+    assert str(caught.value) == text
+
+
+def test_the_whole_text_about_a_wrong_chunk() -> None:
+    chunk: Any = 5
+    with pytest.raises(TypeError) as caught:
+        SSEDecoder().feed(chunk)
+    assert str(caught.value) == "feed() takes bytes, bytearray or memoryview, not int"
+
+
+def test_the_whole_texts_of_errors() -> None:
+    assert str(EventTooLargeError(7)) == (
+        "the stream sent an event larger than max_event_size=7 bytes; to accept it, raise "
+        'max_event_size (None: no bound), or pass on_oversize="skip" to drop such events and '
+        "read on"
+    )
+    assert str(IncompleteEventError()) == (
+        "the stream ended inside an event, before its blank line: the server or the connection "
+        "broke off; what came of the event is in .event"
+    )
+    assert str(IncompleteEventError(None, "text")) == "text"
+    assert IncompleteEventError(ServerSentEvent()).event == ServerSentEvent()
+
+
+def test_the_whole_repr() -> None:
+    decoder = SSEDecoder(last_event_id="7")
+    assert repr(decoder) == "<SSEDecoder open, last_event_id='7'>"
+    decoder.feed(b"data: a")
+    assert repr(decoder) == "<SSEDecoder open inside an event, last_event_id='7'>"
+    decoder.close()
+    assert repr(decoder) == "<SSEDecoder ended inside an event, last_event_id='7'>"
