@@ -13,6 +13,7 @@ and without. Cost: the decoder's, and a step for each line; what is held is one 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from .decoder import (
@@ -40,7 +41,7 @@ from .streams import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Collection, Iterable
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator
     from typing import Any, Literal, Union
 
     from .decoder import Chunk
@@ -76,6 +77,7 @@ _MAGICS = {
     b"\x78\xda": "deflate",
 }
 _CR, _COLON = b"\r:"
+_PIECE = 64 * 1024  # bytes of a chunk that are read at once
 _ROOM_FOR_OTHER_LINES = 64 * 1024  # bytes of an event, beside its data
 _SILENCE = object()  # what `_AsyncWaiting` yields in place of a chunk
 
@@ -172,7 +174,9 @@ class _Observer:
                 self._is_decoding, self._is_compressed = False, True
                 self._log("no events are read", error)
                 return
-        self._report(lambda: self._decoder.feed(chunk))
+        for piece in _pieces(chunk):
+            if self._is_decoding:
+                self._report(partial(self._decoder.feed, piece))
 
     def _report(self, decode: Callable[[], list[ServerSentEvent]]) -> None:
         try:
@@ -654,7 +658,10 @@ class _Blocks:
         self.ended = True  # if something is raised here
         if self._start is not None:
             chunk = self._begin(chunk)
-        self._cut(chunk)
+        for piece in _pieces(chunk):
+            count = len(self._answers)
+            self._cut(piece)
+            self._answers[count:] = [b"".join(self._answers[count:])]
         self.ended = False
         return self._answer()
 
@@ -1048,6 +1055,12 @@ def _check_edit(edit: Any) -> None:
 
 
 # What the bytes are.
+
+
+def _pieces(chunk: bytes) -> Iterator[bytes]:
+    """Yield a chunk, a large one in pieces: what each of its events and lines takes is held."""
+    for start in range(0, len(chunk), _PIECE):
+        yield chunk[start : start + _PIECE]
 
 
 # How a plain event stream begins, as a rule; compressed bytes do not.

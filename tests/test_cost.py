@@ -17,6 +17,7 @@ import pytest
 
 from sse_stream import EventStream, SSEDecoder
 from sse_stream.handshake import Headers
+from sse_stream.relay import _Lines, rewrite, tee, whole_events  # pyright: ignore[reportPrivateUsage]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -246,6 +247,41 @@ def test_a_million_comments_and_a_million_events() -> None:
     assert consume(pieces(comments(1_000_000), 1 << 30)) == 0
     assert consume(pieces(comments(1_000_000), 16)) == 0
     assert len(SSEDecoder().feed(events(1_000_000))) == 1_000_000
+
+
+# A chunk that a hundred compressed bytes may have unfolded to.
+
+
+def test_what_a_relay_reads_at_once_of_a_large_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds more than a hundred bytes for each event of that."""
+    sizes: list[int] = []
+    cuts = _Lines.cuts
+
+    def measured(lines: _Lines, chunk: bytes) -> list[int]:
+        sizes.append(len(chunk))
+        return cuts(lines, chunk)
+
+    monkeypatch.setattr(_Lines, "cuts", measured)
+    chunk = b"data: y\n\n" + b":" * 200_000 + b"\n\ndata: x\n\n"
+    assert [*whole_events([chunk])] == [chunk]
+    assert [*rewrite([chunk], lambda event: event)] == [chunk]
+    assert max(sizes) == 65536
+
+
+def test_what_a_tee_decodes_at_once_of_a_large_chunk() -> None:
+    sizes: list[int] = []
+
+    class Decoder(SSEDecoder):
+        def feed(self, chunk: Any) -> list[Any]:
+            sizes.append(len(chunk))
+            return super().feed(chunk)
+
+    data: list[str] = []
+    chunks = [b":" * 200_000, b"\n\ndata: x\n\n"]
+    with tee(chunks, on_event=lambda event: data.append(event.data), decoder=Decoder()) as teed:
+        assert [*teed] == chunks
+    assert data == ["x"]
+    assert max(sizes) == 65536
 
 
 # The header fields of a response.
