@@ -1954,3 +1954,21 @@ def test_an_id_alone_is_progress(side: Side) -> None:
     script = Script(*([b"id: %d\n\n" % i] for i in range(20)))
     assert side.read(script) == ([], None)
     assert side.clock.slept == [1] * 20
+
+
+def test_an_interrupt_is_told_to_the_connection_that_it_ends() -> None:
+    class Interrupt(BaseException):
+        pass
+
+    manager = Manager(EventStream(_chunks([Interrupt()])))
+    with pytest.raises(Interrupt) as caught:
+        next(EventSource(lambda last_event_id: manager))
+    assert (manager.left, manager.details) == ([caught.value], [(Interrupt, True)])
+    manager = Manager(AsyncEventStream(_achunks([Interrupt()])))
+
+    async def main() -> None:
+        await anext(AsyncEventSource(lambda last_event_id: manager))
+
+    with pytest.raises(Interrupt) as caught:
+        asyncio.run(main())
+    assert manager.left == [caught.value]
