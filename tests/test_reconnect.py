@@ -1972,3 +1972,20 @@ def test_an_interrupt_is_told_to_the_connection_that_it_ends() -> None:
     with pytest.raises(Interrupt) as caught:
         asyncio.run(main())
     assert manager.left == [caught.value]
+
+
+def test_an_async_generator_around_it_that_is_closed_leaves_the_connection() -> None:
+    manager = Manager(AsyncEventStream(_achunks([b"data: a\n\n"])))
+
+    async def data() -> AsyncIterator[str]:
+        async with AsyncEventSource(lambda last_event_id: manager) as source:
+            async for event in source:
+                yield event.data
+
+    async def main() -> None:
+        generator: Any = data()
+        assert await anext(generator) == "a"
+        await generator.aclose()
+        assert manager.left == [None]
+
+    asyncio.run(main())
