@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 from . import __version__
 from ._demo import EVENT_COUNT, PIECE_SIZE, STREAM, DemoServer
@@ -420,9 +420,11 @@ def _open_url(
         if "Content-Type" not in fields:
             headers["Content-Type"] = b"application/json"
     last_event_id: str = options.last_event_id
+    opener = build_opener(_Redirects)
     if not options.reconnect:
         decoder = _Decoder(account, options, last_event_id)
-        return connect(None, _method(options), url, decoder=decoder, **request).__enter__()
+        opening = connect(opener, _method(options), url, decoder=decoder, **request)
+        return opening.__enter__()
 
     def make_decoder(last_event_id: str) -> SSEDecoder:
         return _Decoder(account, options, last_event_id)
@@ -435,7 +437,7 @@ def _open_url(
 
     _keep_quiet()
     return subscribe(
-        None,
+        opener,
         _method(options),
         url,
         make_decoder=make_decoder,
@@ -443,6 +445,17 @@ def _open_url(
         on_disconnect=tell_of_loss,
         **request,
     )
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows redirects without reading their bodies, which may have no end."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any
+    ) -> Any:
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        fp.read = bytes  # urllib would call it for all there is
+        return request
 
 
 def _method(options: argparse.Namespace) -> str:

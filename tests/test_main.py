@@ -479,6 +479,24 @@ def raw(*parts: bytes) -> scripted.Handler:
     return handler
 
 
+def test_a_redirect_with_a_body_without_end(capfd: pytest.CaptureFixture[str]) -> None:
+    """urllib reads it to the end, and holds all of it, before it goes on."""
+    sent: list[int] = []
+
+    def handler(connection: scripted.Connection) -> None:
+        connection.send(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\n\r\n".encode())
+        while len(sent) < 1000:
+            connection.send(b"x" * 65536)
+            sent.append(1)
+        connection.close()
+
+    with scripted.Server() as server:
+        target = server.url(scripted.stream([b"data: x\n\n"]))
+        assert main([server.url(handler), "--data-only"]) == 0
+    assert capfd.readouterr() == ("x\n", "")
+    assert len(sent) < 500
+
+
 def redirect(status: int, location: str) -> scripted.Handler:
     return scripted.respond(status, b"", [("Location", location)])
 
