@@ -73,6 +73,8 @@ _COMPRESSIONS = frozenset(
     | {"bzip2", "lz4", "lzma", "sdch", "snappy", "xz"}
 )
 
+_CONTROLS = bytes({*range(32), 127} - {9})
+
 _LONGEST_CHARSET = 40  # characters
 _NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape")
 
@@ -206,14 +208,12 @@ def header_value(last_event_id: str) -> bytes | None:
 
     last_event_id: any text.
     """
-    if last_event_id != last_event_id.strip(" \t") or any(
-        (c < " " and c != "\t") or c == "\x7f" for c in last_event_id
-    ):
-        return None
     try:
-        return last_event_id.encode() or None
+        value = last_event_id.encode()
     except UnicodeEncodeError:  # a lone surrogate
         return None
+    is_changed = value != value.strip(b" \t") or value != value.translate(None, _CONTROLS)
+    return None if is_changed else value or None
 
 
 def header_pairs(headers: Any) -> list[tuple[str, Any]]:

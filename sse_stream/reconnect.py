@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from ._excerpt import excerpt
 from .decoder import IncompleteEventError, SSEError
 from .handshake import ResponseError, StatusError, header_value
 from .policy import (
@@ -176,7 +177,7 @@ class _Source:
         self._id_at_start = stream.last_event_id
         self._stream = stream
         self._machine.connected()
-        self._log(_DEBUG, "connected, Last-Event-ID %r", self._id)
+        self._log(_DEBUG, "connected, Last-Event-ID %r", excerpt(self._id))
 
     def _took(self, event: ServerSentEvent) -> ServerSentEvent:
         """Take note of an event that the stream gave."""

@@ -9,6 +9,7 @@ sixteen times as long). Memory is what tracemalloc counts.
 from __future__ import annotations
 
 import gc
+import sys
 import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sse_stream import EventStream, SSEDecoder
-from sse_stream.handshake import Headers
+from sse_stream.handshake import Headers, header_value
 from sse_stream.relay import _Lines, rewrite, tee, whole_events  # pyright: ignore[reportPrivateUsage]
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def test_what_a_tee_decodes_at_once_of_a_large_chunk() -> None:
     assert max(sizes) == 65536
 
 
-# The header fields of a response.
+# Header fields.
 
 
 def test_a_header_field_that_comes_often() -> None:
@@ -294,6 +295,18 @@ def test_a_header_field_that_comes_often() -> None:
 
     small, large = seconds(10_000), seconds(160_000)
     assert large < 80 * small  # sixteen times, if it is linear; 256 times, if it is quadratic
+
+
+def test_no_step_is_taken_for_each_character_of_an_id() -> None:
+    """It may have 64 MiB, and is looked at several times for each connection."""
+    steps: list[str] = []
+    sys.setprofile(lambda frame, event, argument: steps.append(event))
+    try:
+        value = header_value("x" * 1000)
+    finally:
+        sys.setprofile(None)
+    assert value == b"x" * 1000
+    assert len(steps) < 100
 
 
 def timed(function: Callable[[], object]) -> float:

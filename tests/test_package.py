@@ -38,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     # header fields is said in handshake, and should not be said twice: the one exception.
     "relay": {"decoder", "streams", "encoder", "handshake"},
     "policy": {"decoder"},
-    "reconnect": {"decoder", "streams", "handshake", "policy"},
+    "reconnect": {"decoder", "streams", "handshake", "policy", "_excerpt"},
     "_demo": set(),
     "_excerpt": set(),
 }
