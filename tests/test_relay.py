@@ -1750,3 +1750,47 @@ def test_the_whole_text_about_compressed_bytes(start: bytes, coding: str) -> Non
         list(whole_events([start]))
     hint = "pass them decoded to see the events in them"
     assert str(caught.value) == f"the bytes are compressed ({coding}); {hint}"
+
+
+# What reading is ended by, and what is handed on.
+
+
+def test_what_can_be_interrupted_is_when_a_tee_is_closed_while_it_reads() -> None:
+    class Source(Chunks):
+        interrupted = 0
+
+        def __next__(self) -> bytes:
+            relay.close()
+            return super().__next__()
+
+        def interrupt(self) -> None:
+            self.interrupted += 1
+
+    class AsyncSource(AsyncChunks):
+        interrupted = 0
+
+        async def __anext__(self) -> bytes:
+            await asynchronous.aclose()
+            return await super().__anext__()
+
+        def interrupt(self) -> None:
+            self.interrupted += 1
+
+    source = Source(ONE)
+    relay = tee(source)
+    assert list(relay) == []
+    assert source.interrupted == 1
+    asource = AsyncSource(ONE)
+    asynchronous = atee(asource)
+    assert asyncio.run(collect(asynchronous)) == []
+    assert asource.interrupted == 1
+
+
+def test_a_buffer_goes_on_as_it_is_with_keepalives_too() -> None:
+    chunk = bytearray(ONE)
+
+    async def main() -> None:
+        relay: Any = atee(AsyncChunks(chunk), keepalive=5)
+        assert await anext(relay) is chunk
+
+    asyncio.run(main())
