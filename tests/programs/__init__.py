@@ -21,7 +21,7 @@ tables.py puts what faults, hostile and migration found into the pages of their 
                                                           each event once and in order, no growth
     python3 -m tests.programs.migration   half a minute   what differs after a change from another
                                                           library: the table of migration
-    python3 -m tests.programs.mutation    an hour         each module's own tests notice at least 95 %
+    python3 -m tests.programs.mutation    an hour         a module's own tests notice at least 95 %
                                                           of small changes to it
     python3 -m tests.programs.release     a minute        wheel and sdist are complete and
                                                           reproducible, and can be vendored
