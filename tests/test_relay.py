@@ -1396,6 +1396,8 @@ EVENTS_REPLY = {"Content_Type": "text/event-stream"}
         ([b": c\n"], {}, KEEP_ALIVE),
         ([BOM], {}, KEEP_ALIVE),
         ([b"data: a\n"], {}, BETWEEN_LINES),
+        ([b"x: a\n"], {}, BETWEEN_LINES),
+        ([b"\n"], {}, KEEP_ALIVE),
         ([b"data: a\n: c\n"], {}, BETWEEN_LINES),
         ([b"data: a\r\n"], {}, BETWEEN_LINES),
         ([b"data: a\r", b"\n"], {}, BETWEEN_LINES),
@@ -1792,5 +1794,29 @@ def test_a_buffer_goes_on_as_it_is_with_keepalives_too() -> None:
     async def main() -> None:
         relay: Any = atee(AsyncChunks(chunk), keepalive=5)
         assert await anext(relay) is chunk
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("chunks", "handed_on"),
+    [
+        ([BOM + ONE], [ONE]),
+        ([BOM[:1], BOM[1:] + ONE], [ONE]),
+        ([BOM[:2], b"x: y\n"], [BOM[:2] + b"x: y\n"]),
+        ([BOM[:2]], [BOM[:2]]),
+        ([BOM, BOM + ONE], [BOM + ONE]),
+        ([b"d", b"ata: a\n\n"], [b"d", b"ata: a\n\n"]),
+    ],
+)
+def test_what_is_left_of_a_byte_order_mark_after_a_comment(
+    chunks: list[bytes], handed_on: list[bytes]
+) -> None:
+    async def main() -> None:
+        source = Live()
+        relay = atee(source, keepalive=0.01)
+        assert await anext(relay) == KEEP_ALIVE
+        source.put(*chunks, END)
+        assert [chunk async for chunk in relay if chunk != KEEP_ALIVE] == handed_on
 
     asyncio.run(main())
