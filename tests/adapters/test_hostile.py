@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sse_stream import SSEDecoder, StatusError
+from sse_stream import ReconnectionPolicy, SSEDecoder, SSEError, StatusError
 from sse_stream.handshake import header_value
 from tests.programs import hostile
 
@@ -66,6 +66,42 @@ def test_what_unfolds_is_decoded_in_pieces(server: Server, client: str) -> None:
     url = server.url(stream(parts, FRAMINGS["gzip"]))
     assert len([*hostile.CLIENTS[client](url, decoder)]) == 1
     assert 0 < decoder.largest <= (1 << 20 if "pycurl" in client else 1 << 16)
+
+
+# What is no HTTP.
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n"
+MALFORMED = [
+    b"",
+    b"data: x\n\n",
+    b"HTTP/2.0 200 OK\r\n\r\n",
+    b"HTTP/1.1 99999 OK\r\n\r\n",
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx",
+    HEAD + b"no colon\r\n\r\n",
+    HEAD + b"X: \0\r\n\r\n",
+    HEAD + b"Content-Length: -5\r\n\r\ndata:",
+    HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\ndata:",
+    HEAD + b"Content-Length: 0, 0\r\n\r\ndata:",
+    HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\ndata:",
+    HEAD + b"Content-Encoding: gzip\r\n\r\ndata:",
+    HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n5\r\ndata:\r\n0\r\n\r\n",
+    CHUNKED + b"-5\r\ndata:\r\n0\r\n\r\n",
+    CHUNKED + b"ffffffffffffffffff\r\n",
+    CHUNKED + b"5;x=" + b"y" * 70_000,
+    CHUNKED + b"5\r\ndata:XX0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("client", [name for name in CLIENTS if "trio" not in name])
+def test_what_is_no_http_is_an_error_that_the_adapter_knows(server: Server, client: str) -> None:
+    policy = ReconnectionPolicy(reconnect_on_end=False)
+    is_transient = CLIENTS[client].adapter.is_transient
+    for answer in MALFORMED:
+        url = server.url(_raw(answer))
+        _, error = CLIENTS[client].run(url, policy=policy, is_transient=lambda _: False)
+        is_known = isinstance(error, SSEError) or is_transient(error) is not None
+        assert error is None or is_known, (answer, error)
 
 
 # The next request.
