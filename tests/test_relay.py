@@ -1820,3 +1820,55 @@ def test_what_is_left_of_a_byte_order_mark_after_a_comment(
         assert [chunk async for chunk in relay if chunk != KEEP_ALIVE] == handed_on
 
     asyncio.run(main())
+
+
+def test_where_to_resume_after_an_error_of_the_chunks() -> None:
+    for start, position in ((ONE, "1"), (b"data: a\n\n", "")):
+        relay = tee(Chunks(start, OSError()))
+        assert next(relay) == start
+        with pytest.raises(OSError):
+            next(relay)
+        with pytest.raises(StreamClosedError) as caught:
+            next(relay)
+        assert caught.value.last_event_id == position
+
+
+@pytest.mark.parametrize("make", [*(make for make, _, _ in RELAYS), partial(atee, keepalive=5)])
+def test_what_the_chunks_are_iterated_from_is_closed_and_so_is_the_response(make: Any) -> None:
+    class Body:
+        def __init__(self) -> None:
+            self.closed = 0
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([ONE])
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield ONE
+
+        def close(self) -> None:
+            self.closed += 1
+
+    async def read(relay: Any) -> list[bytes]:
+        return [chunk async for chunk in relay]
+
+    body, response = Body(), Response("text/event-stream")
+    relay = make(body, response=response)
+    chunks = asyncio.run(read(relay)) if hasattr(relay, "__aiter__") else list(relay)
+    assert chunks == [ONE]
+    assert (body.closed, response.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("keepalive", [None, 5.0])
+def test_a_response_of_something_else_async(keepalive: float | None) -> None:
+    log = Log()
+    reply = Reply(Content_Type="application/json")
+    asyncio.run(collect(log.atee(AsyncChunks(ONE), response=reply, keepalive=keepalive)))
+    assert log.seen == [TeeOutcome("complete", None, len(ONE), 0, "")]
+
+
+def test_an_async_tee_with_keepalives_has_its_options() -> None:
+    log = Log()
+    decoder = SSEDecoder(last_event_id="7")
+    chunks = AsyncChunks(b"data: [DONE]\n\n", b"data: cut")
+    asyncio.run(collect(log.atee(chunks, decoder=decoder, done="[DONE]", keepalive=5)))
+    assert log.outcome == ("complete", None, 23, 2, "7")
