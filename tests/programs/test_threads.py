@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ def test_a_stream_that_does_not_close_well_is_a_fault(
     assert re.search(f"FAULT: closing: .*{fault}", capsys.readouterr().out)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the trial is left out there")
 def test_events_that_are_read_twice_are_a_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,3 +88,11 @@ def test_events_that_are_read_twice_are_a_fault(
     monkeypatch.setattr(threads, "numbered", lambda chance: numbered(chance) * 2)
     assert run("readers") == 1
     assert "FAULT: readers: " in capsys.readouterr().out
+
+
+def test_two_readers_are_left_out_where_a_stream_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threads, "has_global_lock", lambda: False)
+    assert run("readers") == 0
+    assert "readers: left out, " in capsys.readouterr().out
