@@ -1872,3 +1872,186 @@ def test_an_async_tee_with_keepalives_has_its_options() -> None:
     chunks = AsyncChunks(b"data: [DONE]\n\n", b"data: cut")
     asyncio.run(collect(log.atee(chunks, decoder=decoder, done="[DONE]", keepalive=5)))
     assert log.outcome == ("complete", None, 23, 2, "7")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "handed_on"),
+    [
+        ([b"data: a\n", b"\n"], [b"data: a\n\n"]),
+        ([b"X: b\n", b"data: a\n\n"], [b"X: b\ndata: a\n\n"]),
+        ([b": X", b"\n", b": c\n"], [b": X\n", b": c\n"]),
+        ([b":c\n", b":d\n"], [b":c\n", b":d\n"]),
+        ([b"\n", b"\n"], [b"\n", b"\n"]),
+        ([b"data: a\r\r", b"\n", b"data: b\n\n"], [b"data: a\r\r", b"\n", b"data: b\n\n"]),
+        ([b"data: a\r", b"\n", b"data: b\n\n"], [b"data: a\r\ndata: b\n\n"]),
+        ([b"data: a\r", b"\nid: 1", b"\n\n"], [b"data: a\r\nid: 1\n\n"]),
+        ([b"data: a\r", b"id: 1", b"\n\n"], [b"data: a\rid: 1\n\n"]),
+        ([BOM[:1], BOM[1:], b"data: a\n\n"], [BOM, b"data: a\n\n"]),
+        ([b"data: a\n\n", BOM + b"data: b\n\n"], [b"data: a\n\n", BOM + b"data: b\n\n"]),
+        ([b"", b"data: a\n\n"], [b"data: a\n\n"]),
+    ],
+)
+def test_where_chunks_are_cut(chunks: list[bytes], handed_on: list[bytes]) -> None:
+    assert list(whole_events(chunks)) == handed_on
+    assert list(rewrite(chunks, unchanged)) == handed_on
+
+
+def test_a_byte_order_mark_later_on_is_part_of_a_name() -> None:
+    chunks = [b"data: a\n\n", BOM + b"data: b\n\n"]
+    # The second is one more for the far end to drop.
+    assert list(rewrite(chunks, lambda event: None)) == [BOM + BOM + b"data: b\n\n"]
+
+
+def test_nothing_is_handed_on_of_nothing() -> None:
+    chunks = [b"", b"x", b""]
+    assert list(whole_events(chunks, response=Response("text/plain"))) == [b"x"]
+
+
+def edit_by_data(event: ServerSentEvent) -> Any:
+    """Do what the data says."""
+    changed = event._replace(data="changed")
+    return {
+        "drop": None,
+        "change": changed,
+        "nine": event._replace(id="9"),
+        "and one": [event, changed],
+        "one and": [changed, event],
+    }.get(event.data, event)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "handed_on"),
+    [
+        ([b"id: 1\ndata: drop\n\n", b"data: b\n\n"], [b"id: 1\n\n", b"data: b\n\n"]),
+        ([b"retry: 5\ndata: drop\n\n"], [b"retry: 5\n\n"]),
+        (
+            [b"retry: 5\nid: 1\ndata: change\n: c\nx: y\n\n"],
+            [b": c\nx: y\nretry: 5\nid: 1\ndata: changed\n\n"],
+        ),
+        (  # an ID that the far end does not have
+            [b"id: 1\ndata: nine\n\n", b"data: b\n\n", b"data: c\n\n"],
+            [b"id: 9\ndata: nine\n\n", b"id: 1\ndata: b\n\n", b"data: c\n\n"],
+        ),
+        (
+            [b"id: 1\ndata: nine\n\n", b": c\n", b"data: b\n\n"],
+            [b"id: 9\ndata: nine\n\n", b": c\n", b"id: 1\ndata: b\n\n"],
+        ),
+        (
+            [b"id: 1\ndata: nine\n\n", b"id: 5\n\n", b"data: b\n\n"],
+            [b"id: 9\ndata: nine\n\n", b"id: 5\n\n", b"data: b\n\n"],
+        ),
+        (
+            [b"id: 1\ndata: nine\n\n", b"id: 5\ndata: b\n\n", b"data: c\n\n"],
+            [b"id: 9\ndata: nine\n\n", b"id: 5\ndata: b\n\n", b"data: c\n\n"],
+        ),
+        (
+            [b"id: 1\ndata: nine\n\n", b"data: drop\n\n", b"data: b\n\n"],
+            [b"id: 9\ndata: nine\n\n", b"id: 1\ndata: b\n\n"],
+        ),
+        (
+            [b"id: 1\ndata: nine\n\n", b"id: 5\ndata: drop\n\n", b"data: b\n\n"],
+            [b"id: 9\ndata: nine\n\n", b"id: 5\n\n", b"data: b\n\n"],
+        ),
+        (  # an ID with a NUL is none
+            [b"id: 1\ndata: nine\n\n", b"id: 5\0\n\n", b"data: b\n\n"],
+            [b"id: 9\ndata: nine\n\n", b"id: 5\0\n\n", b"id: 1\ndata: b\n\n"],
+        ),
+        (
+            [b"id: 1\ndata: nine\n\n", b"id:5:6\ndata: b\n\n"],
+            [b"id: 9\ndata: nine\n\n", b"id:5:6\ndata: b\n\n"],
+        ),
+        ([b": c\ndata: drop\n\n"], [b": c\n"]),
+        ([b"data: drop\r\r", b"\n: c\r", b"\ndata: b\n\n"], [b": c\r", b"\ndata: b\n\n"]),
+        ([b"data: change\r\r", b"\n", b"\n"], [b"data: changed\n\n", b"\n"]),
+        ([b"data: and one\n\n"], [b"data: and one\n\ndata: changed\n\n"]),
+        ([b"data: one and\n\n"], [b"data: changed\n\ndata: one and\n\n"]),
+        ([b"data: and one"], [b"data: and one\n\ndata: changed\n"]),
+        ([b"data: one and"], [b"data: changed\n\ndata: one and"]),
+        ([b"data: one and\r\r", b"\n"], [b"data: changed\n\ndata: one and\r\r", b"\n"]),
+        ([b"data: and one\r\r", b"\n"], [b"data: and one\r\rdata: changed\n\n"]),
+    ],
+)
+def test_what_an_edit_makes_of_blocks(chunks: list[bytes], handed_on: list[bytes]) -> None:
+    assert list(rewrite(chunks, edit_by_data)) == handed_on
+
+
+@pytest.mark.parametrize("size", [8 * 1000 + 0x10000, 8 * 1000 + 0x10000 + 1])
+def test_the_very_bound_of_lines_that_are_no_data(size: int) -> None:
+    block = b"data: a\n"
+    block += b":\n" * ((size - len(block)) // 2 - 1)
+    block += b":" * (size - len(block))
+    relayed = whole_events([block, b"\n\n"], decoder=SSEDecoder(max_event_size=1000))
+    with nullcontext() if size % 2 == 0 else pytest.raises(EventTooLargeError):
+        assert list(relayed) == [block + b"\n\n"]
+
+
+@pytest.mark.parametrize("size", [4 * 1000 + 0x8000, 4 * 1000 + 0x8000 + 1])
+def test_the_very_bound_of_what_is_kept_of_an_event_that_is_left_out(size: int) -> None:
+    comments = b":\n" * (size // 2 - 1)
+    comments += b":" * (size - len(comments) - 1) + b"\n"
+    chunks = [b"data: " + b"x" * 2000 + b"\n", comments, b"data: y\n" * 9000, b"\n"]
+    decoder = SSEDecoder(max_event_size=1000, on_oversize="skip")
+    with nullcontext() if size % 2 == 0 else pytest.raises(EventTooLargeError):
+        assert list(whole_events(chunks, decoder=decoder)) == [comments]
+
+
+@pytest.mark.parametrize(
+    ("stream", "handed_on"),
+    [
+        (b"data: a\n: c", b""),  # what it would be is not known
+        (b"data: a\n: c\n", b": c\n"),
+        (b"data: a\nretry: 5", b""),
+        (b"data: a\nretry: 5\n", b"retry: 5\n"),
+        (b"data: a\nx: y", b"x: y"),
+        (b"data: a\nx: y\n", b"x: y\n"),
+        (b"data: a\n: c\nx: y", b": c\nx: y"),
+        (b"data: a\n: c\ndata: b", b": c\n"),
+        (b"data: a\nX", b"X"),
+        (b"retry: 5\ndata: aX", b"retry: 5\n"),
+        (b": c\n: d\ndata: a\n", b": c\n: d\n"),
+    ],
+)
+def test_what_counts_of_an_event_that_is_discarded(stream: bytes, handed_on: bytes) -> None:
+    relayed = whole_events([stream], decoder=SSEDecoder(incomplete="discard"))
+    assert b"".join(relayed) == handed_on
+
+
+def test_a_line_of_the_very_size_of_an_event_stays_beside_an_edit() -> None:
+    comment = b":" + b"x" * 19
+    chunks = [comment + b"\ndata: change\n\n"]
+    relayed = rewrite(chunks, edit_by_data, decoder=SSEDecoder(max_event_size=20))
+    assert list(relayed) == [comment + b"\ndata: changed\n\n"]
+
+
+@pytest.mark.parametrize(("edited", "name"), [(b"ab", "bytes"), (5, "int"), ("a", "str")])
+def test_the_whole_text_about_what_an_edit_returns(edited: Any, name: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        list(rewrite([ONE], lambda event: edited))
+    text = f"edit must return a ServerSentEvent, several of them, or None, not {name}"
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("make", [make for make, _, _ in RELAYS[2:]])
+def test_the_defaults_of_all_that_relay(make: Any) -> None:
+    async def read(relay: Any) -> list[bytes]:
+        if hasattr(relay, "__aiter__"):
+            return [chunk async for chunk in relay]
+        return list(relay)
+
+    def run(*chunks: Any, **options: Any) -> Any:
+        return make(AsyncChunks(*chunks), **options)
+
+    assert asyncio.run(read(run(b"{", b"}", response=Response("text/plain")))) == [b"{", b"}"]
+    relay = run(b"data: a\n\n", OSError())
+    with pytest.raises(OSError):
+        asyncio.run(read(relay))
+    with pytest.raises(StreamClosedError) as caught:
+        asyncio.run(read(relay))
+    assert caught.value.last_event_id == ""
+
+
+def test_an_edit_async() -> None:
+    async def read() -> list[bytes]:
+        return [chunk async for chunk in arewrite(AsyncChunks(ONE, TWO), lambda event: None)]
+
+    assert asyncio.run(read()) == [b"id: 1\n\n", b"id: 2\n\n"]
