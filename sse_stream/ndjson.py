@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from functools import partial
 
+from ._pieces import pieces
 from .decoder import BOM, SSEError, as_bytes
 from .payloads import ServiceError, before_mark, is_service_error
 from .streams import (
@@ -30,7 +31,7 @@ from .streams import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Collection, Iterable
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator
     from typing import Any, Union
 
     from .decoder import Chunk, ServerSentEvent
@@ -210,6 +211,38 @@ def _what_it_is(text: str, error: Exception) -> str:
     return what
 
 
+class _Pieces:
+    """What documents are read from: a large chunk comes in pieces."""
+
+    def __init__(self, chunks: Any) -> None:
+        self._chunks = chunks
+        self._pieces: Iterator[bytes] = iter(())  # of the last chunk
+        if hasattr(chunks, "interrupt"):
+            self.interrupt = chunks.interrupt
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        self._pieces = pieces(as_bytes(next(self._chunks)))
+        return next(self._pieces)
+
+
+class _AsyncPieces(_Pieces):
+    """The same for `aiter_documents`."""
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        self._pieces = pieces(as_bytes(await self._chunks.__anext__()))
+        return next(self._pieces)
+
+
 class _Documents(Reading["Any"]):
     __slots__ = ()
 
@@ -263,7 +296,7 @@ def iter_documents(
     """
     machine = _DocumentMachine(max_line_size, loads, done, require_done, is_error)
     source = iter_chunks(chunks, "iter_documents", "aiter_documents")
-    return Documents(source, machine, source, None if source is chunks else chunks)
+    return Documents(_Pieces(source), machine, source, None if source is chunks else chunks)
 
 
 def aiter_documents(
@@ -285,4 +318,6 @@ def aiter_documents(
     """
     machine = _DocumentMachine(max_line_size, loads, done, require_done, is_error)
     source = aiter_chunks(chunks, "aiter_documents", "iter_documents")
-    return AsyncDocuments(source, machine, source, None if source is chunks else chunks)
+    return AsyncDocuments(
+        _AsyncPieces(source), machine, source, None if source is chunks else chunks
+    )

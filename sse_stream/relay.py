@@ -16,6 +16,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
+from ._pieces import pieces
 from .decoder import (
     BOM,
     EventTooLargeError,
@@ -41,7 +42,7 @@ from .streams import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable
     from typing import Any, Literal, Union
 
     from .decoder import Chunk
@@ -77,7 +78,6 @@ _MAGICS = {
     b"\x78\xda": "deflate",
 }
 _CR, _COLON = b"\r:"
-_PIECE = 64 * 1024  # bytes of a chunk that are read at once
 _ROOM_FOR_OTHER_LINES = 64 * 1024  # bytes of an event, beside its data
 _SILENCE = object()  # what `_AsyncWaiting` yields in place of a chunk
 
@@ -174,7 +174,7 @@ class _Observer:
                 self._is_decoding, self._is_compressed = False, True
                 self._log("no events are read", error)
                 return
-        for piece in _pieces(chunk):
+        for piece in pieces(chunk):
             if self._is_decoding:
                 self._report(partial(self._decoder.feed, piece))
 
@@ -658,7 +658,7 @@ class _Blocks:
         self.ended = True  # if something is raised here
         if self._start is not None:
             chunk = self._begin(chunk)
-        for piece in _pieces(chunk):
+        for piece in pieces(chunk):
             count = len(self._answers)
             self._cut(piece)
             self._answers[count:] = [b"".join(self._answers[count:])]
@@ -1055,12 +1055,6 @@ def _check_edit(edit: Any) -> None:
 
 
 # What the bytes are.
-
-
-def _pieces(chunk: bytes) -> Iterator[bytes]:
-    """Yield a chunk, a large one in pieces: what each of its events and lines takes is held."""
-    for start in range(0, len(chunk), _PIECE):
-        yield chunk[start : start + _PIECE]
 
 
 # How a plain event stream begins, as a rule; compressed bytes do not.

@@ -550,3 +550,29 @@ def test_an_error_check_whose_parameters_are_not_known() -> None:
     with pytest.raises(ServiceError) as failed:
         next(documents)
     assert failed.value.payload.text == "b"
+
+
+def test_a_large_chunk_is_read_in_pieces() -> None:
+    """A hundred compressed bytes may have unfolded to it."""
+    parsed: list[str] = []
+
+    def loads(text: str) -> int:
+        parsed.append(text)
+        return 7
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield chunk
+
+    async def main() -> None:
+        documents = aiter_documents(chunks(), loads=loads)
+        assert await documents.__anext__() == 7
+        assert len(parsed) == 32768
+        assert await collect(documents) == [7] * 39_999
+
+    chunk = b"7\n" * 40_000
+    documents = iter_documents([chunk], loads=loads)
+    assert next(documents) == 7
+    assert len(parsed) == 32768
+    assert list(documents) == [7] * 39_999
+    parsed.clear()
+    asyncio.run(main())

@@ -33,17 +33,18 @@ LAYERS: dict[str, set[str]] = {
     "encoder": {"decoder"},
     "handshake": {"decoder", "_excerpt"},
     "payloads": {"decoder", "streams", "_excerpt"},
-    "ndjson": {"decoder", "streams", "payloads"},
+    "ndjson": {"decoder", "streams", "payloads", "_pieces"},
     # What a chunk of a response may be read as hangs on its media type. How that is found in the
     # header fields is said in handshake, and should not be said twice: the one exception.
-    "relay": {"decoder", "streams", "encoder", "handshake"},
+    "relay": {"decoder", "streams", "encoder", "handshake", "_pieces"},
     "policy": {"decoder"},
     "reconnect": {"decoder", "streams", "handshake", "policy", "_excerpt"},
     "_demo": set(),
     "_excerpt": set(),
+    "_pieces": set(),
 }
 TOP = {name for name in LAYERS if not name.startswith("_")}
-ADAPTERS = {"decoder", "streams", "handshake", "policy", "reconnect", "_excerpt"}
+ADAPTERS = {"decoder", "streams", "handshake", "policy", "reconnect", "_excerpt", "_pieces"}
 
 
 def module_name(path: Path) -> str:

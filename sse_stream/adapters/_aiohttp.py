@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ._response import pieces
+from .._pieces import pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

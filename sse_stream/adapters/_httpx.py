@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 
-from ._response import pieces, shut_down
+from .._pieces import pieces
+from ._response import shut_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .._pieces import pieces
 from ..handshake import CheckedChunks, acheck_response, check_response
 from ..streams import AsyncEventStream, EventStream, aclose_all, close_all
 
@@ -20,29 +21,12 @@ __all__ = [
     "acheck_and_open",
     "check_and_open",
     "open_and_check_later",
-    "pieces",
     "shut_down",
 ]
 
 
 #: How a body begins that is compressed by gzip, deflate or zstd: no event stream does.
 COMPRESSED = (b"\x1f\x8b", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
-
-
-_PIECE = 64 * 1024  # bytes
-
-
-def pieces(chunk: bytes) -> Iterator[bytes]:
-    """Return an iterator over a chunk, cut if it is large.
-
-    A kilobyte may unfold to 64 MiB, and some clients hand that out at once: ten million events,
-    which would all be held.
-
-    chunk: of the body.
-    """
-    if len(chunk) <= _PIECE:
-        return iter((chunk,))
-    return (chunk[start : start + _PIECE] for start in range(0, len(chunk), _PIECE))
 
 
 class Chunks:

@@ -30,6 +30,7 @@ TESTS = {
     "__main__": ["test_main"],
     "_demo": ["test_main"],
     "_excerpt": ["test_handshake"],
+    "_pieces": ["adapters/test_shared"],
     "streams": ["test_streams", "test_faces"],
     "adapters/__init__": ["test_package"],
     "adapters/_aiohttp": ["adapters/test_aiohttp", "adapters/test_shared"],
