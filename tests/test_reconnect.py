@@ -1077,6 +1077,8 @@ def test_ctrl_c_anywhere_in_a_read_loses_nothing() -> None:
         parts = [b"id: %d\ndata: x\n\n" % number for number in (first, first + 1)]
         return EventStream(parts, decoder=SSEDecoder(last_event_id=last_event_id))
 
+    calls = 0
+
     def interrupt(frame: Any, what: str, _: object) -> None:
         nonlocal calls
         if what != "return" and frame.f_code.co_filename == sse_stream.reconnect.__file__:
