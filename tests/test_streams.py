@@ -25,6 +25,7 @@ from sse_stream.streams import (
     DoneMark,
     EventStream,
     Opening,
+    Reader,
     StreamClosedError,
     UnfinishedEvent,
     aclose_all,
@@ -2084,3 +2085,165 @@ def test_the_whole_text_about_a_connection_to_be_opened() -> None:
     assert repr(opening) == "<Opening not entered>"
     with opening:
         assert repr(opening) == "<Opening entered>"
+
+
+# States.
+
+
+def test_how_a_stream_ended_is_shown() -> None:
+    def state(stream: Any) -> tuple[bool, bool, str]:
+        shown = repr(stream).removeprefix("<EventStream ").partition(",")[0]
+        return stream.is_closed, stream.is_exhausted, shown
+
+    stream = EventStream([ABC])
+    assert state(stream) == (False, False, "open")
+    assert [*stream] == [A, B, C]
+    assert state(stream) == (False, True, "ended")
+    stream.close()
+    assert state(stream) == (True, False, "closed")
+    for fault, shown in ((KeyboardInterrupt(), "interrupted"), (OSError(), "failed")):
+        stream = EventStream(Chunks(fault))
+        with pytest.raises(type(fault)):
+            next(stream)
+        assert state(stream) == (False, False, shown)
+    assert repr(iter_payloads([])) == "<Payloads open>"
+    assert StreamClosedError("text").last_event_id == ""
+
+
+class Noting(EventStream):
+    """Keeps what it is told of its end."""
+
+    noted: list[Any]
+
+    def note_end(self, error: BaseException | None) -> None:
+        self.noted = [*getattr(self, "noted", []), error]
+
+
+def test_the_end_is_noted_once() -> None:
+    fault = OSError()
+    for chunks, noted in ((Chunks(), None), (Chunks(fault), fault)):
+        stream = Noting(chunks)
+        with pytest.raises((StopIteration, OSError)):
+            next(stream)
+        stream.close()
+        assert stream.noted == [noted]
+    stream = Noting([])
+    stream.close()
+    stream.close()
+    assert stream.noted == [None]
+
+
+class LastItems:
+    """A machine that has three items at its end."""
+
+    last_event_id = ""
+    ended = False
+
+    def __init__(self) -> None:
+        self.items = [A, B, C]
+
+    def feed(self, item: Any) -> list[ServerSentEvent]:
+        raise AssertionError("nothing to feed")
+
+    def close(self) -> list[ServerSentEvent]:
+        items, self.items = self.items, []
+        return items
+
+
+@pytest.mark.parametrize("reads", [1, 2, 3])
+def test_leaving_with_items_of_the_end_unread(reads: int) -> None:
+    with Reader[ServerSentEvent](iter([]), LastItems()) as reader:
+        assert [next(reader) for _ in range(reads)] == [A, B, C][:reads]
+    if reads == 3:
+        assert list(reader) == []
+    else:
+        with pytest.raises(StreamClosedError):
+            next(reader)
+
+
+def test_an_event_before_a_fault_of_a_callback_was_not_cut_off() -> None:
+    def fail(text: str) -> None:
+        raise ZeroDivisionError
+
+    chunks = [b"data: a\n", b"\ndata: b\n: c\n"]
+    stream = EventStream(chunks, decoder=SSEDecoder(on_comment=fail))
+    assert type(next(stream)) is ServerSentEvent
+    with pytest.raises(ZeroDivisionError):
+        next(stream)
+
+
+@pytest.mark.parametrize("how", ["shared", "closed", "reading", "ended"])
+def test_draining_reads_nothing_where_it_is_of_no_use(how: str) -> None:
+    class Source(Interruptible):
+        is_shared = how == "shared"
+        reads = 0
+
+        def __next__(self) -> bytes:
+            self.reads += 1
+            if how == "reading" and self.reads == 1:
+                stream.drain(200, 1)
+            return super().__next__()
+
+    source = Source(b"data: a\n\n", b"x")
+    stream = EventStream(source)
+    assert next(stream) == A
+    if how == "closed":
+        stream.close()
+    elif how == "ended":
+        assert [*stream] == []
+    reads = source.reads
+    if how != "reading":
+        stream.drain(200, 1)
+    assert (source.reads, reads) == ((3, 3) if how == "ended" else (1, 1))
+
+
+def test_an_async_stream_hands_out_its_last_item_before_a_fault_of_closing() -> None:
+    class Stuck:
+        async def aclose(self) -> None:
+            raise OSError("stuck")
+
+    async def main() -> None:
+        stream = AsyncEventStream(AsyncChunks(b"data: a"), response=Stuck())
+        assert await anext(stream) == A
+        with pytest.raises(OSError, match="stuck"):
+            await anext(stream)
+
+    asyncio.run(main())
+
+
+def test_what_could_not_be_closed_at_once_is_closed_in_order() -> None:
+    closed: list[str] = []
+
+    class Waits(AsyncChunks):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        async def aclose(self) -> None:
+            await asyncio.sleep(0)
+            closed.append(self.name)
+
+    stream = AsyncEventStream(Waits("chunks"), response=Waits("response"))
+    stream.release_at_once()
+    assert closed == []
+    asyncio.run(stream.aclose())
+    assert closed == ["chunks", "response"]
+
+
+def test_a_body_in_a_coroutine_that_is_closed_leaves_the_stream() -> None:
+    stream = AsyncEventStream(AsyncChunks(b"data: a\n\n"))
+
+    async def body() -> None:
+        async with stream:
+            await Pause()
+
+    coroutine = body()
+    coroutine.send(None)
+    coroutine.close()
+    with pytest.raises(StreamClosedError, match="`with` block was left"):
+        asyncio.run(collect(stream))
+
+
+class Pause:
+    def __await__(self) -> Iterator[None]:
+        yield
