@@ -30,6 +30,7 @@ from sse_stream.streams import (
     UnfinishedEvent,
     aclose_all,
     check_decoder,
+    type_name,
 )
 from tests import reference, support, vectors
 from tests.support import AsyncChunks, AsyncResource, Chunks, Resource, generate
@@ -2247,3 +2248,128 @@ def test_a_body_in_a_coroutine_that_is_closed_leaves_the_stream() -> None:
 class Pause:
     def __await__(self) -> Iterator[None]:
         yield
+
+
+class Counting(Interruptible):
+    """Counts the reads, and may be closed in one of them."""
+
+    reads = 0
+    stream: Any = None
+    closed_at = 0
+
+    def __next__(self) -> bytes:
+        self.reads += 1
+        if self.reads == self.closed_at:
+            self.stream.close()
+        return super().__next__()
+
+
+class AsyncCounting(AsyncChunks, Interruptible):
+    reads = 0
+    stream: Any = None
+    closed_at = 0
+
+    async def __anext__(self) -> bytes:
+        self.reads += 1
+        if self.reads == self.closed_at:
+            await self.stream.aclose()
+        return await super().__anext__()
+
+
+DRAINS = [([100, 100], 4, True), ([100, 101, 1], 3, False)]  # and the reads, and if it is the end
+
+
+@pytest.mark.parametrize(("sizes", "reads", "is_end"), DRAINS)
+def test_how_much_is_drained(sizes: list[int], reads: int, is_end: bool) -> None:
+    source = Counting(b"data: a\n\n", *map(bytes, sizes))
+    stream = EventStream(source)
+    assert next(stream) == A
+    stream.drain(200, 5)
+    assert (source.reads, stream.is_exhausted, source.closed) == (reads, is_end, 0)
+    stream.close()
+    assert source.closed == 1
+
+
+@pytest.mark.parametrize(("sizes", "reads", "is_end"), DRAINS)
+def test_how_much_is_drained_async(sizes: list[int], reads: int, is_end: bool) -> None:
+    async def main() -> None:
+        source = AsyncCounting(b"data: a\n\n", *map(bytes, sizes))
+        stream = AsyncEventStream(source)
+        assert await anext(stream) == A
+        await stream.drain(200, 5)
+        assert (source.reads, stream.is_exhausted, source.closed) == (reads, is_end, 0)
+        await stream.aclose()
+        assert source.closed == 1
+
+    on_both(main)
+
+
+def test_a_stream_that_is_closed_while_it_is_drained() -> None:
+    source = Counting(b"data: a\n\n", b"x")
+    source.stream, source.closed_at = EventStream(source), 2
+    assert next(source.stream) == A
+    source.stream.drain(200, 5)
+    assert (source.closed, source.interrupted) == (1, 1)
+    assert source.stream.is_closed
+
+    async def main() -> None:
+        source = AsyncCounting(b"data: a\n\n", b"x")
+        source.stream, source.closed_at = AsyncEventStream(source), 2
+        assert await anext(source.stream) == A
+        await source.stream.drain(200, 5)
+        assert (source.closed, source.interrupted) == (1, 1)
+        assert source.stream.is_closed
+
+    on_both(main)
+
+
+def test_an_opening_passes_on_what_it_is_given() -> None:
+    left: list[Any] = []
+
+    class Stream:
+        def __exit__(self, *details: object) -> None:
+            left.append(details)
+
+        async def __aexit__(self, *details: object) -> None:
+            left.append(details)
+
+    async def open_stream() -> Any:
+        return Stream()
+
+    async def main() -> None:
+        opening = AsyncOpening(open_stream, is_transient=bool)
+        assert opening.is_transient is bool
+        assert repr(opening) == "<AsyncOpening not entered>"
+        async with opening:
+            assert repr(opening) == "<AsyncOpening entered>"
+            raise fault
+
+    fault = OSError()
+    stream: Any = Stream()
+    opening = Opening(lambda: stream, is_transient=bool)
+    assert opening.is_transient is bool
+    with pytest.raises(OSError), opening:
+        raise fault
+    with pytest.raises(OSError):
+        asyncio.run(main())
+    assert [(kind, error) for kind, error, _ in left] == [(OSError, fault)] * 2
+    assert all(traceback is not None for _, _, traceback in left)
+
+
+def test_how_values_are_named() -> None:
+    assert [type_name(value) for value in (5, int, pytest)] == [
+        "int",
+        "the class int",
+        "the module pytest",
+    ]
+    decoder: Any = 5
+    with pytest.raises(TypeError) as caught:
+        check_decoder(decoder)
+    assert str(caught.value) == "decoder must be an SSEDecoder, such as SSEDecoder(), not int"
+
+
+@pytest.mark.parametrize("name", ["readany", "iter_any"])
+def test_one_method_like_those_of_aiohttp_is_no_reason_to_refuse(name: str) -> None:
+    chunks = Chunks(ABC)
+    setattr(chunks, name, None)
+    assert [*EventStream(chunks)] == [A, B, C]
