@@ -30,6 +30,7 @@ from sse_stream.streams import (
     UnfinishedEvent,
     aclose_all,
     check_decoder,
+    close_all,
     type_name,
 )
 from tests import reference, support, vectors
@@ -2373,3 +2374,33 @@ def test_one_method_like_those_of_aiohttp_is_no_reason_to_refuse(name: str) -> N
     chunks = Chunks(ABC)
     setattr(chunks, name, None)
     assert [*EventStream(chunks)] == [A, B, C]
+
+
+def test_what_a_mark_shows_and_when_it_is_reached() -> None:
+    assert [DoneMark(done).shown for done in ("a", ("a",), None)] == [" 'a'", "", ""]
+    assert not DoneMark("a").is_reached
+
+
+def test_the_first_error_of_closing_several_is_raised() -> None:
+    class Fails:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def close(self) -> None:
+            raise OSError(self.name)
+
+    with pytest.raises(OSError, match="first"):
+        close_all(Fails("first"), Fails("second"))
+    with pytest.raises(OSError, match="first"):
+        asyncio.run(aclose_all(Fails("first"), Fails("second")))
+
+
+def test_after_a_generator_exit_all_others_are_closed_at_once() -> None:
+    class Exits:
+        async def aclose(self) -> None:
+            raise GeneratorExit
+
+    others = Resource(), Resource(), Resource()
+    with pytest.raises(GeneratorExit):
+        aclose_all(Exits(), *others).send(None)
+    assert [other.closed for other in others] == [1, 1, 1]
