@@ -2404,3 +2404,31 @@ def test_after_a_generator_exit_all_others_are_closed_at_once() -> None:
     with pytest.raises(GeneratorExit):
         aclose_all(Exits(), *others).send(None)
     assert [other.closed for other in others] == [1, 1, 1]
+
+
+def test_a_close_that_returns_something_is_not_awaited() -> None:
+    class Says(Resource):
+        def close(self) -> Any:
+            super().close()
+            return "closed"
+
+    resource = Says()
+    asyncio.run(aclose_all(resource))
+    assert resource.closed == 1
+
+
+def test_what_can_be_released_at_once_is_closed_later() -> None:
+    noted: list[str] = []
+
+    class Inner:
+        def release_at_once(self) -> None:
+            noted.append("released")
+
+        async def aclose(self) -> None:
+            noted.append("closed")
+
+    stream = AsyncEventStream(AsyncChunks(), response=Inner())
+    stream.release_at_once()
+    assert noted == ["released"]
+    asyncio.run(stream.aclose())
+    assert noted == ["released", "closed"]
