@@ -2247,7 +2247,7 @@ def test_a_body_in_a_coroutine_that_is_closed_leaves_the_stream() -> None:
 
 
 class Pause:
-    def __await__(self) -> Iterator[None]:
+    def __await__(self) -> Generator[None, None, None]:
         yield
 
 
