@@ -295,7 +295,8 @@ class Trials:
             path.write_text(mutant.source)  # some tests read it
             if in_child(partial(self.tried, mutant, items), self.wait(items)):
                 self.survivors.append(number)
-                show(described(mutant))
+                if number:  # else it is the original
+                    show(described(mutant))
             if number % 100 == 0:
                 show(f"{mutant.module}: {number} tried, {len(self.survivors)} to be tried again")
         return True
