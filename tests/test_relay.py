@@ -2055,3 +2055,10 @@ def test_an_edit_async() -> None:
         return [chunk async for chunk in arewrite(AsyncChunks(ONE, TWO), lambda event: None)]
 
     assert asyncio.run(read()) == [b"id: 1\n\n", b"id: 2\n\n"]
+
+
+def test_compressed_bytes_of_what_is_no_event_stream_are_no_fault() -> None:
+    log = Log()
+    body = gzip.compress(b"{}")
+    assert list(log.tee([body, b""], response=Response("application/json"))) == [body, b""]
+    assert log.outcome == ("complete", None, len(body), 0, "")
