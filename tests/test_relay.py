@@ -1961,7 +1961,8 @@ def edit_by_data(event: ServerSentEvent) -> Any:
             [b"id: 1\ndata: nine\n\n", b"id:5:6\ndata: b\n\n"],
             [b"id: 9\ndata: nine\n\n", b"id:5:6\ndata: b\n\n"],
         ),
-        ([b": c\ndata: drop\n\n"], [b": c\n"]),
+        ([b"data: drop\n: c\n\n"], [b": c\n"]),
+        ([b"retry: 5\ndata: drop"], [b"retry: 5\n"]),
         ([b"data: drop\r\r", b"\n: c\r", b"\ndata: b\n\n"], [b": c\r", b"\ndata: b\n\n"]),
         ([b"data: change\r\r", b"\n", b"\n"], [b"data: changed\n\n", b"\n"]),
         ([b"data: and one\n\n"], [b"data: and one\n\ndata: changed\n\n"]),
@@ -2020,9 +2021,9 @@ def test_what_counts_of_an_event_that_is_discarded(stream: bytes, handed_on: byt
 
 def test_a_line_of_the_very_size_of_an_event_stays_beside_an_edit() -> None:
     comment = b":" + b"x" * 19
-    chunks = [comment + b"\ndata: change\n\n"]
+    chunks = [b"event: x\n" + comment + b"\ndata: change\n\n"]
     relayed = rewrite(chunks, edit_by_data, decoder=SSEDecoder(max_event_size=20))
-    assert list(relayed) == [comment + b"\ndata: changed\n\n"]
+    assert list(relayed) == [comment + b"\nevent: x\ndata: changed\n\n"]
 
 
 @pytest.mark.parametrize(("edited", "name"), [(b"ab", "bytes"), (5, "int"), ("a", "str")])
@@ -2064,3 +2065,27 @@ def test_compressed_bytes_of_what_is_no_event_stream_are_no_fault() -> None:
     body = gzip.compress(b"{}")
     assert list(log.tee([body, b""], response=Response("application/json"))) == [body, b""]
     assert log.outcome == ("complete", None, len(body), 0, "")
+
+
+@pytest.mark.parametrize("make", [make for make, _, _ in RELAYS])
+def test_chunks_that_iterate_themselves_are_closed_once(make: Any) -> None:
+    async def read(relay: Any) -> list[bytes]:
+        return [chunk async for chunk in relay]
+
+    source, asource = Chunks(ONE), AsyncChunks(ONE)
+    if hasattr(relay := make(asource), "__aiter__"):
+        assert asyncio.run(read(relay)) == [ONE]
+        assert asource.closed == 1
+    else:
+        assert list(make(source)) == [ONE]
+        assert source.closed == 1
+
+
+def test_the_whole_text_about_an_edit_that_is_async() -> None:
+    async def edit(event: ServerSentEvent) -> None: ...
+
+    wrong: Any = edit
+    for make in (rewrite, arewrite):
+        with pytest.raises(TypeError) as caught:
+            make(AsyncChunks(), wrong)
+        assert str(caught.value) == "edit must be a plain function, not an async one"
