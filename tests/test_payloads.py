@@ -1597,3 +1597,11 @@ def test_an_error_field_that_says_there_is_none(text: str) -> None:
 def test_texts_of_errors_beyond_ascii_and_without_more() -> None:
     assert str(ServiceError(None, {"code": "é"})) == 'the service sent an error: {"code": "é"}'
     assert str(before_mark(DoneMark("x"))) == "the stream ended before its mark 'x'"
+
+
+def test_the_whole_text_about_an_item_that_is_no_event() -> None:
+    items: Any = [b"data: 1\n\n"]
+    with pytest.raises(TypeError) as caught:
+        list(iter_payloads(items))
+    text = "payloads are those of events, such as an EventStream has, not bytes"
+    assert str(caught.value) == text
