@@ -1603,5 +1603,5 @@ def test_the_whole_text_about_an_item_that_is_no_event() -> None:
     items: Any = [b"data: 1\n\n"]
     with pytest.raises(TypeError) as caught:
         list(iter_payloads(items))
-    text = "payloads are those of events, such as an EventStream has, not bytes"
+    text = "payloads are those of events, not bytes: wrap bytes in an EventStream"
     assert str(caught.value) == text
