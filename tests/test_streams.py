@@ -2432,3 +2432,25 @@ def test_what_can_be_released_at_once_is_closed_later() -> None:
     assert noted == ["released"]
     asyncio.run(stream.aclose())
     assert noted == ["released", "closed"]
+
+
+def test_two_events_of_one_chunk_async() -> None:
+    stream = AsyncEventStream(AsyncChunks(b"data: a\n\ndata: b\n\n"))
+    assert asyncio.run(collect(stream)) == [A, B]
+
+
+def test_a_body_in_an_async_generator_that_is_closed_awaits_the_release() -> None:
+    resource = AsyncResource()
+
+    async def data() -> AsyncIterator[str]:
+        async with AsyncEventStream(AsyncChunks(ABC), response=resource) as stream:
+            async for event in stream:
+                yield event.data
+
+    async def main() -> None:
+        generator: Any = data()
+        assert await anext(generator) == "a"
+        await generator.aclose()
+        assert resource.closed == 1
+
+    asyncio.run(main())
