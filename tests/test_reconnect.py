@@ -1991,3 +1991,23 @@ def test_an_async_generator_around_it_that_is_closed_leaves_the_connection() -> 
         assert manager.left == [None]
 
     asyncio.run(main())
+
+
+def test_who_reads_leaves_the_connection_that_is_closed_meanwhile() -> None:
+    is_reading = False
+    seen: list[bool] = []
+
+    class Noting(Manager):
+        def __exit__(self, exc_type: object, exc: object, traceback: object) -> None:
+            seen.append(is_reading)
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal is_reading
+        is_reading = True
+        source.close()
+        is_reading = False
+        yield b"data: a\n\n"
+
+    source = EventSource(lambda last_event_id: Noting(EventStream(chunks())))
+    assert list(source) == []
+    assert seen == [False]
