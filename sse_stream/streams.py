@@ -179,12 +179,24 @@ class Reading(Generic[Item]):
 
     def position(self) -> str:
         """Return the ID to resume from after the item handed out last."""
-        if self._final_id is not None:
-            return self._final_id
-        left = length_hint(self._ready)
-        if self._is_reading or (left and left == len(self._batch)):
-            return self._id_before
-        position: str = self._batch[-left - 1].id if left else self.machine.last_event_id
+        with self._lock:
+            if self._final_id is not None:
+                return self._final_id
+            if self._is_reading:
+                return self._id_before
+            # In this order: a reader lets go of the batch when nothing of it is left.
+            return self._position_in(self._id_before, self._batch, self._ready)
+
+    def _position_in(self, before: str, batch: Sequence[Any], ready: Iterator[Any]) -> str:
+        """Return the ID to resume from when this is left of a batch.
+
+        before: that before the batch.
+        ready:  hands out the rest of it.
+        """
+        left = length_hint(ready)
+        if left and left >= len(batch):
+            return before
+        position: str = getattr(batch[-left - 1], "id", "") if left else self.machine.last_event_id
         return position
 
     def note_end(self, error: BaseException | None) -> None:
@@ -227,17 +239,19 @@ class Reading(Generic[Item]):
             error.__cause__ = stop
         if is_interrupt:  # what was completed by then is not handed out
             self._final_id, items = self._id_before, []
-        self._batch = items
         if error is None or (self.machine.ended and not is_interrupt):
             last_items, fault = _last_items(self.machine)
             error = fault if error is None else error
-            self._batch = items + (self._at_the_end(last_items) if error is None else last_items)
-        self._ready = iter(self._batch)
-        if error is not None and not isinstance(error, Exception):  # also of the machine's end
-            self._over = _INTERRUPTED
-        else:
-            self._over = _EXHAUSTED if error is None else _FAILED
-            self._error_to_raise = error
+            items = items + (self._at_the_end(last_items) if error is None else last_items)
+        is_interrupt = error is not None and not isinstance(error, Exception)  # also of the end
+        how = _INTERRUPTED if is_interrupt else _EXHAUSTED if error is None else _FAILED
+        to_raise = None if is_interrupt else error
+        ready = iter(items)
+        with self._lock:
+            if self._over:  # closed while the machine was ended: as above
+                return error if is_interrupt else None
+            # No call in here: a signal handler, too, may close it.
+            self._over, self._batch, self._ready, self._error_to_raise = how, items, ready, to_raise
         try:
             self.note_end(error)
         except BaseException as fault:  # an interrupt: all else is logged
@@ -271,10 +285,13 @@ class Reading(Generic[Item]):
                 self._over = how
             is_reading = self._is_reading  # after that: who begins to read now sees it
             if is_ended_by_this:
+                before, batch, ready = self._id_before, self._batch, self._ready
+                self._ready = _NO_ITEMS  # from now on nobody takes anything of the batch
                 if self._final_id is None:
-                    self._final_id = self._id_before if is_reading else self.position()
-                self._error_to_raise = None
-                self._ready, self._batch = _NO_ITEMS, ()
+                    self._final_id = (
+                        before if is_reading else self._position_in(before, batch, ready)
+                    )
+                self._error_to_raise, self._batch = None, ()
         return is_reading, not was_over
 
     def _is_resumed_before(self) -> bool:
@@ -284,7 +301,7 @@ class Reading(Generic[Item]):
 
     def _why_nothing(self) -> BaseException:
         """Return what a read raises that finds nothing to read."""
-        if self._is_reading and self._over != _CLOSED:
+        if not self._over or (self._is_reading and self._over != _CLOSED):
             return RuntimeError(
                 "two readers at once (two tasks, two threads, or a callback that reads): "
                 "let one read, and pass on what it gets"
@@ -353,12 +370,13 @@ class Reader(Reading[Item], Generic[Item]):
     def __next__(self) -> Item:
         for item in self._ready:
             return item
-        if self._is_reading:
-            raise self._why_nothing()
         answer: Any
         error: BaseException | None = None
+        id_before = self.machine.last_event_id
+        if self._is_reading:  # between this and the setting of it, threads are not switched
+            raise self._why_nothing()
         self._batch = ()
-        self._id_before = self.machine.last_event_id
+        self._id_before = id_before
         self._is_reading = True
         if self._over:  # looked at after that: who closes it meanwhile leaves the release to us
             return self._end([], error)
@@ -373,8 +391,9 @@ class Reader(Reading[Item], Generic[Item]):
                     break
                 if answer:
                     if len(answer) > 1:
-                        self._batch, self._ready = answer, iter(answer)
-                        next(self._ready)
+                        ready = iter(answer)
+                        next(ready)
+                        self._batch, self._ready = answer, ready
                     self._is_reading = False
                     if self._over and self._is_resumed_before():
                         break
@@ -403,8 +422,9 @@ class Reader(Reading[Item], Generic[Item]):
             self._is_reading = False
             if interrupt is not None:
                 raise interrupt
-            for item in self._ready:
-                return item
+            with self._lock:  # who closes it meanwhile has to know what is handed out
+                for item in self._ready:
+                    return item
             raise self._why_nothing()
         finally:
             self._is_reading = False

@@ -5,7 +5,10 @@ import asyncio
 import gc
 import inspect
 import io
+import linecache
 import pickle
+import queue
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sse_stream import streams
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
 from sse_stream.ndjson import iter_documents
 from sse_stream.payloads import aiter_payloads, iter_payloads
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
         Iterable,
         Iterator,
     )
+    from types import FrameType
 
 A, B, C = (ServerSentEvent(data=data) for data in "abc")
 ABC = b"data: a\n\ndata: b\n\ndata: c\n\n"
@@ -2454,3 +2459,104 @@ def test_a_body_in_an_async_generator_that_is_closed_awaits_the_release() -> Non
         assert resource.closed == 1
 
     asyncio.run(main())
+
+
+# Threads that are switched at the worst moment.
+
+
+def switched(action: Callable[[], Any], line: str, step: Callable[[], Any]) -> Any:
+    """Return what an action gives if another thread takes a step before this line of it is run."""
+    left = [step]
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line" and left and frame.f_code.co_filename == streams.__file__:
+            text = linecache.getline(streams.__file__, frame.f_lineno)
+            if text.lstrip().startswith(line):
+                other = threading.Thread(target=left.pop())
+                other.start()
+                other.join(0.1)
+        return trace
+
+    given: list[Any] = []
+
+    def act() -> None:
+        sys.settrace(trace)
+        try:
+            given.append(action())
+        except BaseException as error:
+            given.append(error)
+        finally:
+            sys.settrace(None)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(6)
+    assert not left, f"no line begins with {line!r}"
+    return given[0]
+
+
+NUMBERED = b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "with self._lock:",
+        "before, batch, ready =",
+        "self._ready =",
+        "left =",
+        "self._error_to_raise",
+    ],
+)
+def test_a_stream_closed_while_another_thread_reads_a_batch_stands_after_what_it_got(
+    line: str,
+) -> None:
+    response = Resource()
+    stream = EventStream([NUMBERED], response=response)
+    read = [next(stream).id]
+    assert switched(stream.close, line, lambda: read.extend(event.id for event in stream)) is None
+    assert read == [str(number + 1) for number in range(len(read))]
+    assert stream.last_event_id == read[-1]
+    assert response.closed == 1
+
+
+@pytest.mark.parametrize("line", ["self._ready =", "left =", "self._error_to_raise"])
+def test_the_position_can_be_asked_for_while_another_thread_closes(line: str) -> None:
+    stream = EventStream([NUMBERED])
+    next(stream)
+    positions: queue.SimpleQueue[str] = queue.SimpleQueue()
+    switched(stream.close, line, lambda: positions.put(stream.last_event_id))
+    assert positions.get(timeout=6) == "1"
+
+
+def test_the_position_can_be_asked_for_while_another_thread_reads() -> None:
+    stream = EventStream([NUMBERED])
+    for _ in range(2):
+        next(stream)
+    for line in ("left =", "if left", "position: str"):
+        assert switched(stream.position, line, lambda: next(stream, None)) in ("2", "3")
+
+
+@pytest.mark.parametrize("line", ["if error is None or", "how =", "with self._lock:"])
+def test_a_stream_closed_by_another_thread_at_its_end_stands_after_what_was_read(line: str) -> None:
+    response = Resource()
+    stream = EventStream([b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n"], response=response)
+    read = [next(stream).id]
+    switched(lambda: read.extend(event.id for event in stream), line, stream.close)
+    assert (read, stream.last_event_id, stream.is_closed) == (["1"], "1", True)
+    assert response.closed == 1
+
+
+def test_a_second_reader_is_told_so_even_if_the_first_has_just_ended() -> None:
+    items: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    stream = EventStream(iter(items.get, b""))
+    first = threading.Thread(target=next, args=(stream,), daemon=True)
+    first.start()
+
+    def let_it_read() -> None:
+        items.put(b"data: x\n\n")
+        first.join()
+
+    error = switched(lambda: next(stream), "if not self._over or", let_it_read)
+    assert isinstance(error, RuntimeError)
+    assert "two readers at once" in str(error)
