@@ -2000,3 +2000,46 @@ def test_the_whole_repr() -> None:
     assert repr(decoder) == "<SSEDecoder open inside an event, last_event_id='7'>"
     decoder.close()
     assert repr(decoder) == "<SSEDecoder ended inside an event, last_event_id='7'>"
+
+
+# What small changes to the code would break.
+
+
+@pytest.mark.parametrize(
+    ("stream", "event"),
+    [
+        (b"data: \xff\ndata: a\n\n", ServerSentEvent(data="\ufffd\na")),
+        (b"event: \xff\ndata: a\n\n", ServerSentEvent("\ufffd", "a")),
+        (b"id: \xff\ndata: a\n\n", ServerSentEvent(data="a", id="\ufffd")),
+        (b"id:1:2\nevent:a:b\ndata:x:y\n\n", ServerSentEvent("a:b", "x:y", "1:2")),
+    ],
+)
+def test_values_of_every_field(stream: bytes, event: ServerSentEvent) -> None:
+    assert decode(stream) == decode(b"retry: x\n" + stream) == [event]
+
+
+@pytest.mark.parametrize("value", ["a  ", "a\t", "XX", "a"])
+def test_values_that_are_measured_keep_their_ends(value: str) -> None:
+    line = f"data:{value}".encode()
+    events = decode(line + b"\r\n\r\n", max_event_size=len(line))
+    assert events == [ServerSentEvent(data=value)]
+
+
+def test_what_is_ignored_is_counted_and_kept_or_not() -> None:
+    def ignored(stream: bytes, **options: Any) -> tuple[int, str]:
+        decoder = SSEDecoder(**options)
+        decoder.feed(stream)
+        decoder.close()
+        return decoder.ignored, decoder.ignored_text
+
+    assert ignored(b"id: 1\n\n") == (0, "")
+    assert ignored(b"id: \0\nretry: x\n\n") == (2, "")
+    assert ignored(b"\xef\xbb\xbf") == (0, "")
+    assert ignored(b"event: x\n") == (1, "")
+    assert ignored(b"event: x\n", incomplete="discard") == (0, "")
+
+
+def test_a_copy_within_an_event_has_its_data() -> None:
+    decoder = SSEDecoder()
+    decoder.feed(b"data: a\n")
+    assert copy.copy(decoder).feed(b"\n") == decoder.feed(b"\n") == [ServerSentEvent(data="a")]
