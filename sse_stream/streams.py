@@ -1067,7 +1067,7 @@ class DoneMark:
         marks: list[Any] = [] if done is None else [done]
         if isinstance(done, (tuple, list, set, frozenset)):
             marks = [*done]
-        self.shown = f" {done!r}" if isinstance(done, str) else ""  # what an error says of it
+        self.shown: str = f" {done!r}" if isinstance(done, str) else ""  # what an error says of it
         self._texts: set[str] = set()
         self._predicates: list[Any] = []
         for mark in marks:
