@@ -2089,3 +2089,10 @@ def test_the_whole_text_about_an_edit_that_is_async() -> None:
         with pytest.raises(TypeError) as caught:
             make(AsyncChunks(), wrong)
         assert str(caught.value) == "edit must be a plain function, not an async one"
+
+
+def test_of_a_large_chunk_nothing_is_read_after_a_piece_that_cannot_be() -> None:
+    chunk = b"data: " + b"x" * 200_000 + b"\n\ndata: a\n\n"
+    seen: list[Any] = []
+    relayed = tee([chunk], on_event=seen.append, decoder=SSEDecoder(max_event_size=10))
+    assert (list(relayed), seen) == ([chunk], [])

@@ -228,13 +228,12 @@ class Transfer:
         for line in self._lines:
             if line.startswith(b"HTTP/"):
                 self._fields, self._in_head = [], True
-            elif not line.strip():
-                if self._in_head:
-                    self.response.headers = Headers(self._fields)
-                self._in_head = False
-            elif self._in_head:  # else a trailer
+            elif self._in_head and line.strip():  # after the head come trailers
                 name, _, value = line.decode("latin-1").partition(":")
                 self._fields.append((name, value.strip()))
+            elif self._in_head:
+                self.response.headers = Headers(self._fields)
+                self._in_head = False
         self._lines.clear()
         self.response.status = self._curl.getinfo(
             self._pycurl.RESPONSE_CODE
