@@ -363,9 +363,9 @@ class SSEDecoder:
                     in_event, event_type, event_value_at = True, type_name, type_value_at
                     continue
                 # "Collect the characters on the line before the first colon", and after it less one
-                # space; without a colon all is the name. If ": " is not the first, there is none.
+                # space; without a colon all is the name.
                 name, _, value = line.partition(b": ")
-                if name != b"data" and _COLON in name:
+                if name != b"data" and _COLON in name:  # one without a space came first
                     name, _, value = line.partition(b":")
                 # "If the line starts with a colon: ignore the line." (An empty name.)
                 if not name:

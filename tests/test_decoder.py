@@ -1254,6 +1254,17 @@ def test_an_exception_of_on_ignored_ends_the_decoder_and_loses_nothing(
     assert decoder.close() == []
 
 
+def test_an_exception_of_on_ignored_at_a_long_line() -> None:
+    def refuse(text: str) -> None:
+        raise Fault(text[0])
+
+    decoder = SSEDecoder(on_ignored=refuse)
+    decoder.feed(b"x" * 70_000)
+    with pytest.raises(Fault, match="x"):
+        decoder.feed(b"\n")
+    assert decoder.close() == []
+
+
 @pytest.mark.parametrize("mode", ["dispatch", "discard", "raise"])
 def test_an_exception_of_on_ignored_in_close(mode: Mode) -> None:
     decoder = SSEDecoder(on_ignored=fail, incomplete=mode)
@@ -1656,6 +1667,21 @@ def test_skipped_blocks_are_incomplete_if_they_have_a_field() -> None:
 def test_an_id_that_fits_exactly_counts_in_a_skipped_block() -> None:
     decoder = SSEDecoder(max_event_size=8, on_oversize="skip")
     assert decoder.feed(b"data: 78\n") + decoder.feed(b"id: 5678") + decoder.feed(b"\n\n") == []
+    assert (decoder.last_event_id, decoder.skipped) == ("5678", 1)
+
+
+@pytest.mark.parametrize("end", ["   ", "XXX", "\t\t\t", "\v\f\xa0"])
+def test_the_end_of_a_value_is_measured(end: str) -> None:
+    line = f"data: a{end}".encode()
+    stream = line + b"\n\n"
+    assert SSEDecoder(max_event_size=len(line)).feed(stream) == [ServerSentEvent(data=f"a{end}")]
+    with pytest.raises(EventTooLargeError):
+        SSEDecoder(max_event_size=len(line) - 1).feed(stream)
+
+
+def test_a_line_that_fits_exactly_after_one_that_is_too_large_by_itself() -> None:
+    decoder = SSEDecoder(max_event_size=8, on_oversize="skip")
+    assert decoder.feed(b"data: 7890\nid: 5678\n\n") == []
     assert (decoder.last_event_id, decoder.skipped) == ("5678", 1)
 
 
