@@ -76,7 +76,7 @@ _COMPRESSIONS = frozenset(
 _CONTROLS = bytes({*range(32), 127} - {9})
 
 _LONGEST_CHARSET = 40  # characters
-_NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "unicode-escape")
+_NO_CHARSETS = ("punycode", "raw-unicode-escape", "unicode-escape")
 
 _WHITE_SPACE = "\t\n\r "  # WHATWG Fetch, "HTTP whitespace"
 

@@ -497,7 +497,10 @@ def test_shown_urls(url: str, shown: str) -> None:
         ("text/plain; charset=\0", "é".encode(), "é"),
         ("text/plain; charset=punycode", b"a-b", "a-b"),  # quadratic
         ("text/plain; charset=Unicode-Escape", b"\\d", "\\d"),  # warns
-        (f"text/plain; charset=latin{'-' * 40}1", "é".encode(), "é"),  # Python would keep the name
+        ("text/plain; charset=raw-unicode-escape", b"\\u0041", "\\u0041"),
+        ("text/plain; charset=IDNA", b"xn--4ca", "xn--4ca"),
+        (f"text/plain; charset=latin{'-' * 34}1", b"\xe9", "é"),
+        (f"text/plain; charset=latin{'-' * 35}1", "é".encode(), "é"),  # Python would keep the name
         ("text/plain;charset=latin-1", b"\xe9", "é"),
         ('text/plain; charset="latin-1"', b"\xe9", "é"),
         ("text/plain; charset=latin=1", b"\xe9", "é"),  # Python knows it by this name, too

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import io
@@ -1910,6 +1911,7 @@ class ClosedMeanwhile(EventStream):
         (b"data: a\n\ndata: b\n\n", [], ""),
         (b": c\ndata: a\n\n", [], ""),
         (b"id: 1\ndata: a\n\n", ["a"], "1"),  # the position counts it as handed out
+        (b"id: 1\ndata: a", [], ""),  # completed by the end
     ],
 )
 def test_close_while_an_answer_is_handed_out(chunk: bytes, data: list[str], position: str) -> None:
@@ -2459,6 +2461,77 @@ def test_a_body_in_an_async_generator_that_is_closed_awaits_the_release() -> Non
         assert resource.closed == 1
 
     asyncio.run(main())
+
+
+def test_a_coroutine_that_is_closed_within_a_context_manager_around_a_stream() -> None:
+    """Nothing can be awaited, though the stream is in an async generator."""
+    source = AsyncWaking(ABC)
+
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncIterator[AsyncEventStream]:
+        async with AsyncEventStream(source) as stream:
+            yield stream
+
+    async def main() -> None:
+        async with opened():
+            await Suspend()
+
+    coroutine = main()
+    coroutine.send(None)
+    coroutine.close()
+    assert (source.interrupted, source.closed) == (1, 0)
+
+
+def test_who_reads_within_a_read_is_told_that_it_is_closed() -> None:
+    def chunks() -> Iterator[bytes]:
+        stream.close()
+        read.append(next(stream, "closed"))
+        yield ABC
+
+    read: list[Any] = []
+    stream = EventStream(chunks())
+    assert list(stream) == []
+    assert read == ["closed"]
+
+
+class Digits:
+    """A machine that makes a number of each digit; they have no IDs."""
+
+    last_event_id = ""
+    ended = False
+
+    def feed(self, item: str) -> list[int]:
+        return [int(digit) for digit in item]
+
+    def close(self) -> list[int]:
+        return []
+
+
+def test_the_position_among_items_without_ids() -> None:
+    with Reader[int](iter(["123"]), Digits()) as reader:
+        assert next(reader) == 1
+        assert reader.position() == ""
+    with pytest.raises(StreamClosedError) as info:
+        next(reader)
+    assert info.value.last_event_id == ""
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [(KeyboardInterrupt, KeyboardInterrupt), (ZeroDivisionError, StopIteration)],
+)
+def test_a_fault_of_a_machine_that_closes_its_reader_at_the_end(
+    fault: type[BaseException], raised: type[BaseException]
+) -> None:
+    class Closing(Digits):
+        def close(self) -> list[int]:
+            reader.close()
+            raise fault
+
+    reader = Reader[int](iter([]), Closing())
+    with pytest.raises(raised):
+        next(reader)
+    assert list(reader) == []
 
 
 # Threads that are switched at the worst moment.
