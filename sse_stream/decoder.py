@@ -339,9 +339,8 @@ class SSEDecoder:
     def _interpret(self, lines: list[bytes], events: list[ServerSentEvent]) -> None:
         """Process the lines, and append the events that they dispatch."""
         in_event, retry, event_id = self._in_event, self._event_retry, self._id_buffer
-        event_type, event_value_at = self._event_type, self._event_value_at
-        data, more_data = self._data, self._more_data
-        type_line, type_name, type_value_at = self._type
+        event_type, event_value_at, data = self._event_type, self._event_value_at, self._data
+        more_data, (type_line, type_name, type_value_at) = self._more_data, self._type
         try:
             for line in lines:
                 # "If the line is empty (a blank line): dispatch the event."
@@ -354,13 +353,15 @@ class SSEDecoder:
                         fields = event_type or "message", text, event_id, retry
                         events.append(_new_event(ServerSentEvent, fields))
                     elif event_value_at:  # beyond the standard: its event line had no effect
-                        self._in_event = False
-                        self._ignore("event: "[:event_value_at] + event_type)
+                        self._ignore("event: "[:event_value_at] + event_type, False)
                     in_event, data, event_type, event_value_at, retry = False, None, "", 0, None
                     continue
-                # An event line, as below: most events name the type of the one before.
+                # As below, but quicker: the type that an event before had, and most lines of data.
                 if line == type_line:
                     in_event, event_type, event_value_at = True, type_name, type_value_at
+                    continue
+                if data is None and line[:6] == b"data: ":
+                    in_event, data = True, line[6:]
                     continue
                 # "Collect the characters on the line before the first colon", and after it less one
                 # space; without a colon all is the name.
@@ -370,8 +371,7 @@ class SSEDecoder:
                 # "If the line starts with a colon: ignore the line." (An empty name.)
                 if not name:
                     if self._on_comment is not None:
-                        self._in_event = in_event
-                        self._call(self._on_comment, value.decode("utf-8", "replace"))
+                        self._call(self._on_comment, value.decode("utf-8", "replace"), in_event)
                     continue
                 in_event = True  # "Process the field"
                 if name == b"data":
@@ -390,7 +390,6 @@ class SSEDecoder:
                 elif name == b"retry" and (time := _milliseconds(value)) is not None:
                     self.retry = retry = time
                 else:  # "Otherwise: the field is ignored", an id with a NUL and a bad retry, too
-                    self._in_event = True
                     self._ignore_line(line, name)
         except BaseException:
             self._completed = events  # for `close`
@@ -405,17 +404,18 @@ class SSEDecoder:
         if name not in (b"id", b"retry") and len(self._ignored_text) < _IGNORED_TEXT:
             before = self._ignored_text + b"\n" if self._ignored_text else b""
             self._ignored_text = (before + line[:_IGNORED_TEXT])[:_IGNORED_TEXT]
-        self._ignore(None if self._on_ignored is None else line.decode("utf-8", "replace"))
+        self._ignore("" if self._on_ignored is None else line.decode("utf-8", "replace"), True)
 
-    def _ignore(self, text: str | None) -> None:
+    def _ignore(self, text: str, in_event: bool) -> None:
         """Count a line that has no effect, and let it be heard."""
         self.ignored += 1
-        if self._on_ignored is not None and text is not None:
-            self._call(self._on_ignored, text)
+        if self._on_ignored is not None:
+            self._call(self._on_ignored, text, in_event)
 
-    def _call(self, callback: Callable[[str], object], text: str) -> None:
+    def _call(self, callback: Callable[[str], object], text: str, in_event: bool) -> None:
         """Let a line be heard; nothing may be fed meanwhile."""
         state, self._state, room, self._room = self._state, _IN_CALLBACK, self._room, -1
+        self._in_event = in_event
         callback(text)
         self._state, self._room = state, room
 
