@@ -12,6 +12,7 @@ registry of RFC 9110, 8.4.1.
 
 from __future__ import annotations
 
+from _thread import RLock
 from collections.abc import Mapping
 from time import monotonic
 
@@ -60,7 +61,7 @@ __all__ = [
 #: Most bytes read of an error's body.
 MAX_BODY_SIZE = 64 * 1024
 
-#: For how long it is read, while bytes come: a stream of heartbeats would take hours to fill that.
+#: For how long it is read: a stream of heartbeats would take hours to fill that, silence for ever.
 MAX_BODY_SECONDS = 5.0
 
 _SHOWN_BODY = 500  # characters of it in a message
@@ -342,26 +343,94 @@ def is_event_stream(
     return 200 <= status < 300 and media_type(content_type) == "text/event-stream"
 
 
+class _Body:
+    """The start of an error's body: MAX_BODY_SIZE bytes of it, or what came in MAX_BODY_SECONDS.
+
+    chunks: the body. Its `interrupt`, if it has one, ends a read that waits.
+    """
+
+    def __init__(self, chunks: object) -> None:
+        self._interrupt: Callable[[], object] | None = getattr(chunks, "interrupt", None)
+        self._until = monotonic() + MAX_BODY_SECONDS
+        self._data = bytearray()
+        self._truncated = False
+        self._is_read = False
+        self._lock = RLock()
+
+    def call_later(self, call: Callable[[float, Callable[[], None]], Any]) -> Any:
+        """Have a read ended that waits too long; return what calls that off, or None."""
+        return self._interrupt and call(MAX_BODY_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        with self._lock:
+            if self._interrupt and not self._is_read:  # else it may be another's connection
+                self._truncated = True
+                self._interrupt()
+
+    def add(self, chunk: bytes) -> bool:
+        """Take a chunk, and return whether that is enough."""
+        room = MAX_BODY_SIZE - len(self._data)
+        self._data += chunk[:room]
+        is_late = monotonic() > self._until
+        if len(chunk) > room or (is_late and len(chunk) < room):
+            self._truncated = True
+        return is_late or len(chunk) >= room
+
+    def end(self, timer: Any, *, broken: bool = False) -> None:
+        """Take note that no more is read."""
+        with self._lock:
+            self._is_read = True
+        self._truncated = self._truncated or broken
+        if timer is not None:
+            timer.cancel()
+
+    def result(self) -> tuple[bytes, bool]:
+        return bytes(self._data), self._truncated
+
+
+def _in_thread(seconds: float, function: Callable[[], None]) -> Any:
+    """Call a function after so many seconds, from a thread; return its timer."""
+    from contextlib import suppress  # for errors only
+    from threading import Timer
+
+    timer = Timer(seconds, function)
+    timer.daemon = True
+    with suppress(RuntimeError):  # there are no threads
+        timer.start()
+    return timer
+
+
+def _in_loop(seconds: float, function: Callable[[], None]) -> Any:
+    """Do as `_in_thread` on asyncio, whose clients are not to be called from another thread."""
+    from asyncio import get_running_loop
+
+    try:
+        loop = get_running_loop()
+    except RuntimeError:  # on trio
+        return _in_thread(seconds, function)
+    return loop.call_later(seconds, function)
+
+
 def read_body(chunks: Iterable[bytes]) -> tuple[bytes, bool]:
     """Return the first MAX_BODY_SIZE bytes, and whether they are known not to be all.
 
-    What comes after MAX_BODY_SECONDS is not waited for.
+    What comes after MAX_BODY_SECONDS is not waited for, if `chunks` has a method `interrupt` that
+    ends a read from another thread, or if bytes come.
 
     chunks: the body. What it raises is nobody's: the error that the body belongs to matters more.
     """
-    body = bytearray()
-    until = monotonic() + MAX_BODY_SECONDS
+    body, broken = _Body(chunks), True
+    timer = body.call_later(_in_thread)
     try:
         for chunk in chunks:
-            room = MAX_BODY_SIZE - len(body)
-            body += chunk[:room]
-            if len(chunk) >= room:
-                return bytes(body), len(chunk) > room
-            if monotonic() > until:
-                return bytes(body), True
+            if body.add(chunk):
+                break
+        broken = False
     except Exception:
-        return bytes(body), True
-    return bytes(body), False
+        pass
+    finally:
+        body.end(timer, broken=broken)
+    return body.result()
 
 
 async def aread_body(chunks: AsyncIterable[bytes]) -> tuple[bytes, bool]:
@@ -369,19 +438,18 @@ async def aread_body(chunks: AsyncIterable[bytes]) -> tuple[bytes, bool]:
 
     chunks: the body.
     """
-    body = bytearray()
-    until = monotonic() + MAX_BODY_SECONDS
+    body, broken = _Body(chunks), True
+    timer = body.call_later(_in_loop)
     try:
         async for chunk in chunks:
-            room = MAX_BODY_SIZE - len(body)
-            body += chunk[:room]
-            if len(chunk) >= room:
-                return bytes(body), len(chunk) > room
-            if monotonic() > until:
-                return bytes(body), True
+            if body.add(chunk):
+                break
+        broken = False
     except Exception:
-        return bytes(body), True
-    return bytes(body), False
+        pass
+    finally:
+        body.end(timer, broken=broken)
+    return body.result()
 
 
 def response_error(

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,7 +38,7 @@ from sse_stream.handshake import (
 from tests import vectors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 BROWSER_HEADERS = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
 
@@ -348,6 +350,52 @@ def test_the_body_of_an_error_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     assert read_body(chunks()) == (b"1 2 3 4 5 6 ", True)
     now = 0.0
     assert trio.run(aread_body, achunks()) == (b"1 2 3 4 5 6 ", True)
+
+
+class Silent:
+    """A body that falls silent until it is interrupted, from another thread or by the loop."""
+
+    def __init__(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        self.sleep = sleep
+        self.woken = threading.Event()
+        self.interrupt = self.woken.set
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"the start"
+        self.woken.wait()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"the start"
+        while not self.woken.is_set():
+            await self.sleep(0.01)
+
+
+def test_the_body_of_an_error_that_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sse_stream.handshake.MAX_BODY_SECONDS", 0.05)
+    assert read_body(Silent()) == (b"the start", True)
+    assert asyncio.run(aread_body(Silent())) == (b"the start", True)
+    assert trio.run(aread_body, Silent(trio.sleep)) == (b"the start", True)
+
+
+def test_a_body_that_has_been_read_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection may have another request by then."""
+    functions: list[Callable[[], None]] = []
+
+    class Timer(threading.Timer):
+        def __init__(self, seconds: float, function: Callable[[], None]) -> None:
+            super().__init__(seconds, function)
+            functions.append(function)
+
+        def start(self) -> None:
+            raise RuntimeError("there are no threads")
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    body = Silent()
+    body.woken.set()
+    assert read_body(body) == (b"the start", False)
+    body.woken.clear()
+    functions[0]()
+    assert not body.woken.is_set()
 
 
 @pytest.mark.parametrize(

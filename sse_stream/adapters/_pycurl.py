@@ -198,7 +198,7 @@ class Transfer:
 
     def timeout(self) -> float | None:
         """Return the seconds until `run` is due, though no socket is ready; None for never."""
-        at = min(self._timer_at, self._alive_at + self._idle_timeout)
+        at = min(self._timer_at, self._alive_at + self._idle_timeout, self._body_until)
         return None if at == _NEVER else max(0, at - monotonic())
 
     def run(self, ready: list[tuple[int, int]]) -> None:
@@ -261,7 +261,7 @@ class Transfer:
             return True
         body, now = b"".join(self._body), monotonic()
         self._body_until = min(self._body_until, now + MAX_BODY_SECONDS)
-        is_late = not self.done and now > self._body_until
+        is_late = not self.done and now >= self._body_until
         if not (self.done or is_late) and len(body) < MAX_BODY_SIZE:
             return False
         raise response_error(

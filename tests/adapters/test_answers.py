@@ -174,6 +174,26 @@ def test_an_error_whose_body_goes_on(
     assert caught.value.truncated
 
 
+def silent(connection: Connection) -> None:
+    """Refuse, and leave out the rest of the body."""
+    connection.send(b"HTTP/1.1 503 No\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nthe")
+    connection.stall()
+
+
+def test_an_error_whose_body_falls_silent(
+    server: Server, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No client has a limit of silence here; what is known is told all the same."""
+    for module in ("handshake", "adapters._pycurl"):
+        monkeypatch.setattr(f"sse_stream.{module}.MAX_BODY_SECONDS", 0.2)
+    begin = time.monotonic()
+    with pytest.raises(StatusError) as caught:
+        read(server.url(silent))
+    assert time.monotonic() - begin < 4
+    assert caught.value.body == b"the"
+    assert caught.value.truncated
+
+
 @pytest.mark.parametrize("field", ["Last-Event-ID", "last-event-id"])
 @pytest.mark.parametrize("last_event_id", ["7", "é ☃"])
 def test_an_id_among_the_headers(
