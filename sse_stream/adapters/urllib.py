@@ -137,7 +137,7 @@ def connect(
                    default: never.
 
     Redirects of GET and HEAD are followed, and some of POST. `Authorization`, `Cookie` and
-    `Proxy-Authorization` of `headers` go to the origin of `url` alone; where a redirect led within
+    `Proxy-Authorization` of `headers` go to the origin of `url` alone; where redirects led within
     it, the request is sent there a second time, with them. Reading a broken stream raises, after
     all completed events, `http.client.IncompleteRead` (cut short, a malformed chunk),
     `ConnectionResetError` or `TimeoutError`.
@@ -302,7 +302,8 @@ def _send(open_url: Callable[[Request], Any], request: Request, secrets: dict[st
     """Return the response to a request.
 
     urllib would carry the secrets to wherever a redirect leads. So it is asked not to; and where
-    a redirect led within their origin, the request is sent there once more, with them.
+    redirects led within their origin all the way, the request is sent there once more, with them.
+    Not where another origin had its hand in it: it would choose what is asked for with them.
     """
     from urllib.error import HTTPError, URLError
     from urllib.request import Request
@@ -320,14 +321,29 @@ def _send(open_url: Callable[[Request], Any], request: Request, secrets: dict[st
         if url.lower().startswith("ftp:"):  # the one other protocol that urllib follows to
             response.close()
             raise URLError(f"a redirect led to FTP: {shown_url(url)}")
-        was_redirected = url != request.full_url and not 300 <= response.status < 400
-        is_to_be_sent = secrets and was_redirected and _is_within_origin(request.full_url, url)
+        places = _places_of_redirects(request, url)
+        is_to_be_sent = (
+            secrets
+            and places
+            and not 300 <= response.status < 400
+            and all(_is_within_origin(request.full_url, place) for place in places)
+        )
         left -= 1
         if not (left and is_to_be_sent):
             return response
         response.close()
         method = "HEAD" if request.get_method() == "HEAD" else "GET"
         request = Request(url, headers=request.headers, method=method)
+
+
+def _places_of_redirects(request: Any, url: str) -> Iterable[str]:
+    """Return the URLs that redirects led to; the last may be that of the request itself.
+
+    request: as it was sent: urllib's own handler notes there where it was redirected.
+    url:     the URL that answered, for an opener with a handler of another kind.
+    """
+    noted: dict[str, int] | None = getattr(request, "redirect_dict", None)
+    return noted or ([] if url == request.full_url else [url])
 
 
 def _is_within_origin(url: str, other: str) -> bool:

@@ -124,6 +124,32 @@ class TestUrllib(SyncContract):
         ]
         assert all(request.header("X-Own") == b"o" for request in server.requests)
 
+    def test_a_redirect_to_the_same_url_carries_secrets(self, server: Server) -> None:
+        """As where a cookie is set and looked for."""
+        turns = iter([respond(302, headers=[("Location", "/a")])])
+
+        def turn(connection: Connection) -> None:
+            next(turns, guarded(stream(NUMBERS)))(connection)
+
+        url = server.url(turn, "/a")
+        with connect(None, "GET", url, headers={"Authorization": "KEY"}, timeout=5) as events:
+            assert len(list(events)) == 4
+        sent = [request.header("Authorization") for request in server.requests]
+        assert sent == [b"KEY", None, b"KEY"]
+
+    def test_no_other_origin_says_what_is_asked_for_with_secrets(self, server: Server) -> None:
+        server.url(stream(NUMBERS), "/c")
+        with Server() as other:
+            back = other.url(respond(302, headers=[("Location", f"{server.origin}/c?d")]))
+            url = server.url(respond(302, headers=[("Location", back)]), "/a")
+            with connect(None, "GET", url, headers={"Cookie": "KEY"}, timeout=5) as events:
+                assert len(list(events)) == 4
+            assert [request.header("Cookie") for request in other.requests] == [None]
+        assert [(r.target, r.header("Cookie")) for r in server.requests] == [
+            ("/a", b"KEY"),
+            ("/c?d", None),
+        ]
+
     def test_secrets_are_not_sent_for_ever(self, server: Server) -> None:
         turns = iter(range(100))
 
