@@ -245,6 +245,9 @@ class Transfer:
     def answered(self) -> bool:
         """Return whether an event stream has come; raise the error for what came instead."""
         response = self.response
+        if self._has_left_http():
+            where = shown_url(response.url)
+            raise self._pycurl.error(1, f"a redirect led to another protocol: {where}")
         # libcurl may follow a redirect or answer a challenge: then another head comes, and no body
         # before it.
         if (
@@ -272,6 +275,14 @@ class Transfer:
             redirects="pycurl follows redirects if FOLLOWLOCATION is set",
             truncated=self._error is not None or is_late or len(body) > MAX_BODY_SIZE,
         )
+
+    def _has_left_http(self) -> bool:
+        """Return whether a redirect led to FTP, the one other protocol that libcurl follows to.
+
+        What it sends would be read under the head of the redirect, as an event stream.
+        """
+        is_http = self.response.url.lower().startswith(("http:", "https:"))
+        return not is_http and self._curl.getinfo(self._pycurl.REDIRECT_COUNT) > 0
 
     def _is_wanted(self) -> bool:
         response = self.response

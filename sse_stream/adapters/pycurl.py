@@ -8,8 +8,8 @@
 WRITEFUNCTION and HEADERFUNCTION are the stream's while it is open, FAILONERROR is turned off, all
 other options are yours. TIMEOUT would cut the stream; without ACCEPT_ENCODING compressed bodies are
 refused, and with it libcurl itself fails (61) on a Content-Encoding that it does not know;
-redirects are followed with FOLLOWLOCATION; streams share connections if SHARE is a CurlShare with
-LOCK_DATA_CONNECT.
+redirects are followed with FOLLOWLOCATION, though not to FTP; streams share connections if SHARE is
+a CurlShare with LOCK_DATA_CONNECT.
 
 The transfer runs only while an event is waited for; some 700 KB are held at most, or what they
 unfold to. `stream.response` has `status`, `headers` and `url` of the last header block.

@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import resource
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -23,7 +24,14 @@ from sse_stream import (
     SSEDecoder,
     StatusError,
 )
-from sse_stream.adapters.pycurl import aconnect, aiter_events, connect, iter_events, perform
+from sse_stream.adapters.pycurl import (
+    aconnect,
+    aiter_events,
+    connect,
+    is_transient,
+    iter_events,
+    perform,
+)
 from sse_stream.handshake import Headers
 from sse_stream.streams import StreamClosedError
 
@@ -380,6 +388,16 @@ class TestPycurl(SyncContract):
                 server.url(respond(302, headers=[("Location", target)]), "/here")
             ).__enter__()
         assert caught.value.args[0] == code
+
+    def test_a_redirect_to_ftp(self, server: Server) -> None:
+        """What FTP sends would be read under the head of the redirect, as an event stream."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            target = f"ftp://u:p@127.0.0.1:{listener.getsockname()[1]}/x"
+            url = server.url(respond(302, headers=[EVENT_STREAM, ("Location", target)]))
+            with pytest.raises(pycurl.error, match=r"another protocol: ftp://127\.0") as caught:
+                self.connect(url, read_timeout=READ_LIMIT).__enter__()
+        assert caught.value.args[0] == 1
+        assert is_transient(caught.value) is False
 
     def test_challenge_is_answered(self, server: Server) -> None:
         def handler(connection: Connection) -> None:
