@@ -455,6 +455,7 @@ class _Redirects(HTTPRedirectHandler):
     ) -> Any:
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         fp.read = bytes  # urllib would call it for all there is
+        _ = urlsplit(str(newurl)).port  # a ValueError; the socket would raise OverflowError
         return request
 
 

@@ -524,9 +524,16 @@ def shown_url(url: str) -> str:
     """
     scheme, separator, rest = url.partition("#")[0].partition("?")[0].partition("://")
     if not separator:
-        scheme, rest = "", scheme
+        separator = "//" if scheme.startswith("//") else ""  # as a Location may begin
+        scheme, rest = "", scheme[len(separator) :]
     authority, slash, path = rest.partition("/")
-    shown = scheme + separator + authority.rpartition("@")[2] + slash + path
+    host = authority.rpartition("@")[2]
+    _, colon, port = host.rpartition(":")
+    is_port = not port.rstrip("0123456789") or host.endswith("]")
+    if separator and colon and not is_port and "@" in url:
+        # No port, but the start of a password with a "/", "?" or "#" in it.
+        host, slash, path = "...", "", ""
+    shown = scheme + separator + host + slash + path
     # A line end in it is no white space to be folded: somebody forges something.
     return excerpt("".join("\ufffd" if c < " " else c for c in shown), 2000)
 

@@ -525,6 +525,13 @@ def test_headers() -> None:
         ("", ""),
         ("https://a:b@h/to/https://x/", "https://h/to/https://x/"),
         ("http://h/a b", "http://h/a b"),
+        ("//a:b@h/x?q", "//h/x"),  # as a Location may begin
+        ("http://h:80/a", "http://h:80/a"),
+        ("http://h:/a", "http://h:/a"),
+        ("http://a:b@[fe80::a]/a", "http://[fe80::a]/a"),
+        ("http://user:pass/word@h/x", "http://..."),
+        ("http://user:pass?word@h/x", "http://..."),
+        ("//user:pass#word@h/x", "//..."),
         ("/" * 2000, "/" * 2000),
         ("/" * 2001, "/" * 2000 + " ..."),
         ("http://h/\x1b[31m\u202e\x9b\r\n", "http://h/\ufffd[31m\ufffd\ufffd\ufffd\ufffd"),

@@ -497,6 +497,13 @@ def test_a_redirect_with_a_body_without_end(capfd: pytest.CaptureFixture[str]) -
     assert len(sent) < 500
 
 
+def test_a_redirect_to_a_port_that_is_none(capfd: pytest.CaptureFixture[str]) -> None:
+    with scripted.Server() as server:
+        url = server.url(redirect(302, f"http://127.0.0.1:{10**20}/"))
+        assert main([url]) == 1
+    assert capfd.readouterr() == ("", f"sse-stream: {url}: Port out of range 0-65535\n")
+
+
 def redirect(status: int, location: str) -> scripted.Handler:
     return scripted.respond(status, b"", [("Location", location)])
 
