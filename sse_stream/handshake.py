@@ -46,6 +46,7 @@ __all__ = [
     "aread_body",
     "check_response",
     "coding_error",
+    "compressions",
     "header_pairs",
     "header_value",
     "id_in_headers",
@@ -488,6 +489,15 @@ def response_error(
     return kind(message, status, fields, url, body, truncated)
 
 
+def compressions(encoding: str) -> list[str]:
+    """Return those codings of a Content-Encoding that compress, in lower case.
+
+    encoding: the value of the header, or of several joined with a comma; "" for no header.
+    """
+    codings = (coding.strip(" \t").lower() for coding in encoding.split(","))
+    return [coding for coding in codings if coding in _COMPRESSIONS]
+
+
 def coding_error(
     status: int, headers: Iterable[tuple[str, str]], url: str, decodable: Iterable[str] | None = ()
 ) -> ResponseError | None:
@@ -504,8 +514,7 @@ def coding_error(
     """
     fields = Headers(headers)
     encoding = fields.get("Content-Encoding", "")
-    codings = {coding.strip(" \t").lower() for coding in encoding.split(",")}
-    if decodable is None or not (codings & _COMPRESSIONS).difference(decodable):
+    if decodable is None or not {*compressions(encoding)}.difference(decodable):
         return None
     hint = "ask for Accept-Encoding: identity, or use another client"
     return ResponseError(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 
 from .._pieces import pieces
+from ..handshake import compressions
 from ._response import shut_down
 
 TYPE_CHECKING = False
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
     from typing import Any
 
-__all__ = ["AsyncChunks", "Read", "is_shared", "own_error", "read", "wake"]
+__all__ = ["AsyncChunks", "Read", "is_compressed_twice", "is_shared", "own_error", "read", "wake"]
 
 _MOST_STEPS = 100
 
@@ -24,6 +25,18 @@ def is_shared(response: Any) -> bool:
     response: of a Client or an AsyncClient.
     """
     return response.http_version not in ("HTTP/1.0", "HTTP/1.1")
+
+
+def is_compressed_twice(response: Any) -> bool:
+    """Return whether a body that is still to be read was compressed, and that once more.
+
+    httpx would undo both for a whole chunk at once, of which 64 KiB may unfold to 64 GiB. Nobody
+    means that, so it is read as it is, and refused.
+
+    response: of a Client or an AsyncClient.
+    """
+    encoding = response.headers.get("Content-Encoding", "")
+    return not hasattr(response, "_content") and len(compressions(encoding)) > 1
 
 
 def wake(response: Any) -> None:
@@ -60,7 +73,8 @@ def read(response: Any) -> Iterator[bytes]:
     response: not yet read.
     """
     try:
-        yield from response.iter_bytes()  # any chunk size holds events back
+        # Any chunk size holds events back.
+        yield from response.iter_raw() if is_compressed_twice(response) else response.iter_bytes()
     except Exception as error:
         own = own_error(error, response)
         if own is None:
@@ -78,7 +92,9 @@ class AsyncChunks:
 
     def __init__(self, response: Any) -> None:
         self._response = response
-        self._chunks = response.aiter_bytes()  # any chunk size holds events back
+        is_raw = is_compressed_twice(response)
+        # Any chunk size holds events back.
+        self._chunks = response.aiter_raw() if is_raw else response.aiter_bytes()
         self._pieces: Iterator[bytes] = iter(())  # of the last chunk
         self._interrupted = False
         self.is_shared = is_shared(response)

@@ -36,7 +36,7 @@ from ..streams import (
     type_name,
 )
 from ._errors import is_refused_certificate, is_system_error
-from ._httpx import AsyncChunks, is_shared, read, wake
+from ._httpx import AsyncChunks, is_compressed_twice, is_shared, read, wake
 from ._request import (
     adapter_of,
     has,
@@ -595,6 +595,6 @@ def _answer(response: Any) -> dict[str, Any]:
         "status": response.status_code,
         "headers": response.headers,
         "url": url,
-        "decodable": decodable,
+        "decodable": () if is_compressed_twice(response) else decodable,
         "redirects": "httpx follows redirects with follow_redirects=True",
     }

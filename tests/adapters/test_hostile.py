@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -12,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from sse_stream import ReconnectionPolicy, SSEDecoder, SSEError, StatusError
+from sse_stream import ReconnectionPolicy, ResponseError, SSEDecoder, SSEError, StatusError
 from sse_stream.handshake import header_value
 from tests.programs import hostile
 
-from .server import FRAMINGS, Connection, Handler, Server, respond, stream
+from .server import EVENT_STREAM, FRAMINGS, Connection, Handler, Server, respond, stream
 from .subscribers import CLIENTS
 
 #: By how many MiB an attack may let the peak of memory grow, and what a bomb becomes.
@@ -66,6 +67,18 @@ def test_what_unfolds_is_decoded_in_pieces(server: Server, client: str) -> None:
     url = server.url(stream(parts, FRAMINGS["gzip"]))
     assert len([*hostile.CLIENTS[client](url, decoder)]) == 1
     assert 0 < decoder.largest <= (1 << 20 if "pycurl" in client else 1 << 16)
+
+
+@pytest.mark.parametrize("client", [name for name in hostile.CLIENTS if "httpx" in name])
+def test_what_was_compressed_twice_is_not_unfolded(server: Server, client: str) -> None:
+    """64 KiB of it may become 64 GiB, which httpx would hold."""
+    body = gzip.compress(gzip.compress(b"data: " + b"x" * (8 << 20)))
+    headers = [EVENT_STREAM, ("Content-Encoding", "gzip, none"), ("Content-Encoding", "GZIP")]
+    with pytest.raises(ResponseError, match="which this client does not decode"):
+        list(hostile.CLIENTS[client](server.url(respond(200, body, headers)), SSEDecoder()))
+    with pytest.raises(StatusError) as caught:
+        list(hostile.CLIENTS[client](server.url(respond(500, body, headers)), SSEDecoder()))
+    assert caught.value.body == body
 
 
 # What is no HTTP.
