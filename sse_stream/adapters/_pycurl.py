@@ -21,6 +21,7 @@ from ..handshake import (
     MAX_BODY_SIZE,
     Headers,
     ResponseError,
+    compressions,
     is_event_stream,
     request_headers,
     response_error,
@@ -51,6 +52,9 @@ _BITS = selectors.EVENT_READ | selectors.EVENT_WRITE
 _PIECES = 64  # in a chunk, at most; libcurl writes 16 KiB at once
 
 _NEVER = float("inf")
+
+_START_SIZE = 64  # bytes of a body that are looked at
+_NOT_IN_TEXT = {*range(9), *range(14, 32)}
 
 
 class Response:
@@ -158,7 +162,7 @@ class Transfer:
         self._answered = False
         self._body: list[bytes] = []
         self._body_until = _NEVER  # how long that of an error is read
-        self._begun = False  # it has been taken from
+        self._first_bytes = b""  # of what was taken from it
         self._error: Exception | None = None  # raised after `_body`
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
@@ -304,16 +308,23 @@ class Transfer:
         # Not all at once: a compressed body may unfold to much.
         body = b"".join(self._body[:_PIECES])
         del self._body[:_PIECES]
-        if body and not self._begun:
-            self._begun = True
-            response = self.response
-            coding = response.headers.get("Content-Encoding")
-            # libcurl does not tell whether it decodes; the body's start does.
-            if coding and body.startswith(COMPRESSED):
-                url = shown_url(response.url)
-                message = f"{url} sent Content-Encoding {excerpt(coding)!r}: set ACCEPT_ENCODING"
-                raise ResponseError(message, response.status, response.headers, response.url)
+        if body and len(self._first_bytes) < _START_SIZE:
+            self._first_bytes += body[:_START_SIZE]
+            self._refuse_compressed()
         return body
+
+    def _refuse_compressed(self) -> None:
+        """Raise ResponseError for a body that is compressed, and not undone."""
+        response = self.response
+        coding = response.headers.get("Content-Encoding", "")
+        # libcurl does not tell whether it decodes; the body's start does. Brotli has no mark, but
+        # soon a byte that no text has.
+        if compressions(coding) and (
+            self._first_bytes.startswith(COMPRESSED) or {*self._first_bytes} & _NOT_IN_TEXT
+        ):
+            url = shown_url(response.url)
+            message = f"{url} sent Content-Encoding {excerpt(coding)!r}: set ACCEPT_ENCODING"
+            raise ResponseError(message, response.status, response.headers, response.url)
 
     def release(self) -> None:
         """Let go of the handle, in whatever state it is."""

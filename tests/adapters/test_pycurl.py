@@ -209,6 +209,14 @@ class TestPycurl(SyncContract):
         ):
             next(events)
 
+    @pytest.mark.parametrize("framing", ["br", "gzip, bytewise"])
+    def test_compression_that_libcurl_was_not_told_of(self, server: Server, framing: str) -> None:
+        """It would be read as text without events, and end well."""
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.URL, server.url(stream([b"data: x\n\n" * 50], FRAMINGS[framing])))
+        with pytest.raises(ResponseError, match="set ACCEPT_ENCODING"):
+            list(self.iter_events(curl))
+
     def test_idle_timeout_is_not_early_and_not_late(self, server: Server) -> None:
         with self.connect(
             server.url(FAULTS["stall"].handler(lock_step=False)), read_timeout=0.4
