@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import selectors
 import socket
+from codecs import utf_8_decode
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
@@ -54,7 +55,21 @@ _PIECES = 64  # in a chunk, at most; libcurl writes 16 KiB at once
 _NEVER = float("inf")
 
 _START_SIZE = 64  # bytes of a body that are looked at
-_NOT_IN_TEXT = {*range(9), *range(14, 32)}
+_CONTROLS = {*range(9), *range(14, 32)}
+
+
+def _is_compressed(start: bytes) -> bool:
+    """Return whether a body that begins like this is compressed.
+
+    Brotli has no mark. But who writes a text sends no control characters, or else good UTF-8.
+    """
+    if start.startswith(COMPRESSED):
+        return True
+    try:
+        utf_8_decode(start, "strict", False)  # the last character may be cut
+    except UnicodeDecodeError:
+        return bool({*start} & _CONTROLS)
+    return False
 
 
 class Response:
@@ -317,11 +332,8 @@ class Transfer:
         """Raise ResponseError for a body that is compressed, and not undone."""
         response = self.response
         coding = response.headers.get("Content-Encoding", "")
-        # libcurl does not tell whether it decodes; the body's start does. Brotli has no mark, but
-        # soon a byte that no text has.
-        if compressions(coding) and (
-            self._first_bytes.startswith(COMPRESSED) or {*self._first_bytes} & _NOT_IN_TEXT
-        ):
+        # libcurl does not tell whether it decodes; the body's start does.
+        if compressions(coding) and _is_compressed(self._first_bytes):
             url = shown_url(response.url)
             message = f"{url} sent Content-Encoding {excerpt(coding)!r}: set ACCEPT_ENCODING"
             raise ResponseError(message, response.status, response.headers, response.url)
