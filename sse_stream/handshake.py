@@ -653,8 +653,8 @@ class CheckedChunks:
 
     `aiter_events` needs it, which cannot await.
 
-    chunks: an async iterator of bytes, closed by `aclose` if it can be; its `interrupt`, if it has
-            one, is passed on.
+    chunks: an async iterator of bytes, closed by `aclose` if it can be; its `interrupt` and its
+            `is_shared`, if it has them, are passed on.
     check:  called without arguments and awaited once, before the first chunk; what it raises passes
             through.
     """
@@ -662,6 +662,10 @@ class CheckedChunks:
     def __init__(self, chunks: AsyncIterator[bytes], check: Callable[[], Awaitable[None]]) -> None:
         self._chunks = chunks
         self._check: Callable[[], Awaitable[None]] | None = check
+        self.is_shared: bool = getattr(chunks, "is_shared", False)
+        interrupt: Callable[[], object] | None = getattr(chunks, "interrupt", None)
+        if interrupt is not None:  # else a stream would take it that a read can be woken
+            self.interrupt = interrupt
 
     def __aiter__(self) -> CheckedChunks:
         return self
@@ -681,9 +685,3 @@ class CheckedChunks:
         close = getattr(self._chunks, "aclose", None)
         if close is not None:
             await close()
-
-    def interrupt(self) -> None:
-        """End a read that waits, if the chunks can."""
-        interrupt = getattr(self._chunks, "interrupt", None)
-        if interrupt is not None:
-            interrupt()

@@ -211,6 +211,7 @@ class _PayloadMachine:
         refuse_coroutine_function("is_error", is_error)
         refuse_coroutine_function("loads", loads)
         self.ended: bool = False
+        self.is_feeding: bool = False
         self.event: ServerSentEvent | None = None  # of the payload handed out last
         self.is_to_drain: bool = False  # the mark came, and the rest is to be read
         self._events = events
@@ -225,6 +226,13 @@ class _PayloadMachine:
         return getattr(self._events, "last_event_id", "")
 
     def feed(self, event: ServerSentEvent) -> list[Any]:
+        self.is_feeding = True
+        try:
+            return self._take(event)
+        finally:
+            self.is_feeding = False
+
+    def _take(self, event: ServerSentEvent) -> list[Any]:
         data = getattr(event, "data", None)
         if not isinstance(data, str):
             name = type_name(event)
@@ -307,10 +315,16 @@ class _PayloadMachine:
 
 
 class _Payloads(Reading["Any"]):
-    __slots__ = ()
+    __slots__ = ("_hands_out_late",)
 
     def _start(self, events: Any, iterator: Any, machine: _PayloadMachine) -> None:
+        self._hands_out_late = False
         super().__init__(iterator, machine, None if iterator is events else iterator, events)
+
+    def _end_by(self, how: int) -> tuple[bool, bool]:
+        """End the reading from outside; the payload that is being made is still handed out."""
+        self._hands_out_late = self.machine.is_feeding or self.machine.ended
+        return super()._end_by(how)
 
     @property
     def event(self) -> ServerSentEvent | None:

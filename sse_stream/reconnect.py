@@ -22,7 +22,13 @@ from .policy import (
     ReconnectionPolicy,
     retry_after,
 )
-from .streams import AsyncEventStream, EventStream, StreamClosedError
+from .streams import (
+    AsyncEventStream,
+    EventStream,
+    StreamClosedError,
+    is_of_a_coroutine,
+    no_end,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +52,7 @@ __all__ = [
 ]
 
 _DEBUG, _INFO, _WARNING = 10, 20, 30  # of logging, which is slow to import
+_NO_LAST_LINE = "if this server leaves out the last blank line, pass make_decoder=SSEDecoder"
 
 
 class _Source:
@@ -243,6 +250,8 @@ class _Source:
             return None, delay
         attempts = self._machine.attempts
         message = f"gave up at a clean end, after {attempts} further connections in a row"
+        if self._ended_inside:
+            message += f"; that end was inside an event: {_NO_LAST_LINE}"
         return ReconnectionError(f"{self.name}: {message}", attempts), None
 
     def _cut(self) -> IncompleteEventError | None:
@@ -251,8 +260,7 @@ class _Source:
             return None
         return IncompleteEventError(
             None,
-            "the stream ended inside an event, and no further connection is made: if this server "
-            "leaves out the last blank line, pass make_decoder=SSEDecoder",
+            "the stream ended inside an event, and no further connection is made: " + _NO_LAST_LINE,
         )
 
     def _decide_about_error(self, error: Exception) -> float | None:
@@ -454,8 +462,11 @@ class EventSource(_Source):
         try:
             event = self._next_event()
         except Exception as error:
-            self._fail(error)
+            fault = no_end(error, error)
+            self._fail(fault)
             self._leave_quietly(self._detach(), error)
+            if fault is not error:
+                raise fault from error
             raise
         except BaseException as error:
             self._leave_quietly(self._drop(), error)
@@ -467,6 +478,7 @@ class EventSource(_Source):
                     opening = self._detach()
                 self._leave(opening)
         if event is None:
+            self._check_readable()  # the block may have been left meanwhile
             raise StopIteration
         self._taken = None
         return event
@@ -620,8 +632,12 @@ class AsyncEventSource(_Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left()
-        if self._behind is not None and isinstance(exc, GeneratorExit):
-            self._closed = True  # it came through a read of this source: nothing can be awaited
+        if isinstance(exc, GeneratorExit) and (
+            self._behind is not None or is_of_a_coroutine(exc)
+        ):  # nothing can be awaited, as the stream knows too
+            self._closed = True
+            if not self._reading:
+                await self._leave(self._detach(), exc)
         else:
             await self.aclose()
 
@@ -638,8 +654,11 @@ class AsyncEventSource(_Source):
             self._behind = self._drop()
             raise
         except Exception as error:
-            self._fail(error)
+            fault = no_end(error, error)
+            self._fail(fault)
             await self._leave_quietly(self._detach(), error)
+            if fault is not error:
+                raise fault from error
             raise
         except BaseException as error:
             await self._leave_quietly(self._drop(), error)
@@ -647,6 +666,7 @@ class AsyncEventSource(_Source):
         finally:
             self._reading = False
         if event is None:
+            self._check_readable()  # the block may have been left meanwhile
             raise StopAsyncIteration
         return event
 

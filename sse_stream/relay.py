@@ -242,6 +242,7 @@ class _Observer:
                 outcome = TeeOutcome(state, error or self._fault, *counts, last_event_id)
                 self._call("on_end", on_end, outcome)
             self._log_counts()
+            self._is_decoding = False  # nor the rest of a chunk, if an observer closes it
             self._fault = None  # no cycle of the error and the frame that it was raised in
 
     def _end(self, state: State) -> None:

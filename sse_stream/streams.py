@@ -144,6 +144,8 @@ class Reading(Generic[Item]):
     )
 
     _stop: type[Exception]
+    # Whether what was being made when `close` came is handed out: the source is beyond it.
+    _hands_out_late: bool = False
 
     def __init__(self, source: Any, machine: Machine, *resources: Any) -> None:
         self.source: Any = source
@@ -231,19 +233,18 @@ class Reading(Generic[Item]):
         """
         is_interrupt = error is not None and not isinstance(error, Exception)
         if self._over:  # somebody closed it meanwhile: it ends quietly
-            self._ready, self._batch = _NO_ITEMS, ()
+            is_late = self._over == _CLOSED and error is None and self._hands_out_late
+            self._ready, self._batch = iter(items) if is_late else _NO_ITEMS, ()
             return error if is_interrupt else None
-        stop = error.__cause__ if isinstance(error, RuntimeError) and self.machine.ended else error
-        if isinstance(stop, (StopIteration, StopAsyncIteration)):  # as in generators (PEP 479)
-            error = RuntimeError(f"a callback raised {type(stop).__name__}")
-            error.__cause__ = stop
-        if is_interrupt:  # what was completed by then is not handed out
-            self._final_id, items = self._id_before, []
         if error is None or (self.machine.ended and not is_interrupt):
             last_items, fault = _last_items(self.machine)
             error = fault if error is None else error
             items = items + (self._at_the_end(last_items) if error is None else last_items)
+        stop = error.__cause__ if isinstance(error, RuntimeError) and self.machine.ended else error
+        error = None if error is None else no_end(stop, error)
         is_interrupt = error is not None and not isinstance(error, Exception)  # also of the end
+        if is_interrupt:  # what was completed by then is not handed out
+            self._final_id, items = self._id_before, []
         how = _INTERRUPTED if is_interrupt else _EXHAUSTED if error is None else _FAILED
         to_raise = None if is_interrupt else error
         ready = iter(items)
@@ -286,7 +287,8 @@ class Reading(Generic[Item]):
             is_reading = self._is_reading  # after that: who begins to read now sees it
             if is_ended_by_this:
                 before, batch, ready = self._id_before, self._batch, self._ready
-                self._ready = _NO_ITEMS  # from now on nobody takes anything of the batch
+                if not (is_reading and self._hands_out_late):
+                    self._ready = _NO_ITEMS  # from now on nobody takes anything of the batch
                 if self._final_id is None:
                     self._final_id = (
                         before if is_reading else self._position_in(before, batch, ready)
@@ -580,7 +582,7 @@ class AsyncReader(Reading[Item], Generic[Item]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(exc, GeneratorExit) and _is_of_a_coroutine(exc):
+        if isinstance(exc, GeneratorExit) and is_of_a_coroutine(exc):
             _, ends_now = self._end_by(_LEFT)
             try:
                 if ends_now:
@@ -1119,6 +1121,19 @@ def refuse_coroutine_function(name: str, function: Any) -> None:
 # Ending.
 
 
+def no_end(stop: BaseException | None, error: BaseException) -> BaseException:
+    """Return an error, or in its place one that no loop takes for the end (PEP 479).
+
+    stop:  what a callback raised, or None.
+    error: what came of it.
+    """
+    if not isinstance(stop, (StopIteration, StopAsyncIteration)):
+        return error
+    replacement = RuntimeError(f"a callback raised {type(stop).__name__}")
+    replacement.__cause__ = stop
+    return replacement
+
+
 def _last_items(machine: Machine) -> tuple[list[Any], BaseException | None]:
     """Return what the end of a machine completes, and the error that comes after it."""
     items: list[Any] = []
@@ -1202,11 +1217,13 @@ def _is_closed_at_once(resource: Any) -> bool:
     return True
 
 
-def _is_of_a_coroutine(error: GeneratorExit) -> bool:
+def is_of_a_coroutine(error: GeneratorExit) -> bool:
     """Return whether a GeneratorExit closes a coroutine, in which nothing can be awaited any more.
 
     It was raised where the coroutine waited. In an async generator, which may await while it is
     closed, it was raised at a `yield`.
+
+    error: with its traceback.
     """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:

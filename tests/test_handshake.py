@@ -722,11 +722,20 @@ def test_chunks_are_checked_once_before_the_first() -> None:
         assert chunks.calls == ["check", "next", "next", "interrupt", "aclose"]
         chunks = Chunks()
         checked = CheckedChunks(chunks, check)
-        checked.interrupt()
+        assert not hasattr(checked, "interrupt")  # a stream would take it that it can be woken
         await checked.aclose()
         assert chunks.calls == []
 
     trio.run(main)
+
+
+def test_checked_chunks_of_a_connection_that_is_shared() -> None:
+    async def check() -> None: ...
+
+    chunks: Any = Chunks()
+    assert not CheckedChunks(chunks, check).is_shared
+    chunks.is_shared = True
+    assert CheckedChunks(chunks, check).is_shared
 
 
 def test_chunks_whose_check_fails() -> None:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+GUARD = 6  # seconds after which something that should have happened at once has not
 Event = ServerSentEvent
 ONE, TWO, DONE = Event(data="1"), Event(data="2"), Event(data="[DONE]")
 
@@ -1605,3 +1606,30 @@ def test_the_whole_text_about_an_item_that_is_no_event() -> None:
         list(iter_payloads(items))
     text = "payloads are those of events, not bytes: wrap bytes in an EventStream"
     assert str(caught.value) == text
+
+
+def test_a_payload_that_is_made_when_another_thread_closes_them_is_handed_out() -> None:
+    """The stream is beyond its event: who resumes from there would lose it."""
+
+    def loads(data: str) -> Any:
+        if data == "2":
+            thread = threading.Thread(target=payloads.close)
+            thread.start()
+            thread.join(GUARD)
+        return json.loads(data)
+
+    stream = EventStream([b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\n"])
+    payloads = iter_payloads(stream, loads=loads)
+    assert list(payloads) == [1, 2]
+    assert stream.last_event_id == "2"
+    assert payloads.is_closed
+
+
+def test_the_last_payload_is_handed_out_if_they_are_closed_while_the_rest_is_read() -> None:
+    class Events(EventStream):
+        def drain(self, size: int, seconds: float) -> None:
+            payloads.close()
+
+    stream = Events([b"id: 1\ndata: 1\n\n"])
+    payloads = iter_payloads(stream, done=lambda event, payload: True, read_to_end=True)
+    assert (list(payloads), stream.last_event_id) == ([1], "1")

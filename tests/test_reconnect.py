@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import queue
 import random
 import signal
 import ssl
@@ -33,6 +34,7 @@ from sse_stream import (
     SSEDecoder,
     StatusError,
 )
+from sse_stream.payloads import aiter_payloads, iter_payloads
 from sse_stream.reconnect import (
     TRANSIENT_STATUSES,
     AsyncEventSource,
@@ -1807,7 +1809,7 @@ def test_an_abandoned_async_source_connects_no_more() -> None:
             await asyncio.sleep(0)
         using.close()
         broken.set()
-        with pytest.raises(StopAsyncIteration):
+        with pytest.raises(StreamClosedError):
             await reading
 
     connections: list[Opened] = []
@@ -2011,3 +2013,157 @@ def test_who_reads_leaves_the_connection_that_is_closed_meanwhile() -> None:
     source = EventSource(lambda last_event_id: Noting(EventStream(chunks())))
     assert list(source) == []
     assert seen == [False]
+
+
+# What must not look like the end.
+
+
+class Half:
+    """Chunks of which the second does not come before it is interrupted."""
+
+    def __init__(self) -> None:
+        self.parts = [b'id: 1\ndata: "half"\n\n']
+        self.reading = threading.Event()
+        self.interrupted = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.parts:
+            return self.parts.pop()
+        self.reading.set()
+        self.interrupted.wait(GUARD)
+        raise StopIteration
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.parts:
+            return self.parts.pop()
+        self.reading.set()
+        while not self.interrupted.is_set():
+            await asyncio.sleep(0)
+        raise StopAsyncIteration
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+
+@pytest.mark.parametrize("as_payloads", [False, True])
+def test_a_read_whose_source_is_left_by_another_thread(as_payloads: bool) -> None:
+    def consume() -> None:
+        items: Any = iter_payloads(source, require_done=True) if as_payloads else source
+        try:
+            got.extend(items)
+        except StreamClosedError as error:
+            got.append(error)
+
+    got: list[Any] = []
+    chunks = Half()
+    with EventSource(lambda last_event_id: Opening(lambda: EventStream(chunks))) as source:
+        thread = threading.Thread(target=consume)
+        thread.start()
+        assert chunks.reading.wait(GUARD)
+    thread.join(GUARD)
+    assert len(got) == 2
+    assert "`with` block was left" in str(got[1])
+    assert got[1].last_event_id == "1"
+
+
+@pytest.mark.parametrize("as_payloads", [False, True])
+def test_a_read_whose_source_is_left_by_another_task(as_payloads: bool) -> None:
+    async def consume(source: AsyncEventSource) -> None:
+        items: Any = aiter_payloads(source, require_done=True) if as_payloads else source
+        async for item in items:
+            got.put(item)
+
+    async def main() -> None:
+        chunks = Half()
+
+        async def open_stream() -> AsyncEventStream:
+            return AsyncEventStream(chunks)
+
+        async with AsyncEventSource(lambda last_event_id: AsyncOpening(open_stream)) as source:
+            task = asyncio.ensure_future(consume(source))
+            while not chunks.reading.is_set():
+                await asyncio.sleep(0)
+        with pytest.raises(StreamClosedError, match="`with` block was left") as caught:
+            await task
+        assert caught.value.last_event_id == "1"
+
+    got: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    asyncio.run(main())
+    assert got.qsize() == 1
+
+
+@pytest.mark.parametrize("where", ["connect", "on_connect", "on_disconnect", "is_transient"])
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_a_function_of_the_callers_that_raises_stop_iteration(
+    side: Side, where: str, kind: type[Exception]
+) -> None:
+    def stop(*_: object) -> None:
+        raise kind
+
+    first: Any = kind() if where == "connect" else OSError() if where == "is_transient" else []
+    options: dict[str, Any] = {} if where == "connect" else {where: stop}
+    got, error = side.read(Script(first), **options)
+    assert got == []
+    assert isinstance(error, RuntimeError)
+    assert isinstance(error.__cause__, kind)
+    assert isinstance(read_after(side), StreamClosedError)
+
+
+def test_a_coroutine_around_a_source_that_is_closed_where_nothing_is_read() -> None:
+    class Slow:
+        async def aclose(self) -> None:
+            await Suspend()
+            raise AssertionError("nothing may be awaited")
+
+    async def use(source: AsyncEventSource) -> None:
+        async with source:
+            await source.__anext__()
+            await Suspend()
+
+    async def open_stream() -> AsyncEventStream:
+        return AsyncEventStream(_achunks([b"data: a\n\n"]), response=Slow())
+
+    source = AsyncEventSource(lambda last_event_id: AsyncOpening(open_stream), sleep=Clock().asleep)
+    using: Any = use(source)
+    using.send(None)
+    using.close()
+    assert "closed" in repr(source)
+    assert source.stream is None
+
+
+def test_a_coroutine_that_is_closed_leaves_a_source_to_who_reads_it() -> None:
+    async def suspend() -> bytes:
+        await Suspend()
+        return b""
+
+    async def use(source: AsyncEventSource) -> None:
+        async with source:
+            await Suspend()
+
+    script = Script([suspend])
+    source = AsyncEventSource(script.aconnect, sleep=Clock().asleep)
+    using: Any = use(source)
+    using.send(None)
+    reading: Any = source.__anext__()
+    reading.send(None)
+    using.close()
+    with pytest.raises(StreamClosedError, match="`with` block was left"):
+        reading.send(None)
+    assert script.streams[0].response.closed == 1
+
+
+def test_giving_up_where_each_end_was_inside_an_event(side: Side) -> None:
+    policy = CALM.replace(max_attempts=1)
+    got, error = side.read(Script(then=[b"data: a\n"]), policy=policy)
+    assert got == []
+    assert str(error) == (
+        "the event source: gave up at a clean end, after 1 further connections in a row; "
+        "that end was inside an event: if this server leaves out the last blank line, "
+        "pass make_decoder=SSEDecoder"
+    )

@@ -2096,3 +2096,17 @@ def test_of_a_large_chunk_nothing_is_read_after_a_piece_that_cannot_be() -> None
     seen: list[Any] = []
     relayed = tee([chunk], on_event=seen.append, decoder=SSEDecoder(max_event_size=10))
     assert (list(relayed), seen) == ([chunk], [])
+
+
+def test_an_observer_that_closes_the_tee_in_a_large_chunk(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[ServerSentEvent] = []
+
+    def close(event: ServerSentEvent) -> None:
+        seen.append(event)
+        observed.close()
+
+    chunk = b"data: one\n\n" * 20_000  # more than a piece
+    observed = tee([chunk], on_event=close, done="[DONE]")
+    assert list(observed) == [chunk]
+    assert len(seen) == 1
+    assert caplog.records == []

@@ -2633,3 +2633,35 @@ def test_a_second_reader_is_told_so_even_if_the_first_has_just_ended() -> None:
     error = switched(lambda: next(stream), "if not self._over or", let_it_read)
     assert isinstance(error, RuntimeError)
     assert "two readers at once" in str(error)
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+def test_a_callback_that_raises_stop_iteration_at_the_end_ends_nothing_quietly(
+    kind: type[Exception],
+) -> None:
+    def stop(_: object) -> bool:
+        raise kind
+
+    decoder = SSEDecoder(on_comment=stop)
+    stream = EventStream([b"data: a\n\n: c"], decoder=decoder)
+    assert next(stream) == A
+    with pytest.raises(RuntimeError, match="a callback raised Stop") as info:
+        next(stream)
+    assert isinstance(info.value.__cause__, kind)
+    documents = iter_documents([b'"a"\n"b"'], is_error=lambda document: document == "b" and stop(1))
+    assert next(documents) == "a"
+    with pytest.raises(RuntimeError, match="a callback raised Stop"):
+        next(documents)
+
+
+def test_an_interrupt_as_the_last_event_is_dispatched_does_not_lose_it() -> None:
+    class Interrupted(SSEDecoder):
+        def close(self) -> list[ServerSentEvent]:
+            super().close()
+            raise KeyboardInterrupt
+
+    stream = EventStream([b"id: 1\ndata: 1\n\n", b"id: 2\ndata: 2\n"], decoder=Interrupted())
+    assert next(stream).id == "1"
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+    assert stream.last_event_id == "1"
