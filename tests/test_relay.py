@@ -1414,6 +1414,11 @@ EVENTS_REPLY = {"Content_Type": "text/event-stream"}
         ([b"\x0b\x02\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, None),
         ([b"d", b"ata: a\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, BETWEEN_LINES),
         ([BOM, b": c\n"], {**EVENTS_REPLY, "Content_Encoding": "gzip"}, KEEP_ALIVE),
+        ([b": c\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, KEEP_ALIVE),
+        ([b"id: 1\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, BETWEEN_LINES),
+        ([b"event: a\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, BETWEEN_LINES),
+        ([b"retry: 1\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, BETWEEN_LINES),
+        ([b"RETRY: 1\n"], {**EVENTS_REPLY, "Content_Encoding": "br"}, None),
     ],
 )
 def test_where_a_comment_goes(before: Any, headers: Any, expected: bytes | None) -> None:
@@ -2110,3 +2115,32 @@ def test_an_observer_that_closes_the_tee_in_a_large_chunk(caplog: pytest.LogCapt
     assert list(observed) == [chunk]
     assert len(seen) == 1
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("comment", [": " + "c" * 20, ": " + "X" * 20])
+def test_what_follows_a_comment_that_is_too_large_is_left_out_with_it(
+    comment: str, end: str
+) -> None:
+    """It is the decoder's block, though the comment has ended."""
+    chunks = [comment + end, "data: a" + end, end, "data: b" + end + end]
+    stream = [chunk.encode() for chunk in chunks]
+    for relay in (
+        whole_events,
+        lambda chunks, decoder: rewrite(chunks, unchanged, decoder=decoder),
+    ):
+        decoder = SSEDecoder(max_event_size=10, on_oversize="skip")
+        relayed = b"".join(relay(stream, decoder=decoder))
+        assert decoder.skipped == 1
+        assert SSEDecoder().feed(relayed) == [ServerSentEvent(data="b")]
+
+
+@pytest.mark.parametrize("last", [b"data: " + b"x" * 80_000 + b"X", b"id: " + b"7" * 80_000])
+@pytest.mark.parametrize("rest", [b"", b"id: 5"])
+def test_of_a_line_that_is_too_large_no_part_counts(last: bytes, rest: bytes) -> None:
+    """Its start is held, and so is known what its end belongs to."""
+    decoder = SSEDecoder(max_event_size=1000, on_oversize="skip")
+    relayed = b"".join(whole_events([b"data: a\n", last, rest, b"\n\n"], decoder=decoder))
+    far = SSEDecoder()
+    assert far.feed(relayed) == []
+    assert (far.last_event_id, decoder.last_event_id, decoder.skipped) == ("", "", 1)

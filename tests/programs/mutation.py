@@ -15,9 +15,10 @@ and is not listed, and what is changed outside of functions, is tried again from
 changed file is imported, and all the tests that may notice are collected and run, slow ones too.
 Before all that the original is tried the first way: it must survive.
 
-Left out are type annotations, `__slots__` and `__all__`, the texts of exceptions that are raised on
-the spot, None in place of False, names of encodings in capitals, and the fast paths (FAST_PATHS),
-which are held by tests of their own. What no test can tell from the original is listed in
+Left out are types (annotations, variables, bases), `__slots__` and `__all__`, the texts of
+exceptions that are raised on the spot, None in place of False, names of encodings in capitals, and
+the fast paths (FAST_PATHS), which are held by tests of their own. What no test can tell from the
+original is listed in
 tests/data/mutants.json with the reason; `--list` prints the survivors in its form.
 
 The exit status is 0 if at least 95 % of each module's mutants are killed, all survivors are listed,
@@ -190,8 +191,11 @@ def leave_out(cst: Any, visitor: Any) -> None:
             and node.test.value == "TYPE_CHECKING"
         ):
             left_out.add(node.body)
+        if isinstance(node, cst.ClassDef):
+            left_out.update(argument.value for argument in node.bases)
         if isinstance(node, cst.Assign):
-            return getattr(node.targets[0].target, "value", None) in (
+            of_a_type = getattr(getattr(node.value, "func", None), "value", None) == "TypeVar"
+            return of_a_type or getattr(node.targets[0].target, "value", None) in (
                 "__slots__",
                 "__all__",
                 "TYPE_CHECKING",
