@@ -43,6 +43,7 @@ from tests.support import AsyncChunks, AsyncResource, Chunks, Resource, generate
 
 if TYPE_CHECKING:
     from collections.abc import (
+        AsyncGenerator,
         AsyncIterator,
         Awaitable,
         Callable,
@@ -2468,7 +2469,7 @@ def test_a_coroutine_that_is_closed_within_a_context_manager_around_a_stream() -
     source = AsyncWaking(ABC)
 
     @contextlib.asynccontextmanager
-    async def opened() -> AsyncIterator[AsyncEventStream]:
+    async def opened() -> AsyncGenerator[AsyncEventStream, None]:
         async with AsyncEventStream(source) as stream:
             yield stream
 
