@@ -223,8 +223,14 @@ def header_pairs(headers: Any) -> list[tuple[str, Any]]:
 
     headers: a mapping, an iterable of pairs, or None for none.
 
-    Raises TypeError for text, and for what has text in place of pairs, as "Name: value".
+    Raises TypeError for text, for what has text in place of pairs, as "Name: value", and for a
+    function.
     """
+    if callable(headers):
+        raise TypeError(
+            "headers must be a mapping, or pairs of a name and a value, not a function, which "
+            "subscribe and asubscribe take"
+        )
     given: Any = headers.items() if hasattr(headers, "items") else headers or ()
     pairs: list[Any] = [given] if isinstance(given, (str, bytes)) else [*given]
     for pair in pairs:

@@ -17,7 +17,7 @@ from functools import partial
 
 from ._pieces import pieces
 from .decoder import BOM, SSEError, as_bytes
-from .payloads import ServiceError, before_mark, is_service_error
+from .payloads import ServiceError, before_mark, document_in, is_service_error
 from .streams import (
     AsyncReader,
     DoneMark,
@@ -170,12 +170,18 @@ class _DocumentMachine:
         try:
             document = self._loads(text)
         except Exception as error:
+            refused = document_in(text)
+            if refused is not None:  # by a `loads` that checks a schema
+                self._raise_error(refused)
             raise self._error_in(f"{_what_it_is(text, error)} ({error})", line) from error
-        if self._is_error is not None and self._is_error(document):
-            raise ServiceError(None, document)
+        self._raise_error(document)
         if self._mark.is_met(document):
             self._mark.is_reached = self.ended = True
         return document
+
+    def _raise_error(self, document: Any) -> None:
+        if self._is_error is not None and self._is_error(document):
+            raise ServiceError(None, document)
 
     def _error_in(self, reason: str, line: bytes | bytearray) -> DocumentError:
         return DocumentError(reason, self._line_number, line[:_SHOWN].decode("utf-8", "replace"))
@@ -200,6 +206,8 @@ def _of_document(is_error: Any) -> Any:
 def _what_it_is(text: str, error: Exception) -> str:
     """Return what a line is that `loads` refused, as far as one can see."""
     text, what = text.strip(), "is no JSON document"
+    if document_in(text) is not None:
+        return "is JSON, but loads refused it"
     if getattr(error, "msg", "") == "Extra data":
         return f"{what}, but perhaps two on one line"
     if text.startswith("[") and not text.endswith("]"):
@@ -279,7 +287,8 @@ def iter_documents(
     chunks:        any iterable of bytes, bytearray or memoryview, cut anywhere; closed at the end.
     max_line_size: how many bytes a line may have, an int of at least 1; None for no bound; by
                    default 64 MiB.
-    loads:         a function that parses a line, a str; None: `json.loads`.
+    loads:         a function that parses a line, a str, and may check it, too; None:
+                   `json.loads`. What it refuses is still asked whether it is an error.
     done:          what marks the end: a function of a document that says whether it is the last,
                    which is still handed out; or a str, a line that is that text; or a tuple, list
                    or set of several. None, the default: the end of the bytes is the end.

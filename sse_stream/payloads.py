@@ -63,7 +63,9 @@ class PayloadError(SSEError):
 
     def __init__(self, event: ServerSentEvent, number: int, reason: str) -> None:
         if number:
-            what = f"event {number} is not JSON ({excerpt(reason)})"
+            is_refused = document_in(event.data) is not None
+            fault = "is JSON, but loads refused it" if is_refused else "is not JSON"
+            what = f"event {number} {fault} ({excerpt(reason)})"
         else:
             what = f"the stream gave no payload, but {excerpt(reason)}"
         super().__init__(f"{what}: {excerpt(event.data)}")
@@ -146,7 +148,8 @@ def iter_payloads(
                   default `is_service_error`; None: nothing is. It is asked before the mark is
                   looked for. If an event of the type "error" or "response.failed" has data that is
                   no JSON, its payload is the data.
-    loads:        a function that parses the data, a str; None: `json.loads`.
+    loads:        a function that parses the data, a str, and may check it, too; None:
+                  `json.loads`. What it refuses is still asked whether it is an error.
     read_to_end:  whether to read on after the mark, to the end of the body, so that the connection
                   can be used again: at most 64 KiB and one second, with a stream that an adapter
                   made. What goes wrong there raises nothing. False by default.
@@ -247,8 +250,10 @@ class _PayloadMachine:
             return []
         payload, refusal = self._parse(data)
         is_text = refusal is not None or not data
-        if not is_text:
-            self._raise_error(event, payload)
+        # A `loads` that checks a schema refuses the errors of the service, too.
+        document = payload if refusal is None else document_in(data)
+        if not is_text or document is not None:
+            self._raise_error(event, document)
         elif event.event in _ERRORS:
             self._raise_error(event, data)
         if self._mark.is_met(event, payload) and not _is_cut(event, refusal):
@@ -471,6 +476,17 @@ def _as_text(payload: Any) -> str:
         return str(payload)
     except RecursionError:  # as deep as `loads` could go
         return ""
+
+
+def document_in(text: str) -> Any:
+    """Return the JSON object or array that a text is, or None.
+
+    text: such as one that a caller's `loads` refused.
+    """
+    try:
+        return json.loads(text) if _is_structure(text) else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_structure(data: str) -> bool:

@@ -28,6 +28,7 @@ from .streams import (
     StreamClosedError,
     is_of_a_coroutine,
     no_end,
+    refuse_coroutine_function,
 )
 
 TYPE_CHECKING = False
@@ -74,9 +75,11 @@ class _Source:
         _require(isinstance(policy, ReconnectionPolicy), "policy", "a ReconnectionPolicy", policy)
         _require(isinstance(last_event_id, str), "last_event_id", "a str", last_event_id)
         _require(isinstance(repeat, bool), "repeat", "a bool", repeat)
-        _require(callable(connect), "connect", "callable: a function that opens a stream", connect)
+        _require_opener(connect)
         for name, function in functions.items():
             _require(function is None or callable(function), name, "callable", function)
+            if name == "is_transient" or self._kind is EventStream:
+                refuse_coroutine_function(name, function)  # nobody would await it
         self._connect = connect
         self._policy = policy
         self._repeat = repeat
@@ -805,6 +808,18 @@ def _no_answer(_: object) -> None:
 def _require(valid: bool, name: str, wanted: str, value: object) -> None:
     if not valid:
         raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def _require_opener(connect: Any) -> None:
+    """Raise a TypeError for what opens no stream, such as what other libraries' sources take."""
+    hint = ""
+    if isinstance(connect, str):
+        hint = "; to follow a URL, take subscribe or asubscribe of your client's adapter"
+    elif hasattr(connect, "headers"):
+        hint = "; to read a response, take iter_events or aiter_events of its client's adapter"
+    if not callable(connect):
+        what = "callable: a function that opens a stream"
+        raise TypeError(f"connect must be {what}, not {type(connect).__name__}{hint}")
 
 
 async def _finish(result: Any) -> None:

@@ -1017,6 +1017,14 @@ class _AsyncIterator:
         await aclose_all(self._iterator)
 
 
+_BYTES_OF_RESPONSE = {
+    # Not `iter_content`: of a body that is not in chunks it holds back all until the end.
+    "__iter__": "response.iter_bytes() (httpx), iter(lambda: response.raw.read1(65536, "
+    'decode_content=True), b"") (requests)',
+    "__aiter__": "response.aiter_bytes() (httpx), response.content.iter_any() (aiohttp)",
+}
+
+
 def _refuse_other_than_chunks(
     chunks: Any, method: str, wanted: str, taker: str, other_method: str, other_taker: str
 ) -> None:
@@ -1029,6 +1037,8 @@ def _refuse_other_than_chunks(
     if isinstance(chunks, str):
         raise TypeError("str is not an iterable of bytes; pass [text.encode()]")
     if hasattr(chunks, "headers") or hasattr(chunks, "status_code"):
+        if not by_adapter:
+            raise TypeError(f"{name} is a response; pass its bytes: {_BYTES_OF_RESPONSE[method]}")
         raise TypeError(
             f"{name} is a response; pass it to iter_events or aiter_events of the client's "
             "adapter, or pass an iterator over its bytes"
@@ -1037,7 +1047,7 @@ def _refuse_other_than_chunks(
     if getattr(code, "co_name", "") in ("iter_lines", "aiter_lines"):
         raise TypeError(
             f"{taker} takes bytes as they came, not lines, which have lost their ends; pass "
-            f"{by_adapter}response.iter_bytes() (httpx), response.iter_content(None) (requests)"
+            f"{by_adapter}{_BYTES_OF_RESPONSE[method]}"
         )
     if hasattr(chunks, "readany") and hasattr(chunks, "iter_any"):  # aiohttp's iterates over lines
         raise TypeError(

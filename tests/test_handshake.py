@@ -138,6 +138,11 @@ def test_headers_in_one_piece(headers: Any) -> None:
     assert "SECRET" not in str(caught.value)
 
 
+def test_headers_that_are_a_function() -> None:
+    with pytest.raises(TypeError, match="not a function, which subscribe and asubscribe take"):
+        header_pairs(dict)
+
+
 CONTENT_TYPES = json.loads((vectors.DATA / "wpt.json").read_text())["content_types"]
 
 

@@ -120,6 +120,22 @@ def test_loads() -> None:
     assert list(iter_documents([b"1.0\n"], loads=lambda text: text + "!")) == ["1.0!"]
 
 
+def test_loads_that_checks_a_schema() -> None:
+    def loads(text: str) -> Any:
+        return json.loads(text)["text"]
+
+    documents = iter_documents([b'{"text": "a"}\n{"error": "gone"}\n'], loads=loads)
+    assert next(documents) == "a"
+    with pytest.raises(ServiceError, match="an error: gone"):
+        next(documents)
+    with pytest.raises(DocumentError, match="line 1 is JSON, but loads refused it"):
+        list(iter_documents([b'{"other": 1}\n'], loads=loads, is_error=lambda _: False))
+    with pytest.raises(DocumentError, match="line 1 is JSON, but loads refused it"):
+        list(iter_documents([b'{"error": 1}\n'], loads=loads, is_error=None))
+    with pytest.raises(DocumentError, match="line 1 is no JSON document"):
+        list(iter_documents([b"no\n"], loads=loads))
+
+
 # Errors.
 
 

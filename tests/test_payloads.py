@@ -442,6 +442,29 @@ def test_loads() -> None:
     assert isinstance(error.__cause__, Refused)
 
 
+def test_loads_that_checks_a_schema() -> None:
+    def loads(data: str) -> Any:
+        payload = json.loads(data)
+        if "text" not in payload:
+            raise ValueError("a field is missing")
+        return payload["text"]
+
+    text, fault = Event(data='{"text": "a"}'), '{"error": {"message": "overloaded"}}'
+    for kind in ("message", "error"):
+        got, error = read_both(text, Event(kind, fault), loads=loads)
+        assert (got, type(error)) == (["a"], ServiceError)
+        assert isinstance(error, ServiceError)
+        assert (error.message, error.payload) == ("overloaded", json.loads(fault))
+    for data, said in (
+        (fault, "is JSON, but loads refused it"),
+        ("{", "is not JSON"),
+        ("7", "is not JSON"),
+    ):
+        got, error = read_both(text, Event(data=data), loads=loads, is_error=None)
+        assert (got, type(error)) == (["a"], PayloadError)
+        assert f"event 2 {said} (" in str(error)
+
+
 def test_data_too_deep_to_parse_is_a_bad_payload() -> None:
     assert isinstance(read_both(Event(data="[" * 200_000))[1], PayloadError)
 

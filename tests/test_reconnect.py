@@ -1756,6 +1756,39 @@ def test_what_is_of_the_wrong_kind_is_named(options: dict[str, Any], message: st
     assert str(caught.value) == message
 
 
+async def _asynchronous(*_: Any) -> Any:
+    raise AssertionError("called")
+
+
+@pytest.mark.parametrize("name", ["is_transient", "on_connect", "on_disconnect", "sleep"])
+def test_an_async_function_that_nobody_would_await_is_refused(name: str) -> None:
+    options: dict[str, Any] = {name: _asynchronous}
+    message = f"{name} must be a plain function, not an async one"
+    with pytest.raises(TypeError, match=message):
+        EventSource(lambda **_: None, **options)
+    if name == "is_transient":
+        with pytest.raises(TypeError, match=message):
+            AsyncEventSource(lambda **_: None, **options)
+    else:
+        AsyncEventSource(lambda **_: None, **options)
+
+
+class _Response:
+    headers = None
+
+
+def test_what_other_libraries_sources_take() -> None:
+    for kind in (EventSource, AsyncEventSource):
+        with pytest.raises(TypeError, match="not str; to follow a URL, take subscribe"):
+            kind("http://h/")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        response: Any = _Response()
+        with pytest.raises(TypeError, match="not _Response; to read a response, take iter_events"):
+            kind(response)
+        nothing: Any = None
+        with pytest.raises(TypeError, match=r"opens a stream, not NoneType$"):
+            kind(nothing)
+
+
 def test_aclose_from_another_task_while_it_connects() -> None:
     async def main() -> None:
         reached, go_on = asyncio.Event(), asyncio.Event()

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from sse_stream import streams
 from sse_stream.decoder import EventTooLargeError, IncompleteEventError, ServerSentEvent, SSEDecoder
-from sse_stream.ndjson import iter_documents
+from sse_stream.ndjson import aiter_documents, iter_documents
 from sse_stream.payloads import aiter_payloads, iter_payloads
+from sse_stream.relay import tee, whole_events
 from sse_stream.streams import (
     AsyncEventStream,
     AsyncOpening,
@@ -304,6 +305,16 @@ def test_what_is_not_chunks_is_refused(chunks: Any, advice: str) -> None:
     for kind in (EventStream, AsyncEventStream):
         with pytest.raises(TypeError, match=advice):
             kind(chunks)
+
+
+def test_a_response_in_place_of_its_bytes() -> None:
+    takers: tuple[Callable[[Any], object], ...] = (iter_documents, tee, whole_events)
+    for taker in takers:
+        with pytest.raises(TypeError, match=r"^Response is a response; pass its bytes: .*read1"):
+            taker(Response())
+    response: Any = Response()
+    with pytest.raises(TypeError, match=r"^Response is a response; pass its bytes: .*iter_any"):
+        aiter_documents(response)
 
 
 def test_the_other_side_is_named() -> None:
@@ -2060,7 +2071,8 @@ def test_the_whole_text_about_lines() -> None:
             taker(iter_lines())
         assert str(caught.value) == (
             f"{name} takes bytes as they came, not lines, which have lost their ends; pass "
-            f"{hint}response.iter_bytes() (httpx), response.iter_content(None) (requests)"
+            f"{hint}response.iter_bytes() (httpx), iter(lambda: response.raw.read1(65536, "
+            'decode_content=True), b"") (requests)'
         )
         with pytest.raises(TypeError) as caught:
             taker(StreamReader())
