@@ -854,12 +854,15 @@ def test_ctrl_c_ends_it_quietly() -> None:
 # The recipe.
 
 
-def chat(handler: scripted.Handler | None, key: str = "KEY") -> tuple[int, str, str]:
-    """Ask a service of chat as the recipe does."""
-    (recipe,) = [block.code for block in pages.BLOCKS if "jq -rj" in block.code]
+def chat(
+    handler: scripted.Handler | None, key: str = "KEY", protocol: llm.Protocol = llm.OPENAI
+) -> tuple[int, str, str]:
+    """Ask a service of chat as the recipes do."""
+    asked = f"https://example.org{protocol.path}"
+    (recipe,) = [block.code for block in pages.BLOCKS if f"sse_stream {asked} -H" in block.code]
     with scripted.Server() as server:
-        url = server.url(llm.speak(llm.OPENAI, handler))
-        recipe = recipe.replace("https://example.org/v1/chat/completions", f"'{url}'")
+        url = server.url(llm.speak(protocol, handler))
+        recipe = recipe.replace(asked, f"'{url}'")
         ran = subprocess.run(
             ["bash", "-c", recipe.replace("python3", f"'{sys.executable}'")],
             env={**ENVIRONMENT, "KEY": key},
@@ -884,6 +887,23 @@ def test_a_chat_through_jq() -> None:
         ([b'data: {"choices": []}\n\n', b'data: {"usage": 1}\n\n', *parts], ""),
     ):
         code, out, err = chat(scripted.stream(cut))
+        assert out == llm.TEXT if not told else llm.TEXT.startswith(out)
+        assert told in err
+        assert err.endswith("The answer is not whole.\n") if told else not err
+
+
+@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("bash")), reason="jq is needed")
+def test_a_chat_of_anthropic_through_jq() -> None:
+    assert chat(None, protocol=llm.ANTHROPIC) == (0, llm.TEXT, "")
+    parts = llm.ANTHROPIC.parts
+    error = b'event: error\ndata: {"type": "error", "error": {"message": "overloaded"}}\n\n'
+    for sent, told in (
+        ([*parts[:4]], "it broke off"),
+        ([*parts[:4], error], "overloaded"),
+        ([*parts, b"data: [DONE]\n\n"], ""),  # as some gateways do
+    ):
+        code, out, err = chat(scripted.stream(sent), protocol=llm.ANTHROPIC)
+        assert code == 0  # of `echo`
         assert out == llm.TEXT if not told else llm.TEXT.startswith(out)
         assert told in err
         assert err.endswith("The answer is not whole.\n") if told else not err
