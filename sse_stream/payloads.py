@@ -215,6 +215,7 @@ class _PayloadMachine:
         refuse_coroutine_function("loads", loads)
         self.ended: bool = False
         self.is_feeding: bool = False
+        self.is_closed: bool = False  # by the caller, who closed the events
         self.event: ServerSentEvent | None = None  # of the payload handed out last
         self.is_to_drain: bool = False  # the mark came, and the rest is to be read
         self._events = events
@@ -268,6 +269,7 @@ class _PayloadMachine:
     def close(self) -> list[Any]:
         events = self._events
         if getattr(events, "is_closed", False):  # by the caller, who knows
+            self.is_closed = True
             return []
         ignored: str = getattr(events, "ignored_text", "")
         is_before_mark = self._mark.is_required and not self._mark.is_reached
@@ -330,6 +332,16 @@ class _Payloads(Reading["Any"]):
         """End the reading from outside; the payload that is being made is still handed out."""
         self._hands_out_late = self.machine.is_feeding or self.machine.ended
         return super()._end_by(how)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the payloads were closed, or before their end the events."""
+        return super().is_closed or self.machine.is_closed
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the events came to their end, or to their mark, and nothing went wrong."""
+        return super().is_exhausted and not self.machine.is_closed
 
     @property
     def event(self) -> ServerSentEvent | None:

@@ -338,8 +338,8 @@ class _Source:
         """Take note that the `with` block was left."""
         if not (self._ended or self._closed):
             self._refusal = (
-                "this source was closed when the reading of its payloads failed, "
-                "or its `with` block was left: read within it",
+                "its `with` block was left, or the reading of its payloads failed: read inside the "
+                "block",
                 None,
             )
 

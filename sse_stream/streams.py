@@ -104,8 +104,8 @@ _NO_ITEMS: Iterator[Any] = iter(())
 _LIST: Any = list
 _WHY_CLOSED = {
     _LEFT: (
-        "this was closed when the reading of its payloads failed, or its `with` block was left: "
-        "read inside the block, with one reader"
+        "its `with` block was left, or the reading of its payloads failed: read inside the block, "
+        "with one reader"
     ),
     _INTERRUPTED: (
         "a read was cancelled or interrupted, and that ended the reading, as a timeout around a "
@@ -173,7 +173,8 @@ class Reading(Generic[Item]):
 
     def __repr__(self) -> str:
         states = "open", "ended", "closed", "closed", "interrupted", "failed"
-        return f"<{type(self).__name__} {states[self._over]}{self._description()}>"
+        state = "closed" if self.is_closed else states[self._over]
+        return f"<{type(self).__name__} {state}{self._description()}>"
 
     def _description(self) -> str:
         """Return what the repr says beside the state."""

@@ -1656,3 +1656,19 @@ def test_the_last_payload_is_handed_out_if_they_are_closed_while_the_rest_is_rea
     stream = Events([b"id: 1\ndata: 1\n\n"])
     payloads = iter_payloads(stream, done=lambda event, payload: True, read_to_end=True)
     assert (list(payloads), stream.last_event_id) == ([1], "1")
+
+
+def test_payloads_of_a_stream_that_is_closed_did_not_come_to_their_end() -> None:
+    for done in (None, "[DONE]"):
+        stream = EventStream([b"data: 1\n\n", b"data: 2\n\n"])
+        payloads = iter_payloads(stream, done=done)
+        assert next(payloads) == 1
+        stream.close()
+        assert list(payloads) == []
+        assert (payloads.is_closed, payloads.is_exhausted) == (True, False)
+        assert repr(payloads) == "<Payloads closed>"
+    payloads = iter_payloads(EventStream([b"data: 1\n\n"]))
+    assert list(payloads) == [1]
+    assert (payloads.is_closed, payloads.is_exhausted) == (False, True)
+    payloads.close()
+    assert (payloads.is_closed, payloads.is_exhausted) == (True, False)

@@ -1142,7 +1142,7 @@ def test_after_leaving_with_before_the_end(side: Side) -> None:
     side.read(Script([b"id: 1\ndata: a\n\n"]), limit=1)
     error = read_after(side)
     assert isinstance(error, StreamClosedError)
-    assert "its `with` block was left: read within it" in str(error)
+    assert "its `with` block was left, or the reading" in str(error)
 
 
 def test_after_an_orderly_end(side: Side) -> None:
@@ -1931,8 +1931,8 @@ def test_the_whole_text_of_the_other_reasons_to_read_no_more(side: Side) -> None
     )
     side.read(Script([b"id: 1\ndata: a\n\ndata: b\n\n"]), limit=1)
     assert str(read_after(side)) == (
-        "this source was closed when the reading of its payloads failed, or its `with` block was "
-        "left: read within it; the ID to resume from is '1'"
+        "its `with` block was left, or the reading of its payloads failed: read inside the block; "
+        "the ID to resume from is '1'"
     )
 
 

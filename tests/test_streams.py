@@ -2013,8 +2013,8 @@ def test_a_callback_of_a_face_that_raises_stop_iteration() -> None:
 # The whole texts.
 
 LEFT = (
-    "this was closed when the reading of its payloads failed, or its `with` block was left: "
-    "read inside the block, with one reader"
+    "its `with` block was left, or the reading of its payloads failed: read inside the block, "
+    "with one reader"
 )
 CUT_SHORT = (
     "a read was cancelled or interrupted, and that ended the reading, as a timeout around a read "
