@@ -1670,6 +1670,13 @@ def test_an_id_that_fits_exactly_counts_in_a_skipped_block() -> None:
     assert (decoder.last_event_id, decoder.skipped) == ("5678", 1)
 
 
+@pytest.mark.parametrize("line", ["DATA: x", "Data: x", "EVENT: x", "ID: x", "RETRY: 1"])
+def test_names_of_fields_are_case_sensitive(line: str) -> None:
+    decoder = SSEDecoder()
+    assert decoder.feed(f"{line}\n\n".encode()) == []
+    assert (decoder.ignored_text, decoder.last_event_id, decoder.retry) == (line, "", None)
+
+
 @pytest.mark.parametrize("end", ["   ", "XXX", "\t\t\t", "\v\f\xa0"])
 def test_the_end_of_a_value_is_measured(end: str) -> None:
     line = f"data: a{end}".encode()

@@ -153,6 +153,8 @@ def connect(
     require_request("connect", method, url)
     _require_client(client)
     _require_url(url)
+    if hasattr(data, "keys"):
+        raise TypeError("data must be bytes, such as json.dumps(data).encode(), not a mapping")
     own = getattr(client, "addheaders", None)
     decoder, fields = start(decoder, last_event_id, check, headers)
     sent = dict(request_headers(fields, decoder.last_event_id, own=own))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from sse_stream import ResponseError, StatusError
-from sse_stream.adapters.urllib import connect, is_transient, iter_events
+from sse_stream.adapters.urllib import connect, is_transient, iter_events, subscribe
 
 from .contract import NUMBERS, SyncContract, receive
 from .server import FRAMINGS, Connection, Handler, Server, endless, respond, stream
@@ -320,3 +320,10 @@ def test_urls_that_urllib_would_misread() -> None:
         connect(None, "GET", "http://user:secret@127.0.0.1/")
     assert "secret" not in str(refused.value)
     connect(None, "GET", "http://127.0.0.1/@a?b@c")
+
+
+def test_a_body_that_is_not_in_bytes() -> None:
+    takers: list[Callable[..., object]] = [connect, subscribe]
+    for take in takers:
+        with pytest.raises(TypeError, match=r"^data must be bytes, such as json\.dumps"):
+            take(None, "POST", "http://127.0.0.1/", data={"a": 1})
