@@ -2529,6 +2529,38 @@ def test_the_position_among_items_without_ids() -> None:
     assert info.value.last_event_id == ""
 
 
+class Late(Reader[int]):
+    """Hands out what was being made when it is closed."""
+
+    _hands_out_late = True
+
+
+class ClosedInFeed(Digits):
+    """A machine in which its reader is closed."""
+
+    reader: Reader[int]
+
+    def feed(self, item: str) -> list[int]:
+        self.reader.close()
+        return super().feed(item)
+
+
+@pytest.mark.parametrize(("kind", "read"), [(Late, [1, 2]), (Reader, [])])
+def test_what_is_made_while_it_is_closed(kind: type[Reader[int]], read: list[int]) -> None:
+    machine = ClosedInFeed()
+    machine.reader = kind(iter(["12", "3"]), machine)
+    assert list(machine.reader) == read
+    machine.reader = kind(iter(["x", "3"]), machine)  # ValueError
+    assert list(machine.reader) == []
+
+
+def test_nothing_is_handed_out_late_of_what_was_made_before() -> None:
+    reader = Late(iter(["12"]), Digits())
+    assert next(reader) == 1
+    reader.close()
+    assert list(reader) == []
+
+
 @pytest.mark.parametrize(
     ("fault", "raised"),
     [(KeyboardInterrupt, KeyboardInterrupt), (ZeroDivisionError, StopIteration)],
