@@ -383,7 +383,7 @@ class _Body:
             self._truncated = True
         return is_late or len(chunk) >= room
 
-    def end(self, timer: Any, *, broken: bool = False) -> None:
+    def end(self, timer: Any, *, broken: bool) -> None:
         """Take note that no more is read."""
         with self._lock:
             self._is_read = True
@@ -543,9 +543,9 @@ def shown_url(url: str) -> str:
         scheme, rest = "", scheme[len(separator) :]
     authority, slash, path = rest.partition("/")
     host = authority.rpartition("@")[2]
-    _, colon, port = host.rpartition(":")
-    is_port = not port.rstrip("0123456789") or host.endswith("]")
-    if separator and colon and not is_port and "@" in url:
+    name, colon, port = host.rpartition(":")
+    is_port = (not port or port.isdecimal()) and (":" not in name or name.endswith("]"))
+    if separator and colon and not is_port and not host.endswith("]") and "@" in url:
         # No port, but the start of a password with a "/", "?" or "#" in it.
         host, slash, path = "...", "", ""
     shown = scheme + separator + host + slash + path

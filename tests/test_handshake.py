@@ -360,10 +360,17 @@ def test_the_body_of_an_error_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
 class Silent:
     """A body that falls silent until it is interrupted, from another thread or by the loop."""
 
-    def __init__(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        *,
+        woken: bool = False,
+    ) -> None:
         self.sleep = sleep
         self.woken = threading.Event()
         self.interrupt = self.woken.set
+        if woken:
+            self.woken.set()
 
     def __iter__(self) -> Iterator[bytes]:
         yield b"the start"
@@ -382,6 +389,41 @@ def test_the_body_of_an_error_that_falls_silent(monkeypatch: pytest.MonkeyPatch)
     assert trio.run(aread_body, Silent(trio.sleep)) == (b"the start", True)
 
 
+def test_a_body_of_just_the_most_that_is_read_may_be_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sse_stream.handshake.MAX_BODY_SECONDS", -1.0)
+    assert read_body([b"x" * MAX_BODY_SIZE]) == (b"x" * MAX_BODY_SIZE, False)
+    assert read_body([b"x" * (MAX_BODY_SIZE - 1)]) == (b"x" * (MAX_BODY_SIZE - 1), True)
+
+
+def test_what_would_give_a_body_up_is_called_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[Any] = []
+
+    class Timer(threading.Timer):
+        def start(self) -> None:
+            timers.append(self)
+            super().start()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def noting(*args: Any) -> Any:
+            timers.append(call_later(*args))
+            return timers[-1]
+
+        monkeypatch.setattr(loop, "call_later", noting)
+        assert await aread_body(Silent(woken=True)) == (b"the start", False)
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    assert read_body(Silent(woken=True)) == (b"the start", False)
+    assert timers[0].daemon
+    assert timers[0].finished.is_set()
+    asyncio.run(main())
+    assert timers[1].cancelled()
+
+
 def test_a_body_that_has_been_read_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection may have another request by then."""
     functions: list[Callable[[], None]] = []
@@ -395,8 +437,7 @@ def test_a_body_that_has_been_read_is_not_interrupted(monkeypatch: pytest.Monkey
             raise RuntimeError("there are no threads")
 
     monkeypatch.setattr(threading, "Timer", Timer)
-    body = Silent()
-    body.woken.set()
+    body = Silent(woken=True)
     assert read_body(body) == (b"the start", False)
     body.woken.clear()
     functions[0]()
@@ -537,6 +578,9 @@ def test_headers() -> None:
         ("http://user:pass/word@h/x", "http://..."),
         ("http://user:pass?word@h/x", "http://..."),
         ("//user:pass#word@h/x", "//..."),
+        ("http://user:pass:12/34@h/x", "http://..."),
+        ("http://a:b@[::1]:80/@x", "http://[::1]:80/@x"),
+        ("http://h:80X/@", "http://..."),
         ("/" * 2000, "/" * 2000),
         ("/" * 2001, "/" * 2000 + " ..."),
         ("http://h/\x1b[31m\u202e\x9b\r\n", "http://h/\ufffd[31m\ufffd\ufffd\ufffd\ufffd"),
@@ -738,7 +782,7 @@ def test_checked_chunks_of_a_connection_that_is_shared() -> None:
     async def check() -> None: ...
 
     chunks: Any = Chunks()
-    assert not CheckedChunks(chunks, check).is_shared
+    assert CheckedChunks(chunks, check).is_shared is False
     chunks.is_shared = True
     assert CheckedChunks(chunks, check).is_shared
 

@@ -1672,3 +1672,25 @@ def test_payloads_of_a_stream_that_is_closed_did_not_come_to_their_end() -> None
     assert (payloads.is_closed, payloads.is_exhausted) == (False, True)
     payloads.close()
     assert (payloads.is_closed, payloads.is_exhausted) == (True, False)
+
+
+def test_an_event_that_comes_after_they_were_closed_makes_no_payload() -> None:
+    class Events:
+        """An iterator that cannot be closed."""
+
+        def __init__(self, *before: ServerSentEvent) -> None:
+            self.before = [*before]
+
+        def __iter__(self) -> Iterator[ServerSentEvent]:
+            return self
+
+        def __next__(self) -> ServerSentEvent:
+            if not self.before:
+                payloads.close()
+                return TWO
+            return self.before.pop()
+
+    payloads = iter_payloads(Events())
+    assert list(payloads) == []
+    payloads = iter_payloads(Events(ONE))
+    assert list(payloads) == [1]
