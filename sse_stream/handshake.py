@@ -401,7 +401,8 @@ def _in_thread(seconds: float, function: Callable[[], None]) -> Any:
     from threading import Timer
 
     timer = Timer(seconds, function)
-    timer.daemon = True
+    with suppress(RuntimeError):  # a subinterpreter allows none that it does not wait for
+        timer.daemon = True
     with suppress(RuntimeError):  # there are no threads
         timer.start()
     return timer

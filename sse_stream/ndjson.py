@@ -17,7 +17,7 @@ from functools import partial
 
 from ._pieces import pieces
 from .decoder import BOM, SSEError, as_bytes
-from .payloads import ServiceError, before_mark, document_in, is_service_error
+from .payloads import ServiceError, before_mark, document_in, is_error_of_refused, is_service_error
 from .streams import (
     AsyncReader,
     DoneMark,
@@ -171,17 +171,15 @@ class _DocumentMachine:
             document = self._loads(text)
         except Exception as error:
             refused = document_in(text)
-            if refused is not None:  # by a `loads` that checks a schema
-                self._raise_error(refused)
+            # Refused by a `loads` that checks a schema, perhaps.
+            if refused is not None and is_error_of_refused(self._is_error, refused):
+                raise ServiceError(None, refused) from error
             raise self._error_in(f"{_what_it_is(text, error)} ({error})", line) from error
-        self._raise_error(document)
+        if self._is_error is not None and self._is_error(document):
+            raise ServiceError(None, document)
         if self._mark.is_met(document):
             self._mark.is_reached = self.ended = True
         return document
-
-    def _raise_error(self, document: Any) -> None:
-        if self._is_error is not None and self._is_error(document):
-            raise ServiceError(None, document)
 
     def _error_in(self, reason: str, line: bytes | bytearray) -> DocumentError:
         return DocumentError(reason, self._line_number, line[:_SHOWN].decode("utf-8", "replace"))

@@ -252,9 +252,12 @@ class _PayloadMachine:
         payload, refusal = self._parse(data)
         is_text = refusal is not None or not data
         # A `loads` that checks a schema refuses the errors of the service, too.
-        document = payload if refusal is None else document_in(data)
-        if not is_text or document is not None:
-            self._raise_error(event, document)
+        refused = None if refusal is None else document_in(data)
+        if refused is not None:
+            if is_error_of_refused(self._is_error, event, refused):
+                raise ServiceError(event, refused)
+        elif not is_text:
+            self._raise_error(event, payload)
         elif event.event in _ERRORS:
             self._raise_error(event, data)
         if self._mark.is_met(event, payload) and not _is_cut(event, refusal):
@@ -499,6 +502,19 @@ def document_in(text: str) -> Any:
         return json.loads(text) if _is_structure(text) else None
     except (ValueError, RecursionError):
         return None
+
+
+def is_error_of_refused(is_error: Callable[..., Any] | None, *arguments: Any) -> bool:
+    """Return whether a document that a caller's `loads` refused is an error.
+
+    is_error:  the caller's function, which may know no more than what `loads` makes: what it raises
+               here is no answer, and the refusal matters more. None: nothing is an error.
+    arguments: what it is asked about.
+    """
+    try:
+        return is_error is not None and bool(is_error(*arguments))
+    except Exception:
+        return False
 
 
 def _is_structure(data: str) -> bool:

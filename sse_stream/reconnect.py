@@ -76,10 +76,7 @@ class _Source:
         _require(isinstance(last_event_id, str), "last_event_id", "a str", last_event_id)
         _require(isinstance(repeat, bool), "repeat", "a bool", repeat)
         _require_opener(connect)
-        for name, function in functions.items():
-            _require(function is None or callable(function), name, "callable", function)
-            if name == "is_transient" or self._kind is EventStream:
-                refuse_coroutine_function(name, function)  # nobody would await it
+        _require_functions(functions, is_async=self._kind is AsyncEventStream)
         self._connect = connect
         self._policy = policy
         self._repeat = repeat
@@ -639,8 +636,11 @@ class AsyncEventSource(_Source):
             self._behind is not None or is_of_a_coroutine(exc)
         ):  # nothing can be awaited, as the stream knows too
             self._closed = True
+            self._end_wait()
             if not self._reading:
                 await self._leave(self._detach(), exc)
+            elif self._stream is not None:  # another task reads
+                await self._stream.__aexit__(exc_type, exc, traceback)
         else:
             await self.aclose()
 
@@ -808,6 +808,14 @@ def _no_answer(_: object) -> None:
 def _require(valid: bool, name: str, wanted: str, value: object) -> None:
     if not valid:
         raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def _require_functions(functions: dict[str, Any], *, is_async: bool) -> None:
+    """Raise a TypeError for what cannot be called, or gives what nobody would await."""
+    for name, function in functions.items():
+        _require(function is None or callable(function), name, "callable", function)
+        if name == "is_transient" or not is_async:
+            refuse_coroutine_function(name, function)
 
 
 def _require_opener(connect: Any) -> None:

@@ -424,6 +424,18 @@ def test_what_would_give_a_body_up_is_called_off(monkeypatch: pytest.MonkeyPatch
     assert timers[1].cancelled()
 
 
+def test_a_silent_body_where_no_thread_may_be_a_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Timer(threading.Timer):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "daemon":
+                raise RuntimeError("daemon threads are disabled in this interpreter")
+            super().__setattr__(name, value)
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    monkeypatch.setattr("sse_stream.handshake.MAX_BODY_SECONDS", 0.05)
+    assert read_body(Silent()) == (b"the start", True)
+
+
 def test_a_body_that_has_been_read_is_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection may have another request by then."""
     functions: list[Callable[[], None]] = []

@@ -136,6 +136,20 @@ def test_loads_that_checks_a_schema() -> None:
         list(iter_documents([b"no\n"], loads=loads))
 
 
+def test_an_is_error_that_knows_what_loads_makes_alone() -> None:
+    class Token:
+        def __init__(self, text: str) -> None:
+            self.text: str = json.loads(text)["text"]
+
+    def read(line: bytes) -> list[Any]:
+        return list(iter_documents([line], loads=Token, is_error=lambda it: it.text == "failed"))
+
+    with pytest.raises(DocumentError, match="line 1 is JSON, but loads refused it"):
+        read(b'{"other": 1}')
+    with pytest.raises(ServiceError):
+        read(b'{"text": "failed"}')
+
+
 # Errors.
 
 

@@ -465,6 +465,22 @@ def test_loads_that_checks_a_schema() -> None:
         assert f"event 2 {said} (" in str(error)
 
 
+@pytest.mark.parametrize("kind", ["message", "error"])
+def test_an_is_error_that_knows_what_loads_makes_alone(kind: str) -> None:
+    class Token:
+        def __init__(self, data: str) -> None:
+            self.text: str = json.loads(data)["text"]
+
+    def is_error(_: ServerSentEvent | None, token: Any) -> bool:
+        return bool(token.text == "failed")
+
+    got, error = read_both(Event(kind, '{"other": 1}'), loads=Token, is_error=is_error)
+    assert (got, type(error)) == ([], PayloadError)
+    assert "is JSON, but loads refused it" in str(error)
+    got, error = read_both(Event(kind, '{"text": "failed"}'), loads=Token, is_error=is_error)
+    assert (got, type(error)) == ([], ServiceError)
+
+
 def test_data_too_deep_to_parse_is_a_bad_payload() -> None:
     assert isinstance(read_both(Event(data="[" * 200_000))[1], PayloadError)
 

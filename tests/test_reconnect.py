@@ -1851,6 +1851,47 @@ def test_an_abandoned_async_source_connects_no_more() -> None:
     assert len(connections) == 1
 
 
+@pytest.mark.parametrize("state", ["reading", "waiting"])
+def test_a_coroutine_that_is_closed_around_a_source_ends_the_read_of_another_task(
+    state: str,
+) -> None:
+    class Chunks:
+        def __init__(self) -> None:
+            self.woken = asyncio.Event()
+            self.interrupt = self.woken.set
+
+        def __aiter__(self) -> Chunks:
+            return self
+
+        async def __anext__(self) -> bytes:
+            if state == "waiting":
+                raise OSError
+            await self.woken.wait()
+            raise StopAsyncIteration
+
+    async def open_stream() -> AsyncEventStream:
+        return AsyncEventStream(Chunks())
+
+    async def use(source: AsyncEventSource) -> None:
+        async with source:
+            await Suspend()
+
+    async def main() -> None:
+        source = AsyncEventSource(
+            lambda last_event_id: AsyncOpening(open_stream),
+            policy=ReconnectionPolicy(initial=60),
+        )
+        using = use(source)
+        using.send(None)
+        reading = asyncio.ensure_future(source.__anext__())
+        await asyncio.sleep(0.01)
+        using.close()
+        with pytest.raises(StreamClosedError):
+            await asyncio.wait_for(reading, 5)
+
+    asyncio.run(main())
+
+
 def test_close_within_a_callback_releases_at_once() -> None:
     class Held:
         closed = False

@@ -267,13 +267,7 @@ class Transfer:
         if self._has_left_http():
             where = shown_url(response.url)
             raise self._pycurl.error(1, f"a redirect led to another protocol: {where}")
-        # libcurl may follow a redirect or answer a challenge: then another head comes, and no body
-        # before it.
-        if (
-            not self._answered
-            and not self._body
-            and (self._in_head or not 200 <= response.status < 300)
-        ):
+        if not (self._answered or self._body) and (self._in_head or self._may_ask_again()):
             if not self.done:
                 return False
             if self._error and (self._in_head or response.status < 400):
@@ -294,6 +288,14 @@ class Transfer:
             redirects="pycurl follows redirects if FOLLOWLOCATION is set",
             truncated=self._error is not None or is_late or len(body) > MAX_BODY_SIZE,
         )
+
+    def _may_ask_again(self) -> bool:
+        """Return whether another head may come, and no body before it.
+
+        As when libcurl follows a redirect, answers a challenge, or does not wait for a "100".
+        """
+        status = self.response.status
+        return status < 200 or 300 <= status < 400 or status in (401, 407, 417)
 
     def _has_left_http(self) -> bool:
         """Return whether a redirect led to FTP, the one other protocol that libcurl follows to.

@@ -174,23 +174,25 @@ def test_an_error_whose_body_goes_on(
     assert caught.value.truncated
 
 
-def silent(connection: Connection) -> None:
-    """Refuse, and leave out the rest of the body."""
-    connection.send(b"HTTP/1.1 503 No\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nthe")
-    connection.stall()
-
-
+@pytest.mark.parametrize("start", [b"the", b""])
 def test_an_error_whose_body_falls_silent(
-    server: Server, read: Read, monkeypatch: pytest.MonkeyPatch
+    server: Server, read: Read, monkeypatch: pytest.MonkeyPatch, start: bytes
 ) -> None:
     """No client has a limit of silence here; what is known is told all the same."""
+
+    def silent(connection: Connection) -> None:
+        """Refuse, and leave out the rest of the body."""
+        head = b"HTTP/1.1 503 No\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n"
+        connection.send(head + start)
+        connection.stall()
+
     for module in ("handshake", "adapters._pycurl"):
         monkeypatch.setattr(f"sse_stream.{module}.MAX_BODY_SECONDS", 0.2)
     begin = time.monotonic()
     with pytest.raises(StatusError) as caught:
         read(server.url(silent))
     assert time.monotonic() - begin < 4
-    assert caught.value.body == b"the"
+    assert caught.value.body == start
     assert caught.value.truncated
 
 
