@@ -606,3 +606,23 @@ def test_a_large_chunk_is_read_in_pieces() -> None:
     assert list(documents) == [7] * 39_999
     parsed.clear()
     asyncio.run(main())
+
+
+def test_documents_are_woken_as_their_chunks_are() -> None:
+    class Source:
+        def __init__(self) -> None:
+            self.interrupted = 0
+
+        def __iter__(self) -> Source:
+            return self
+
+        def __next__(self) -> bytes:
+            return b"1\n"
+
+        def interrupt(self) -> None:
+            self.interrupted += 1
+
+    source = Source()
+    assert iter_documents(source).wake()
+    assert source.interrupted == 1
+    assert not iter_documents([b"1\n"]).wake()

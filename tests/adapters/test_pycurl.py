@@ -217,6 +217,13 @@ class TestPycurl(SyncContract):
         with pytest.raises(ResponseError, match="set ACCEPT_ENCODING"):
             list(self.iter_events(curl))
 
+    def test_response_of_another_media_type(self, server: Server) -> None:
+        curl = pycurl.Curl()
+        url = server.url(respond(200, b"data: x\n\n", [("Content-Type", "text/plain")]))
+        with connect(curl, "GET", f"{url}?secret", check="status") as events:
+            assert repr(events.response) == f"<Response 200 {url}>"
+            assert [event.data for event in events] == ["x"]
+
     def test_idle_timeout_is_not_early_and_not_late(self, server: Server) -> None:
         with self.connect(
             server.url(FAULTS["stall"].handler(lock_step=False)), read_timeout=0.4
